@@ -1,0 +1,18 @@
+# What every run shares.
+default_scope = 'mmpretrain'
+select_on = None  # None: report every epoch, select none. 'val': keep the best on a held-out part of train. 'test': see docs
+default_hooks = dict(
+    logger=dict(type='LoggerHook', interval=50),
+    checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=1, save_last=True),
+)
+custom_hooks = [
+    dict(type='mmfer.ReseedHook'),
+    dict(type='mmfer.SampleBankHook'),
+    dict(type='mmfer.ProtocolHook'),
+]
+env_cfg = dict(cudnn_benchmark=False, mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0))
+randomness = dict(seed=0, deterministic=False)
+visualizer = dict(type='Visualizer', vis_backends=[dict(type='LocalVisBackend')])
+log_level = 'INFO'
+load_from = None
+resume = False

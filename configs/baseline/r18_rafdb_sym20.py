@@ -1,0 +1,2 @@
+_base_ = './r18_rafdb.py'
+train_dataloader = dict(dataset=dict(label_noise=dict(kind='symmetric', rate=0.20, seed=0)))

@@ -1,0 +1,9 @@
+# Plain ResNet-50 on RAF-DB, published setting: batch 128 (over all ranks), 80 epochs, 224 px.
+_base_ = [
+    '../_base_/models/resnet50.py',
+    '../_base_/datasets/rafdb.py',
+    '../_base_/schedules/adam_80e.py',
+    '../_base_/default_runtime.py',
+]
+model = dict(pretrained='pretrained/resnet50_msceleb.pth')
+sync_bn = 'torch'  # several GPUs train as one would

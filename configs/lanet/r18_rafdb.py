@@ -1,0 +1,10 @@
+# LA-Net ResNet-18 on RAF-DB, published setting: batch 128 (over all ranks), 80 epochs, 224 px.
+_base_ = [
+    '../_base_/models/resnet18.py',
+    '../_base_/datasets/rafdb.py',
+    '../_base_/schedules/adam_80e.py',
+    '../_base_/supervision/lanet.py',
+    '../_base_/default_runtime.py',
+]
+model = dict(pretrained='pretrained/resnet18_msceleb.pth', supervision=dict(lanet=_base_.lanet))
+sync_bn = 'torch'  # several GPUs train as one would

@@ -1,0 +1,106 @@
+"""What is done to the columns of a dataset: pure functions from columns to columns.
+
+Columns are a dict of arrays of equal length; :meth:`FaceDataset.load_columns` lists their names.
+"""
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import numpy as np
+
+from .label_noise import noisy_labels
+from .label_schema import label_map
+from .landmark_files import landmarks_of
+
+Columns = dict[str, np.ndarray]
+
+
+def take(columns: Columns, rows: slice | np.ndarray) -> Columns:
+    """Some of the rows: a slice, a mask or ids."""
+    return {key: column[rows] for key, column in columns.items()}
+
+
+def check_columns(columns: Columns) -> Columns:
+    """What every format must deliver."""
+    sizes = {key: len(column) for key, column in columns.items()}
+    assert {'name', 'label'} <= sizes.keys(), f'load_columns() returned only {sorted(sizes)}'
+    assert len(set(sizes.values())) == 1, f'load_columns() returned columns of different lengths: {sizes}'
+    if 'score' in columns:
+        assert columns['score'].ndim == 2, f"'score' must be [N, K], got {columns['score'].shape}"
+    return {**columns, 'label': np.asarray(columns['label'], dtype=np.int64)}
+
+
+def map_classes(columns: Columns, source: Sequence[str], target: Sequence[str], drop: Collection[str] = ()) -> Columns:
+    """Labels, clean labels and votes from the ids of ``source`` to those of ``target``, by name.
+
+    Rows whose observed label is dropped on purpose go; so do votes for dropped classes, and the rest is rescaled to 1.
+    """
+    if not source or (tuple(source) == tuple(target) and not drop):
+        return columns
+    to = label_map(source, target, drop)
+    columns = take(columns, to[columns['label']] >= 0)
+    columns = {**columns, 'label': to[columns['label']]}
+    if 'clean_label' in columns:
+        clean = columns['clean_label']
+        columns['clean_label'] = np.where(clean >= 0, to[clean], -1)
+    if 'score' in columns:
+        score = np.zeros((len(columns['label']), len(target)), dtype=np.float32)
+        score[:, to[to >= 0]] = columns['score'][:, to >= 0]
+        columns['score'] = score / score.sum(axis=1, keepdims=True)
+    return columns
+
+
+def add_noise(columns: Columns, classes: Sequence[str], kind: str, rate: float, seed: int = 0) -> Columns:
+    """Noisy observed labels beside the clean ones. Votes go: they would give the noise away."""
+    columns = {key: column for key, column in columns.items() if key != 'score'}
+    noisy = noisy_labels(columns['label'], classes, kind, rate, seed)
+    return {**columns, 'label': noisy, 'clean_label': columns.get('clean_label', columns['label'])}
+
+
+def add_landmarks(columns: Columns, path: str | None) -> Columns:
+    """Adds points, their score and validity: from a file, or those the format brings along, if any."""
+    columns = dict(columns)
+    if path is not None:
+        columns['landmarks'], columns['landmark_score'] = landmarks_of(path, columns['name'])
+    if 'landmarks' in columns:
+        columns.setdefault('landmark_score', np.ones(len(columns['name']), dtype=np.float32))
+        finite = np.isfinite(columns['landmarks']).all(axis=(1, 2))
+        columns['landmark_valid'] = finite & (columns['landmark_score'] > 0)
+    return columns
+
+
+def holdout_mask(columns: Columns, fraction: float = .1, seed: int = 0) -> np.ndarray:
+    """Which training rows are held out: the same share of every class, whole people where identities are known.
+
+    A class with two faces or more has at least one on either side. With identities, people are visited in random
+    order and held out while that brings the held-out counts nearer to the share of every class.
+
+    Args:
+        columns: ``label`` decides the class; ``identity``, where there is one, keeps people together.
+        fraction: Share that is held out, between 0 and 1.
+        seed: Of the draw.
+
+    Returns:
+        bool [N].
+    """
+    if not 0 < fraction < 1:
+        raise ValueError(f'holdout fraction must lie between 0 and 1, got {fraction}')
+    label = columns['label']
+    counts = np.bincount(label)
+    wanted = np.floor(fraction * counts + .5).astype(np.int64)
+    wanted = np.clip(wanted, np.minimum(counts // 2, 1), np.maximum(counts - 1, 0))
+    # Only random() is drawn: its bits are fixed by the generator, the other methods may change between numpy versions.
+    draw = np.random.default_rng(seed).random(len(label))
+    if 'identity' not in columns:
+        order = np.lexsort((draw, label))
+        rank = np.empty(len(label), dtype=np.int64)
+        rank[order] = np.arange(len(label)) - (np.cumsum(counts) - counts)[label[order]]
+        return rank < wanted[label]
+    people, person = np.unique(columns['identity'], return_inverse=True)
+    faces = np.zeros((len(people), len(counts)), dtype=np.int64)
+    np.add.at(faces, (person, label), 1)
+    chosen, have = np.zeros(len(people), dtype=bool), np.zeros(len(counts), dtype=np.int64)
+    for i in np.argsort(draw[:len(people)]):
+        if np.abs(wanted - have - faces[i]).sum() < np.abs(wanted - have).sum():
+            chosen[i], have = True, have + faces[i]
+    return chosen[person]

@@ -1,0 +1,190 @@
+"""The base of every dataset of faces."""
+from __future__ import annotations
+
+import copy
+import hashlib
+import os.path as osp
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from mmengine.dataset import force_full_init
+from mmengine.logging import print_log
+from mmpretrain.datasets import BaseDataset
+
+from mmfer.registry import DATASETS
+
+from .columns import add_landmarks, add_noise, check_columns, holdout_mask, map_classes, take
+from .files import require_images, require_paths
+
+
+@DATASETS.register_module()
+class FaceDataset(BaseDataset):
+    """Faces with labels and, where there are any, landmarks, votes, identities and clean labels.
+
+    Annotations are columns, arrays of equal length, not a list of dicts: 284k rows load in seconds and workers share
+    them. A format implements :meth:`load_columns` and says what its classes are; everything else is here.
+
+    Args:
+        data_root: Folder of the dataset. Defaults to ''.
+        split: 'train', 'val' or 'test'. Defaults to 'train'.
+        landmarks: Landmark file or folder, relative to ``data_root`` (see :mod:`mmfer.datasets.landmark_files`).
+            Defaults to None: those the format brings along, if any.
+        label_noise: ``dict(kind='symmetric' | 'asymmetric', rate=.3, seed=0)``, training rows only. Observed labels
+            change, ``clean_label`` keeps the original; votes are left out, they would give the noise away.
+        holdout: ``dict(fraction=.1, seed=0)`` splits the training rows by class, and by identity where known:
+            ``split='train'`` keeps the rest, ``split='val'`` has those held out, never with added noise.
+        drop_classes: Classes whose faces are left out on purpose, where ``metainfo=dict(classes=...)`` has fewer.
+        indices: The first ``n`` rows, or those listed. Defaults to None: all.
+        pipeline: Transforms of one face; usually ``mmfer.LoadFace`` and ``mmfer.PackFace``.
+        test_mode: As in MMEngine. Defaults to False.
+        lazy_init: Do not read the annotations yet. Defaults to False.
+        metainfo: ``dict(classes=...)`` asks for another order or naming of the classes; labels are mapped by name.
+    """
+
+    IMAGE_FOLDER = ''
+    """Folder of the images in ``data_root``; ``name`` is relative to it."""
+    SPLITS: tuple[str, ...] = ('train', 'test')
+    """Splits that the format itself has; 'val' comes from ``holdout`` where it is not one of them."""
+    REQUIRED: tuple[str, ...] = ()
+    """Files and folders of ``data_root`` without which nothing can be read."""
+    HOW_TO_GET = 'put the dataset there'
+
+    def __init__(self, data_root: str = '', split: str = 'train', landmarks: str | None = None,
+                 label_noise: Mapping[str, Any] | None = None, holdout: Mapping[str, Any] | None = None,
+                 pipeline: Sequence = (), test_mode: bool = False, lazy_init: bool = False,
+                 metainfo: Mapping[str, Any] | None = None, drop_classes: Collection[str] = (),
+                 indices: int | Sequence[int] | None = None):
+        if split not in ('train', 'val', 'test'):
+            raise ValueError(f"split must be 'train', 'val' or 'test', got {split!r}")
+        if split == 'val' and 'val' not in self.SPLITS and holdout is None:
+            raise ValueError(f"{type(self).__name__} has no validation split of its own; give train and val the same "
+                             "holdout=dict(fraction=.1, seed=0), or use split='test'")
+        if label_noise is not None and split != 'train':
+            raise ValueError(f"label_noise is for split='train' only, got split={split!r}; take it out there")
+        self.split, self.landmarks, self.label_noise, self.holdout = split, landmarks, label_noise, holdout
+        self.source_split = 'train' if split == 'val' and 'val' not in self.SPLITS else split
+        self.drop_classes = drop_classes
+        self.columns: dict[str, np.ndarray] = {}
+        super().__init__(
+            ann_file='', metainfo=metainfo, data_root=osp.expanduser(data_root), pipeline=pipeline, indices=indices,
+            serialize_data=False, test_mode=test_mode, lazy_init=lazy_init)
+
+    @property
+    def image_folder(self) -> str:
+        """Where the images are."""
+        return osp.join(self.data_root, self.IMAGE_FOLDER)
+
+    def load_columns(self) -> dict[str, np.ndarray]:
+        """Reads the rows of ``self.source_split``: what a format implements.
+
+        Returns:
+            ``name`` [N] str relative to ``image_folder``, ``label`` int64 [N], ids of ``METAINFO['classes']``; and where
+            known ``score`` float32 [N, K] (votes as shares), ``identity`` [N], ``clean_label`` int64 [N] (-1: unknown),
+            ``image`` uint8 [N, H, W, 3] BGR, ``landmarks`` float32 [N, 68, 2], ``landmark_score`` float32 [N].
+        """
+        raise NotImplementedError(f'{type(self).__name__} must implement load_columns()')
+
+    def full_init(self) -> None:
+        """Reads and checks everything but the pictures."""
+        if self._fully_initialized:
+            return
+        require_paths(type(self).__name__, self.data_root, self.REQUIRED, self.HOW_TO_GET)
+        columns = check_columns(self.load_columns())
+        self._metainfo['classes'] = tuple(self._metainfo.get('classes', ()))
+        columns = map_classes(columns, self.METAINFO.get('classes', ()), self._metainfo['classes'], self.drop_classes)
+        rows = self._rows_of_split(columns)
+        # Noise before rows are taken, so that a row's noise does not depend on which others are held out.
+        if self.label_noise is not None:
+            columns = add_noise(columns, self._metainfo['classes'], **self.label_noise)
+        columns = take(take(columns, rows), self._rows(self._indices))
+        if not len(columns['label']):
+            raise ValueError(f'{type(self).__name__} has no face for split={self.split!r} in {self.data_root!r} with '
+                             f'holdout={self.holdout} and indices={self._indices}; see what its label file lists')
+        if 'image' not in columns:
+            require_images(self.image_folder, columns['name'].tolist(), f'{type(self).__name__} {self.split}')
+        path = None if self.landmarks is None else osp.join(self.data_root, osp.expanduser(self.landmarks))
+        self.columns = add_landmarks(columns, path)
+        self._fully_initialized = True
+        self._log()
+
+    @force_full_init
+    def __len__(self) -> int:
+        return len(self.columns['label'])
+
+    @force_full_init
+    def get_data_info(self, idx: int) -> dict[str, Any]:
+        """What the pipeline gets for one face."""
+        idx = range(len(self))[idx]
+        columns = self.columns
+        name = str(columns['name'][idx])
+        info = dict(img_path=osp.join(self.image_folder, name), gt_label=int(columns['label'][idx]), sample_idx=idx)
+        if 'image' in columns:
+            info.update(img_path=name, img=columns['image'][idx])
+        if 'landmarks' in columns:
+            info.update(landmarks=columns['landmarks'][idx].copy(), landmark_valid=bool(columns['landmark_valid'][idx]))
+        if 'clean_label' in columns:
+            info['clean_label'] = int(columns['clean_label'][idx])
+        if 'score' in columns:
+            info['gt_score'] = columns['score'][idx].copy()
+        return info
+
+    @force_full_init
+    def get_gt_labels(self) -> np.ndarray:
+        """Observed labels, int64 [N]."""
+        return self.columns['label'].copy()
+
+    @force_full_init
+    def get_cat_ids(self, idx: int) -> list[int]:
+        """The observed label of one face, as MMEngine's ``ClassBalancedDataset`` wants it."""
+        return [int(self.columns['label'][idx])]
+
+    @property
+    @force_full_init
+    def has_landmarks(self) -> bool:
+        """Whether faces come with landmarks."""
+        return 'landmarks' in self.columns
+
+    @force_full_init
+    def fingerprint(self) -> str:
+        """A hash of names and observed labels: what per-sample memory belongs to."""
+        names = '\n'.join(self.columns['name'].tolist())
+        labels = self.columns['label'].astype('<i8').tobytes()
+        return hashlib.sha256(names.encode() + b'\0' + labels).hexdigest()
+
+    @force_full_init
+    def get_subset_(self, indices: int | Sequence[int]) -> None:
+        """Keeps the first ``indices`` rows (the last, where negative), or those listed."""
+        self.columns = {key: column[self._rows(indices)] for key, column in self.columns.items()}
+
+    @force_full_init
+    def get_subset(self, indices: int | Sequence[int]) -> FaceDataset:
+        """A copy with some of the rows."""
+        subset = copy.copy(self)
+        subset.get_subset_(indices)
+        return subset
+
+    def extra_repr(self) -> list[str]:
+        """Lines for ``repr``."""
+        return [f'Split: \t{self.split}', f'Folder: \t{self.data_root}']
+
+    def _rows_of_split(self, columns: dict[str, np.ndarray]) -> slice | np.ndarray:
+        if self.holdout is None or self.source_split != 'train' or 'val' in self.SPLITS:
+            return slice(None)
+        held_out = holdout_mask(columns, **self.holdout)
+        return held_out if self.split == 'val' else ~held_out
+
+    @staticmethod
+    def _rows(indices: int | Sequence[int] | None) -> slice | np.ndarray:
+        if indices is None or isinstance(indices, int):
+            return slice(indices, None) if indices is not None and indices < 0 else slice(indices)
+        return np.asarray(indices, dtype=np.int64)
+
+    def _log(self) -> None:
+        labels, clean = self.columns['label'], self.columns.get('clean_label')
+        text = f'{type(self).__name__} {self.split}: {len(labels):,} faces, by class {np.bincount(labels).tolist()}'
+        if 'landmark_valid' in self.columns:
+            text += f', {int(self.columns["landmark_valid"].sum()):,} with landmarks'
+        if self.label_noise is not None:
+            text += f', label noise {dict(self.label_noise)}, realised rate {(labels != clean).mean():.4f}'
+        print_log(text, logger='current')

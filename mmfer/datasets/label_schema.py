@@ -1,0 +1,66 @@
+"""One vocabulary for the expressions, and the orders in which datasets list them."""
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import numpy as np
+
+SYNONYMS = {
+    'surprise': ('surprised', 'su', 'suprise'),
+    'fear': ('fearful', 'afraid', 'scared', 'fe'),
+    'disgust': ('disgusted', 'di'),
+    'happiness': ('happy', 'joy', 'smile', 'ha'),
+    'sadness': ('sad', 'sa'),
+    'anger': ('angry', 'an'),
+    'neutral': ('neutrality', 'ne'),
+    'contempt': ('contemptuous', 'co'),
+}
+"""The names used throughout mmfer, each with what else it is called."""
+
+_NAME_OF = {word: name for name, words in SYNONYMS.items() for word in (name, *words)}
+
+ORDERS = {
+    'rafdb': ('surprise', 'fear', 'disgust', 'happiness', 'sadness', 'anger', 'neutral'),
+    'affectnet7': ('neutral', 'happiness', 'sadness', 'surprise', 'fear', 'disgust', 'anger'),
+    'affectnet8': ('neutral', 'happiness', 'sadness', 'surprise', 'fear', 'disgust', 'anger', 'contempt'),
+    'fer2013': ('anger', 'disgust', 'fear', 'happiness', 'sadness', 'surprise', 'neutral'),
+    'ferplus': ('neutral', 'happiness', 'surprise', 'sadness', 'anger', 'disgust', 'fear', 'contempt'),
+    'sfew': ('anger', 'disgust', 'fear', 'happiness', 'neutral', 'sadness', 'surprise'),
+    'expw': ('anger', 'disgust', 'fear', 'happiness', 'sadness', 'surprise', 'neutral'),
+    'caers': ('anger', 'disgust', 'fear', 'happiness', 'neutral', 'sadness', 'surprise'),
+}
+"""Class names in the order of each dataset's own ids, counted from 0."""
+
+
+def canonical(name: str) -> str:
+    """The name mmfer uses: ``canonical('Happy') == 'happiness'``. Unknown names pass in lower case."""
+    word = name.strip().lower()
+    return _NAME_OF.get(word, word)
+
+
+def label_map(source: Sequence[str], target: Sequence[str], drop: Collection[str] = ()) -> np.ndarray:
+    """What each class id of ``source`` is in ``target``, int64 [len(source)]; -1 for classes that are dropped.
+
+    Args:
+        source: Class names in the order of the ids that are there. Synonyms and capitals do not matter.
+        target: Class names in the order of the ids that are wanted.
+        drop: Classes of ``source`` whose faces are left out on purpose.
+
+    Raises:
+        ValueError: A class of ``source`` is neither in ``target`` nor in ``drop``, so its faces would vanish silently;
+            or a name appears twice, or ``drop`` names a class that does not exist or that ``target`` wants.
+    """
+    here, there, dropped = ([canonical(name) for name in names] for names in (source, target, drop))
+    for role, names in (('source', here), ('target', there)):
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f'the {role} classes {tuple(names)} name {", ".join(twice)} twice; give each class once')
+    unknown = [name for name in dropped if name not in here or name in there]
+    if unknown:
+        raise ValueError(f'cannot drop {", ".join(unknown)}: only classes of {tuple(here)} that are not wanted in '
+                         f'{tuple(there)} can be dropped')
+    lost = [name for name in here if name not in there and name not in dropped]
+    if lost:
+        raise ValueError(f'{", ".join(lost)} of {tuple(here)} would be dropped silently by {tuple(there)}; add to the '
+                         f'classes, or say drop_classes={lost!r}')
+    return np.array([there.index(name) if name in there else -1 for name in here], dtype=np.int64)

@@ -1,0 +1,4 @@
+"""Samplers of training faces."""
+from .progressive import ProgressiveSampler
+
+__all__ = ['ProgressiveSampler']

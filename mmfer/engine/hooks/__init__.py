@@ -1,0 +1,6 @@
+"""Hooks."""
+
+from mmfer.engine.hooks.reseed import ReseedHook
+from mmfer.engine.hooks.sample_bank import SampleBankHook
+
+__all__ = ['ReseedHook', 'SampleBankHook']

@@ -1,0 +1,193 @@
+"""Keeps a run's history and reports it: metrics.json, the confusion matrix, the learning curves."""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.dist import is_main_process
+from mmengine.hooks import CheckpointHook, EarlyStoppingHook, Hook
+from mmengine.runner import Runner
+
+from mmfer.evaluation import FERMetric, protocol_report, report_table, write_report
+from mmfer.registry import HOOKS
+from mmfer.visualization import draw_confusion_matrix, draw_learning_curves
+
+SELECTED_ON_TEST = ("select_on='test': the epoch is chosen on the test set, so its figure is no estimate for unseen "
+                    'faces; report last and the mean of the last 5 beside it')
+
+
+@HOOKS.register_module()
+class ProtocolHook(Hook):
+    """Reports every run the same way: last, mean of the last 5, and best epoch, the best named as what it is.
+
+    After each validation the metrics and the epoch's mean of every scalar that the training steps returned join a
+    history, and ``work_dir/metrics.json`` is rewritten. At the end the table is logged and ``confusion_matrix.png``
+    and ``learning_curves.png`` are drawn. Another hook that writes the scalar ``val/<name>`` to the message hub before
+    this one runs is part of the report.
+
+    The history has its own key in the checkpoint. MMEngine saves an epoch's checkpoint before that epoch is
+    validated; a resumed run therefore validates it first, so that 2 + 2 epochs report what 4 epochs do.
+
+    Args:
+        select_on: Which split may choose an epoch: None for none, 'val' or 'test' (a choice made with the test labels,
+            which the log repeats). Defaults to None: the config's top-level key ``select_on``.
+        metric: What 'best' means. Defaults to 'accuracy'.
+
+    Raises:
+        ValueError: ``select_on`` does not fit the evaluated split, or something selects although it is None.
+    """
+
+    priority = 'LOW'  # after those that compute, before CheckpointHook saves
+    KEY = 'mmfer_protocol'
+
+    def __init__(self, select_on: str | None = None, metric: str = 'accuracy'):
+        if select_on not in (None, 'val', 'test'):
+            raise ValueError(f"select_on must be None, 'val' or 'test', got {select_on!r}")
+        self.select_on, self.metric = select_on, metric
+        self.records: list[dict[str, Any]] = []
+        self.confusion: list[list[int]] = []
+        self.classes: list[str] = []
+        self._steps: dict[str, list] = {}
+        self._training = self._resumed = False
+
+    @property
+    def report(self) -> dict[str, Any] | None:
+        """What ``metrics.json`` holds; None before the first validation and on ranks other than 0."""
+        evaluated = any(record['metrics'] for record in self.records)
+        return self._report() if evaluated and self.confusion else None
+
+    # -- collecting ---------------------------------------------------------------------------------------------------
+
+    def before_train(self, runner: Runner) -> None:
+        """Checks that nothing chooses on the sly, and what may choose does so where it says."""
+        self._training = True
+        if self.select_on is None:
+            self.select_on = ProtocolHook(runner.cfg.get('select_on')).select_on
+        self._config = Path(runner.cfg.filename or runner.experiment_name).stem
+        self._seed = runner.seed
+        if runner.val_loop is None:
+            return
+        self._split = _split_of(runner.val_dataloader.dataset)
+        self._fer_metric(runner)
+        chooser = next((hook for hook in runner.hooks if _chooses(hook)), None)
+        if self.select_on is None and chooser is not None:
+            raise ValueError(f'{type(chooser).__name__} chooses an epoch by validation metrics but select_on is None: '
+                             "take its save_best out, or say select_on='val' (or 'test') in the config")
+        if self.select_on is not None and self._split in ('val', 'test') and self._split != self.select_on:
+            cure = 'holdout=dict(fraction=.1, seed=0) and split="val" in val_dataloader.dataset, or '
+            raise ValueError(f'select_on={self.select_on!r} but val_dataloader evaluates split {self._split!r}: set '
+                             f'{cure if self.select_on == "val" else ""}select_on={self._split!r}')
+        if self.select_on == 'test':
+            runner.logger.warning(SELECTED_ON_TEST)
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        """Validates the epoch that the resumed checkpoint was saved at the end of."""
+        self._catch_up(runner)
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+        """Keeps the step's scalars, on the device: reading them here would stall it every step."""
+        for name, value in (outputs or {}).items():
+            if isinstance(value, torch.Tensor) and value.numel() == 1:
+                self._steps.setdefault(name, []).append(value.detach())
+            elif isinstance(value, int | float):
+                self._steps.setdefault(name, []).append(value)
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        """Closes the epoch."""
+        self._close(runner, runner.epoch + 1)
+
+    def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
+        """Adds the metrics to the epoch and rewrites ``metrics.json``."""
+        if not self._training:
+            return
+        if self._steps or not self.records or self.records[-1]['iter'] != runner.iter:
+            self._close(runner, runner.epoch)  # a loop that counts iterations, or a resume without our history
+        scalars = runner.message_hub.log_scalars
+        extra = {name.removeprefix('val/'): scalars[name].current() for name in scalars if name.startswith('val/')}
+        figures = {**(metrics or {}), **{k: v for k, v in extra.items() if k not in ('time', 'data_time')}}
+        self.records[-1]['metrics'] = {name: float(value) for name, value in figures.items()}
+        if is_main_process():
+            metric = self._fer_metric(runner)
+            assert metric.confusion is not None, 'FERMetric has evaluated on the main process'
+            self.confusion, self.classes = metric.confusion.tolist(), list(metric.classes)
+            write_report(self._report(), Path(runner.work_dir) / 'metrics.json')
+
+    def after_train(self, runner: Runner) -> None:
+        """Logs the table and draws the pictures."""
+        self._catch_up(runner)
+        self._training = False
+        report = self.report
+        if report is None or not is_main_process():
+            return
+        pictures = [Path(runner.work_dir) / name for name in ('confusion_matrix.png', 'learning_curves.png')]
+        last = report['last']['epoch']
+        draw_confusion_matrix(self.confusion, self.classes, pictures[0],
+                              f'{self._config}: {self._split}, {report["faces"]} faces, epoch {last}')
+        draw_learning_curves(report, pictures[1])
+        runner.logger.info('\n' + report_table(report))
+        if self.select_on == 'test':
+            runner.logger.warning(SELECTED_ON_TEST)
+        runner.logger.info('\n'.join(['written:', *(f'  {path}' for path in
+                                                    (Path(runner.work_dir) / 'metrics.json', *pictures))]))
+
+    # -- checkpoint ---------------------------------------------------------------------------------------------------
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Stores the history as plain lists and numbers, which torch.load reads with weights_only."""
+        steps = {name: [float(value) for value in values] for name, values in self._steps.items()}
+        checkpoint[self.KEY] = dict(records=[dict(record) for record in self.records], steps=steps,
+                                    confusion=self.confusion, classes=self.classes)
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Takes the history back when resuming; a run that only starts from given weights has its own."""
+        if not runner._resume:
+            return
+        self._resumed = True
+        state = checkpoint.get(self.KEY)
+        if state is None:
+            runner.logger.warning(f'the checkpoint has no {self.KEY}: metrics.json begins at the resumed epoch')
+            return
+        self.records, self._steps = state['records'], state['steps']
+        self.confusion, self.classes = state['confusion'], state['classes']
+
+    # -- parts --------------------------------------------------------------------------------------------------------
+
+    def _report(self) -> dict[str, Any]:
+        return protocol_report(self.records, config=self._config, seed=self._seed, split=self._split,
+                               classes=self.classes, confusion=self.confusion, select_on=self.select_on,
+                               metric=self.metric)
+
+    def _close(self, runner: Runner, epoch: int) -> None:
+        train = {name: sum(float(value) for value in values) / len(values) for name, values in self._steps.items()}
+        self.records.append(dict(epoch=epoch, iter=runner.iter, train=train, metrics={}))
+        self._steps = {}
+
+    def _catch_up(self, runner: Runner) -> None:
+        if not self._resumed or runner.val_loop is None:
+            return
+        self._resumed = False
+        loop, epoch = runner.train_loop, runner.epoch
+        due = epoch >= max(loop.val_begin, 1) and (epoch % loop.val_interval == 0 or epoch == loop.max_epochs)
+        if due and not any(record['epoch'] == epoch and record['metrics'] for record in self.records):
+            runner.val_loop.run()
+
+    def _fer_metric(self, runner: Runner) -> FERMetric:
+        for metric in runner.val_evaluator.metrics:
+            if isinstance(metric, FERMetric):
+                return metric
+        raise ValueError("ProtocolHook reports what mmfer.FERMetric counts: add dict(type='mmfer.FERMetric') to "
+                         'val_evaluator')
+
+
+def _chooses(hook: Hook) -> bool:
+    return isinstance(hook, EarlyStoppingHook) or (isinstance(hook, CheckpointHook) and bool(hook.save_best))
+
+
+def _split_of(dataset: Any) -> str:
+    while not hasattr(dataset, 'split'):
+        inner = getattr(dataset, 'dataset', None) or next(iter(getattr(dataset, 'datasets', [])), None)
+        if inner is None:
+            return 'validation'
+        dataset = inner
+    return str(dataset.split)

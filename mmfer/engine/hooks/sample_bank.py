@@ -1,0 +1,70 @@
+"""Sizes, commits and saves what is remembered per sample."""
+
+import torch
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+
+from mmfer.datasets import FaceDataset
+from mmfer.registry import HOOKS
+
+
+@HOOKS.register_module()
+class SampleBankHook(Hook):
+    """Fits a model's supervision to the training set before the first step, and carries its SampleBank.
+
+    Before the run the bank gets a row per training sample, and a part that needs landmarks is refused on data without.
+    After every iteration the staged rows are committed. The bank has a key of its own in checkpoints: resuming restores
+    it, `load_from` ignores it, exported weights leave it out.
+    """
+
+    priority = 'NORMAL'
+
+    def before_run(self, runner: Runner) -> None:
+        """Sizes the bank from the data set.
+
+        Raises:
+            ValueError: If a part needs landmarks and the data set gives none, or the data set has no sample indices.
+        """
+        supervision = _supervision(runner)
+        if supervision is None or isinstance(runner._train_loop, dict | None):
+            return  # a test run
+        dataset = runner.train_dataloader.dataset
+        if not isinstance(dataset, FaceDataset):
+            raise ValueError(
+                f'the supervision remembers values per sample and needs an mmfer.FaceDataset for train_dataloader, '
+                f'got {type(dataset).__name__}'
+            )
+        dataset.full_init()
+        needs = supervision.needs_landmarks
+        if needs and not dataset.has_landmarks:
+            raise ValueError(
+                f'{needs} needs landmarks, but the training set {type(dataset).__name__} gives none: name a landmark '
+                f'file, such as train_dataloader.dataset.landmarks="landmarks68.npz", or take the part out with None'
+            )
+        device = next(runner.model.parameters()).device
+        labels = torch.as_tensor(dataset.get_gt_labels(), device=device)
+        supervision.bank.allocate(labels, len(dataset.metainfo['classes']), dataset.fingerprint())
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs=None) -> None:
+        """Commits what the iteration staged."""
+        supervision = _supervision(runner)
+        if supervision is not None:
+            supervision.bank.commit()
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Adds the bank; it is the same on every rank, so that no rank has to be asked."""
+        supervision = _supervision(runner)
+        if supervision is not None and supervision.bank.columns:
+            checkpoint['sample_bank'] = supervision.bank.state_dict()
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Restores the bank of a run that is resumed."""
+        supervision = _supervision(runner)
+        if supervision is not None and supervision.bank.columns and runner._resume and 'sample_bank' in checkpoint:
+            supervision.bank.load_state_dict(checkpoint['sample_bank'])
+
+
+def _supervision(runner: Runner):
+    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    return getattr(model, 'supervision', None)

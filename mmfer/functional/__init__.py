@@ -1,0 +1,30 @@
+"""Pure maths of the methods: tensors in and out, no state."""
+
+from mmfer.functional.adaptive_wing import adaptive_wing, heatmap_loss
+from mmfer.functional.contrastive import contrastive_terms, queue_contrast
+from mmfer.functional.distributed import gather_rows, mean_over_ranks, rows_per_rank, sum_over_ranks, world_size
+from mmfer.functional.heatmaps import gaussian_heatmaps, pixels_to_cells
+from mmfer.functional.label_distribution import (
+    confident_labels,
+    distribution_kl,
+    nearest_neighbours,
+    neighbour_average,
+)
+
+__all__ = [
+    'adaptive_wing',
+    'confident_labels',
+    'contrastive_terms',
+    'distribution_kl',
+    'gather_rows',
+    'gaussian_heatmaps',
+    'heatmap_loss',
+    'mean_over_ranks',
+    'nearest_neighbours',
+    'neighbour_average',
+    'pixels_to_cells',
+    'queue_contrast',
+    'rows_per_rank',
+    'sum_over_ranks',
+    'world_size',
+]

@@ -1,0 +1,5 @@
+"""Classifiers."""
+
+from mmfer.models.classifiers.fer_classifier import FERClassifier
+
+__all__ = ['FERClassifier']

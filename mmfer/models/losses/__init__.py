@@ -1,0 +1,8 @@
+"""Losses, one idea a file."""
+
+from mmfer.models.losses.cross_entropy import CrossEntropyLoss
+from mmfer.models.losses.distribution_kl import DistributionKLLoss
+from mmfer.models.losses.landmark_contrastive import LandmarkContrastiveLoss
+from mmfer.models.losses.landmark_heatmap import LandmarkHeatmapLoss
+
+__all__ = ['CrossEntropyLoss', 'DistributionKLLoss', 'LandmarkContrastiveLoss', 'LandmarkHeatmapLoss']

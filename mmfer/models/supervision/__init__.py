@@ -1,0 +1,6 @@
+"""Train-only parts of a classifier, and what runs them."""
+
+from mmfer.models.supervision import branches, refiners
+from mmfer.models.supervision.supervision import Supervision
+
+__all__ = ['Supervision', 'branches', 'refiners']

@@ -1,0 +1,6 @@
+"""Train-only modules that read named tensors and publish named tensors."""
+
+from mmfer.models.supervision.branches.landmark_branch import LandmarkBranch
+from mmfer.models.supervision.branches.momentum_keys import MomentumKeys
+
+__all__ = ['LandmarkBranch', 'MomentumKeys']

@@ -1,0 +1,48 @@
+"""Taps: named outputs of the network's modules, recorded during one forward pass."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from difflib import get_close_matches
+
+from torch import Tensor, nn
+
+
+class Taps:
+    """Records what modules of a network put out; the forward hooks live inside the `with` only.
+
+    Args:
+        network: The network, to check the paths at build.
+        paths: Tap name to module path, such as ``dict(stage4='backbone.layer4')``.
+
+    Raises:
+        ValueError: If the network has no module of that path.
+    """
+
+    def __init__(self, network: nn.Module, paths: dict[str, str]):
+        modules = dict(network.named_modules())
+        for name, path in paths.items():
+            if path not in modules:
+                near = get_close_matches(path, modules, n=1, cutoff=0.0)
+                raise ValueError(f'tap "{name}": the network has no module "{path}"; the nearest is "{near[0]}"')
+        self.paths = dict(paths)
+
+    @contextmanager
+    def record(self, network: nn.Module) -> Iterator[dict[str, Tensor]]:
+        """Yields a dictionary that fills with the tapped outputs while the network runs.
+
+        Where a module gives a tuple (mmpretrain's backbones and necks do), its last element counts.
+        """
+        outputs: dict[str, Tensor] = {}
+
+        def keep(name: str):
+            def hook(_module, _inputs, output):
+                outputs[name] = output[-1] if isinstance(output, tuple | list) else output
+
+            return hook
+
+        handles = [network.get_submodule(path).register_forward_hook(keep(name)) for name, path in self.paths.items()]
+        try:
+            yield outputs
+        finally:
+            for handle in handles:
+                handle.remove()

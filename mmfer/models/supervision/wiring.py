@@ -1,0 +1,90 @@
+"""Wiring by parameter name: a part's signature says what it reads from the Trace."""
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
+from typing import Any
+
+from torch import nn
+
+from mmfer.registry import MODELS
+
+_VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
+
+class Call:
+    """A function of a part together with the Trace names its parameters read.
+
+    Args:
+        function: Its parameters name what it needs; those with a default may be missing.
+        where: Place in the config, for messages.
+        known: Names that earlier parts publish, with their meaning.
+        inputs: Parameter to Trace name, where they differ.
+
+    Raises:
+        ValueError: If a parameter reads a name that nothing publishes, or `inputs` renames no parameter.
+    """
+
+    def __init__(self, function: Callable, where: str, known: Mapping[str, str], inputs: Mapping[str, str]):
+        parameters = {
+            name: parameter
+            for name, parameter in inspect.signature(function).parameters.items()
+            if parameter.kind not in _VARIADIC
+        }
+        self.function = function
+        self.names: dict[str, str] = {}
+        for parameter, source in inputs.items():
+            if parameter not in parameters:
+                raise ValueError(
+                    f'{where}: inputs renames "{parameter}", but forward() has no such parameter'
+                    f'{_nearest(parameter, parameters)} (it has {", ".join(parameters)})'
+                )
+            if source not in known:
+                raise ValueError(_unknown(where, source, known))
+        for parameter, details in parameters.items():
+            source = inputs.get(parameter, parameter)
+            if source in known:
+                self.names[parameter] = source
+            elif details.default is inspect.Parameter.empty:
+                raise ValueError(_unknown(where, source, known))
+
+    def __call__(self, read: Callable[[str], Any]) -> Any:
+        """Calls the function with what `read` gives for each name."""
+        return self.function(**{parameter: read(source) for parameter, source in self.names.items()})
+
+
+def build_part(cfg: Mapping, where: str) -> nn.Module:
+    """Builds a registered part; a misspelt type or argument gets its nearest name.
+
+    Raises:
+        ValueError: If the type is not registered or does not take one of the arguments.
+    """
+    if 'type' not in cfg:
+        raise ValueError(f'{where} needs a "type", for example type="mmfer.CrossEntropyLoss"; got {dict(cfg)}')
+    kind = cfg['type']
+    cls = MODELS.get(kind) if isinstance(kind, str) else kind
+    if cls is None:
+        raise ValueError(f'{where}: no part is registered as "{kind}"{_nearest(kind, _registered())}')
+    arguments = [name for name in inspect.signature(cls).parameters if name != 'self']
+    variadic = any(p.kind in _VARIADIC for p in inspect.signature(cls).parameters.values())
+    for key in cfg:
+        if key != 'type' and key not in arguments and not variadic:
+            raise ValueError(
+                f'{where}: {kind} takes no "{key}"{_nearest(key, arguments)} (it takes {", ".join(arguments)})'
+            )
+    return MODELS.build(dict(cfg))
+
+
+def _registered() -> list[str]:
+    MODELS.import_from_location()
+    return [f'mmfer.{name}' for name in MODELS.module_dict]
+
+
+def _nearest(name: str, candidates: Iterable[str]) -> str:
+    near = get_close_matches(name, list(candidates), n=1, cutoff=0.4)
+    return f'; did you mean "{near[0]}"?' if near else ''
+
+
+def _unknown(where: str, name: str, known: Mapping[str, str]) -> str:
+    vocabulary = ', '.join(known)
+    return f'{where} needs "{name}", which nothing publishes{_nearest(name, known)}; known here are: {vocabulary}'

@@ -1,0 +1,7 @@
+"""Data structures that several parts share."""
+
+from mmfer.structures.face_batch import FaceBatch
+from mmfer.structures.sample_bank import Column, SampleBank
+from mmfer.structures.trace import REFINABLE, SHARED, VOCABULARY, Trace
+
+__all__ = ['REFINABLE', 'SHARED', 'VOCABULARY', 'Column', 'FaceBatch', 'SampleBank', 'Trace']

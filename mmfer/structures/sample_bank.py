@@ -1,0 +1,143 @@
+"""What is remembered per training sample: label distributions, relabelled classes, instability."""
+
+from dataclasses import dataclass
+
+import torch
+from mmengine.dist import broadcast
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+
+@dataclass(frozen=True)
+class Column:
+    """One remembered value per sample.
+
+    Args:
+        shape: Of one sample's value; `()` for a number, `('num_classes',)` for a distribution.
+        dtype: Of the value.
+        start: What it begins with: a number, `'label'` (the observed class id) or `'one_hot'` (of it).
+    """
+
+    shape: tuple[int | str, ...] = ()
+    dtype: torch.dtype = torch.float32
+    start: float | str = 0.0
+
+    def initial(self, labels: Tensor, num_classes: int) -> Tensor:
+        """The value of every sample before the first step."""
+        if self.start == 'one_hot':
+            return one_hot(labels, num_classes).to(self.dtype)
+        if self.start == 'label':
+            return labels.to(self.dtype).clone()
+        shape = tuple(num_classes if size == 'num_classes' else int(size) for size in self.shape)
+        return torch.full((len(labels), *shape), float(self.start), dtype=self.dtype, device=labels.device)
+
+
+class SampleBank:
+    """Per-sample memory of a training run, equal on all ranks.
+
+    Deliberately no module and no buffers: averaging models (EMA) or buffers over ranks would corrupt class ids, and
+    nothing of it belongs into published weights. Parts declare columns; `SampleBankHook` sizes the bank from the data
+    set and keeps it in the checkpoint under a key of its own. A step reads the committed values and stages new ones;
+    they take effect at :meth:`commit`, after the iteration.
+    """
+
+    def __init__(self) -> None:
+        self._declared: dict[str, Column] = {}
+        self._values: dict[str, Tensor] = {}
+        self._staged: list[tuple[str, Tensor, Tensor]] = []
+        self.fingerprint = ''
+
+    def declare(self, columns: dict[str, Column], owner: str) -> None:
+        """Registers columns at build.
+
+        Raises:
+            ValueError: If another part has declared a column of that name.
+        """
+        for name, column in columns.items():
+            if name in self._declared:
+                raise ValueError(f'{owner} declares the bank column "{name}", which another part has declared already')
+            self._declared[name] = column
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the declared columns."""
+        return tuple(self._declared)
+
+    def allocate(self, labels: Tensor, num_classes: int, fingerprint: str = '') -> None:
+        """Sizes the bank for a training set.
+
+        Args:
+            labels: Observed labels [N], on the device that shall hold the bank.
+            num_classes: K.
+            fingerprint: Of the data set; resuming refuses another one.
+        """
+        self._values = {name: column.initial(labels, num_classes) for name, column in self._declared.items()}
+        self._staged.clear()
+        self.fingerprint = fingerprint
+
+    def read(self, name: str, sample_idx: Tensor) -> Tensor:
+        """Committed values of the given samples.
+
+        Shapes:
+            sample_idx: [N].
+            returns: [N, ...].
+
+        Raises:
+            RuntimeError: If the bank has not been sized.
+        """
+        if name not in self._values:
+            raise RuntimeError(
+                f'the SampleBank has no rows for "{name}" yet: add dict(type="mmfer.SampleBankHook") to custom_hooks '
+                '(configs/_base_/default_runtime.py has it), or call bank.allocate(labels, num_classes)'
+            )
+        return self._values[name][sample_idx]
+
+    def stage(self, name: str, sample_idx: Tensor, rows: Tensor) -> None:
+        """Notes new values of the given samples; they take effect at :meth:`commit`."""
+        self._staged.append((name, sample_idx, rows.detach().to(self._values[name].dtype)))
+
+    def commit(self) -> None:
+        """Writes what was staged; rank 0's values count, so that every rank holds the same.
+
+        A sample that stands several times in the batch gets the mean of its rows (class ids: the smallest), which does
+        not depend on the order in which ranks or workers delivered them.
+        """
+        for name, sample_idx, rows in self._staged:
+            merged = _merge_duplicates(sample_idx, rows)
+            broadcast(merged)
+            self._values[name][sample_idx] = merged
+        self._staged.clear()
+
+    def state_dict(self) -> dict:
+        """Everything a resumed run needs."""
+        return {'fingerprint': self.fingerprint, 'columns': dict(self._values)}
+
+    def load_state_dict(self, state: dict) -> None:
+        """Restores what :meth:`state_dict` gave.
+
+        Raises:
+            ValueError: If it stems from another training set, or from other parts.
+        """
+        if state['fingerprint'] != self.fingerprint:
+            raise ValueError(
+                'the checkpoint remembers another training set (other images or labels) than the config names; '
+                'resume with the data it was trained on, or start anew with load_from'
+            )
+        if set(state['columns']) != set(self._values):
+            raise ValueError(
+                f'the checkpoint remembers {sorted(state["columns"])} per sample, the config needs '
+                f'{sorted(self._values)}; resume with the config it was trained with, or start anew with load_from'
+            )
+        for name, rows in state['columns'].items():
+            self._values[name].copy_(rows)
+
+
+def _merge_duplicates(sample_idx: Tensor, rows: Tensor) -> Tensor:
+    """Gives the rows of one sample a common value, without a host sync (as torch.unique would need)."""
+    same = sample_idx[:, None] == sample_idx[None, :]
+    if rows.dtype.is_floating_point:
+        share = same.to(rows.dtype)
+        return ((share @ rows.flatten(1)) / share.sum(1, keepdim=True)).view_as(rows) if rows.dim() > 1 else (
+            (share @ rows) / share.sum(1)
+        )
+    return torch.where(same, rows[None, :], torch.iinfo(rows.dtype).max).amin(1)

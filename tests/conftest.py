@@ -1,0 +1,49 @@
+"""What every test stands on: one thread, a fixed seed, and no state of mmengine's left over from another test."""
+
+import itertools
+import os
+
+os.environ.setdefault('OMP_NUM_THREADS', '1')
+os.environ.setdefault('MPLBACKEND', 'Agg')
+
+import pytest
+import torch
+from mmengine.logging import MessageHub, MMLogger
+from mmengine.registry import DefaultScope
+from mmengine.runner import Runner
+from mmengine.visualization import Visualizer
+
+import mmfer  # noqa: F401  applies compat
+
+
+@pytest.fixture(autouse=True)
+def _one_thread_and_a_fixed_seed():
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def _forget_mmengine_singletons():
+    """A runner leaves its default scope, message hub, logger and visualizer behind as process-wide 'current' ones."""
+    managers = (DefaultScope, MessageHub, MMLogger, Visualizer)
+    before = [manager._instance_dict.copy() for manager in managers]
+    yield
+    for manager, instances in zip(managers, before, strict=True):
+        for name, instance in list(manager._instance_dict.items()):
+            if name not in instances:
+                # A logger keeps the log file of its run open.
+                for handler in getattr(instance, 'handlers', ()):
+                    handler.close()
+                del manager._instance_dict[name]
+
+
+@pytest.fixture(autouse=True)
+def _runners_of_one_second_do_not_share_a_message_hub(monkeypatch):
+    """mmengine names the singletons of a runner after the second it was made in."""
+    setup_env, number = Runner.setup_env, itertools.count()
+
+    def setup_env_and_number(self, env_cfg):
+        setup_env(self, env_cfg)
+        self._timestamp += f'_{next(number)}'
+
+    monkeypatch.setattr(Runner, 'setup_env', setup_env_and_number)
