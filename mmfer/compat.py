@@ -13,8 +13,10 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
+from importlib import metadata
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import numpy as np
@@ -85,20 +87,22 @@ def _check_opencv() -> None:
 # model zoo. Object arrays stay forbidden. A HistoryBuffer also pickles its methods, as calls of `getattr`, which must
 # not be allowed as such: a file could reach anything with it. So its name stands for a function that knows those
 # methods and nothing else.
-# Upstream: https://github.com/open-mmlab/mmengine/issues/1655, #1670, in no release yet.
+# Upstream: https://github.com/open-mmlab/mmengine/issues/1655 and #1670, in no release yet.
 # Delete at mmengine > 0.10.7, if its own cure is neither `weights_only=False` nor an allowed `getattr`.
 def _allow_checkpoint_types() -> None:
     rebuild_array = np.empty(0).__reduce__()[0]
     rebuild_scalar = np.float64(0).__reduce__()[0]
-    torch.serialization.add_safe_globals([
-        HistoryBuffer,
-        np.ndarray,
-        np.dtype,
-        *{type(np.dtype(code)) for code in '?bhilqBHILQefdgU'},
-        *[(rebuild_array, f'numpy.{core}.multiarray._reconstruct') for core in ('core', '_core')],
-        *[(rebuild_scalar, f'numpy.{core}.multiarray.scalar') for core in ('core', '_core')],
-        (_statistic, 'builtins.getattr'),
-    ])
+    torch.serialization.add_safe_globals(
+        [
+            HistoryBuffer,
+            np.ndarray,
+            np.dtype,
+            *{type(np.dtype(code)) for code in '?bhilqBHILQefdgU'},
+            *[(rebuild_array, f'numpy.{core}.multiarray._reconstruct') for core in ('core', '_core')],
+            *[(rebuild_scalar, f'numpy.{core}.multiarray.scalar') for core in ('core', '_core')],
+            (_statistic, 'builtins.getattr'),
+        ]
+    )
 
 
 def _statistic(owner: object, name: str) -> Callable:
@@ -119,21 +123,27 @@ def _find_packages_without_pkg_resources() -> None:
                 setattr(sys.modules[name], function.__name__[1:], function)
 
 
+def _find_module(package: str) -> ModuleSpec | None:
+    """Finds the module of a distribution, such as mmseg of mmsegmentation, or a module that is only on the path."""
+    with suppress(metadata.PackageNotFoundError):
+        package = (metadata.distribution(package).read_text('top_level.txt') or package).split()[0]
+    return importlib.util.find_spec(package.replace('-', '_'))
+
+
 def _is_installed(package: str) -> bool:
-    return importlib.util.find_spec(package.replace('-', '_')) is not None
+    return _find_module(package) is not None
 
 
 def _get_installed_path(package: str) -> str:
-    spec = importlib.util.find_spec(package.replace('-', '_'))
+    spec = _find_module(package)
     if spec is None or spec.origin is None:
-        raise ModuleNotFoundError(f'no package {package!r} is installed: pip install {package}')
+        raise ModuleNotFoundError(f'{package} is not installed: pip install {package}')
     return str(Path(spec.origin).parent)
 
 
 # Symptom: `tools/dist_train.sh CONFIG 2` on CPUs stops with `Found no NVIDIA driver`: mmengine's launchers call
 # `torch.cuda.set_device`, whatever the backend. The runner starts no process group where one is running, so ours is
-# started first. Known since https://github.com/open-mmlab/mmengine/pull/973, no fix in sight.
-# Delete when mmengine.dist.init_dist works without a GPU.
+# started first. No thread upstream. Delete when mmengine.dist.init_dist works without a GPU.
 def _start_gloo(launcher: str, dist_cfg: Mapping) -> None:
     if distributed.is_initialized():
         return

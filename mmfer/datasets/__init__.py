@@ -1,8 +1,19 @@
 """Datasets, samplers and per-image transforms."""
 from .collate import collate_faces
+from .concat_faces import ConcatFaces
 from .face_dataset import FaceDataset
 from .rafdb import RAFDB
 from .samplers import ProgressiveSampler
+from .synthetic_faces import SyntheticFaces
 from .transforms import LoadFace, PackFace
 
-__all__ = ['RAFDB', 'FaceDataset', 'LoadFace', 'PackFace', 'ProgressiveSampler', 'collate_faces']
+__all__ = [
+    'RAFDB',
+    'ConcatFaces',
+    'FaceDataset',
+    'LoadFace',
+    'PackFace',
+    'ProgressiveSampler',
+    'SyntheticFaces',
+    'collate_faces',
+]

@@ -10,7 +10,7 @@ import numpy as np
 
 from .label_noise import noisy_labels
 from .label_schema import label_map
-from .landmark_files import landmarks_of
+from .landmarks import landmarks_of
 
 Columns = dict[str, np.ndarray]
 

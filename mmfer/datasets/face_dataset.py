@@ -28,7 +28,7 @@ class FaceDataset(BaseDataset):
     Args:
         data_root: Folder of the dataset. Defaults to ''.
         split: 'train', 'val' or 'test'. Defaults to 'train'.
-        landmarks: Landmark file or folder, relative to ``data_root`` (see :mod:`mmfer.datasets.landmark_files`).
+        landmarks: Landmark file or folder, relative to ``data_root`` (see :mod:`mmfer.datasets.landmarks`).
             Defaults to None: those the format brings along, if any.
         label_noise: ``dict(kind='symmetric' | 'asymmetric', rate=.3, seed=0)``, training rows only. Observed labels
             change, ``clean_label`` keeps the original; votes are left out, they would give the noise away.
@@ -79,7 +79,7 @@ class FaceDataset(BaseDataset):
         """Reads the rows of ``self.source_split``: what a format implements.
 
         Returns:
-            ``name`` [N] str relative to ``image_folder``, ``label`` int64 [N], ids of ``METAINFO['classes']``; and where
+            ``name`` [N] str relative to ``image_folder``, ``label`` int64 [N], ids of ``METAINFO['classes']``; where
             known ``score`` float32 [N, K] (votes as shares), ``identity`` [N], ``clean_label`` int64 [N] (-1: unknown),
             ``image`` uint8 [N, H, W, 3] BGR, ``landmarks`` float32 [N, 68, 2], ``landmark_score`` float32 [N].
         """

@@ -75,7 +75,7 @@ class FERMetric(BaseMetric):
         num_classes = len(self.classes)
         if label.min() < 0 or label.max() >= num_classes:
             odd = next(face for face in faces if not 0 <= face.label < num_classes)
-            raise ValueError(f'{odd.img_path or f"face {odd.sample_idx}"} is labelled {odd.label}, but there are only {num_classes} '
+            raise ValueError(f'{_name(odd._asdict())} is labelled {odd.label}, but there are only {num_classes} '
                              f'classes ({", ".join(self.classes)}): correct its row in the label file')
         self.faces, self.confusion = faces, confusion_matrix(label, predicted, num_classes)
         self._name_empty_classes()

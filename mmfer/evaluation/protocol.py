@@ -67,7 +67,8 @@ def protocol_report(records: Sequence[Mapping[str, Any]],
 
 
 def _mean(metrics: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    return {name: math.fsum(values[name] for values in metrics) / len(metrics) for name in metrics[-1]}
+    names = [name for name in metrics[-1] if all(name in values for values in metrics)]
+    return {name: math.fsum(values[name] for values in metrics) / len(metrics) for name in names}
 
 
 def write_report(report: Mapping[str, Any], path: str | Path) -> None:
@@ -107,8 +108,8 @@ def report_table(report: Mapping[str, Any]) -> str:
               for name, title in HEADLINE.items()]
     majority = f'majority class ({report["majority_class"]})'
     lines.append(f'{majority:28}{report["majority_rate"]:14.2f}')
-    recalls = [f'{name.removeprefix("recall/")} {value:.1f}' for name, value in last.items() if name.startswith('recall/')]
-    lines.append(f'recall (last): {", ".join(recalls)}')
+    recalls = {name.removeprefix('recall/'): value for name, value in last.items() if name.startswith('recall/')}
+    lines.append('recall (last): ' + ', '.join(f'{name} {value:.1f}' for name, value in recalls.items()))
     lines.append(f'mean over epochs {epochs[0]}-{epochs[-1]}; best is epoch {best["epoch"]} by {best["by"]} '
                  f'on {best["split"]} ({use})')
     return '\n'.join(lines)

@@ -19,20 +19,47 @@ def adaptive_wing(
 
     The exponent ``alpha - target`` makes it steep where the target is a peak and gentle on the background. See
     `Adaptive Wing Loss for Robust Face Alignment via Heatmap Regression <https://arxiv.org/abs/1904.07399>`_, eq. 3.
+    The gradient flows into the prediction only.
+
+    Args:
+        prediction: Of the heatmaps.
+        target: A constant.
+        alpha: Exponent where the target is 0; above 2.
+        omega: Height.
+        epsilon: Width of the logarithm.
+        theta: Distance from which the loss is a line.
 
     Shapes:
         prediction, target: any, equal.
         returns: the same.
     """
-    error = (prediction - target).abs()
-    power = alpha - target
-    # Slope and offset of the line, chosen so that value and slope agree with the logarithm at theta.
-    ratio = (power * math.log(theta / epsilon)).exp()  # (theta / epsilon) ** power
-    slope = omega * power * ratio / (theta * (1 + ratio))
-    offset = theta * slope - omega * torch.log1p(ratio)
-    # 0 ** power has an infinite second derivative for power < 2: keep the base off zero, the value changes by < 1e-12.
-    near = omega * torch.log1p((error.clamp_min(1e-12) / epsilon) ** power)
-    return torch.where(error < theta, near, slope * error - offset)
+    return _AdaptiveWing.apply(prediction, target, alpha, omega, epsilon, theta)
+
+
+class _AdaptiveWing(torch.autograd.Function):
+    """Computes value and slope in one go: left to autograd, some fifteen heatmaps would be kept for the backward."""
+
+    @staticmethod
+    def forward(ctx, prediction: Tensor, target: Tensor, alpha, omega, epsilon, theta) -> Tensor:
+        difference = prediction - target
+        distance = difference.abs()
+        power = alpha - target
+        # The line's slope and offset: value and slope agree with the logarithm's at theta.
+        at_theta = (power * math.log(theta / epsilon)).exp()  # (theta / epsilon) ** power
+        line_slope = omega * power * at_theta / (theta * (1 + at_theta))
+        line = line_slope * distance - (theta * line_slope - omega * torch.log1p(at_theta))
+        near = distance < theta
+        if ctx.needs_input_grad[0]:
+            raised = (distance / epsilon) ** (power - 1)
+            curve_slope = omega / epsilon * power * raised / (1 + raised * distance / epsilon)
+            ctx.save_for_backward(torch.where(near, curve_slope, line_slope) * difference.sign())
+        return torch.where(near, omega * torch.log1p((distance / epsilon) ** power), line)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, grad: Tensor):
+        (slope,) = ctx.saved_tensors
+        return grad * slope, None, None, None, None, None
 
 
 def heatmap_loss(
@@ -48,5 +75,5 @@ def heatmap_loss(
         returns: [N].
     """
     foreground = F.max_pool2d(target, 3, stride=1, padding=1) > threshold
-    loss = adaptive_wing(prediction, target)
-    return (loss + (foreground_weight - 1) * loss * foreground).flatten(1).mean(1)
+    weight = torch.where(foreground, foreground_weight, 1.0).to(prediction.dtype)
+    return (adaptive_wing(prediction, target) * weight).flatten(1).mean(1)

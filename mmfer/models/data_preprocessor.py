@@ -71,6 +71,11 @@ class FaceDataPreprocessor(BaseDataPreprocessor):
         Returns:
             ``inputs`` [N, 3, *size] and ``data_samples``, a FaceBatch on the device (or None).
         """
+        # MMEngine prepares data inside its mixed-precision context; coordinates need more than 8 bits.
+        with torch.autocast(self.device.type, enabled=False):
+            return self._prepare(data, training)
+
+    def _prepare(self, data: dict, training: bool) -> dict:
         batch = data.get('data_samples')
         if batch is not None and not isinstance(batch, FaceBatch):
             batch = FaceBatch.from_data_samples(batch)

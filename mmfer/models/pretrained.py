@@ -87,8 +87,9 @@ def load_pretrained(backbone: nn.Module, source: str | Path) -> PretrainedReport
         problems += [f'{len(left_over)} left over ({_examples(left_over)})'] if left_over else []
         matched = len(expected) - len(missing) - len(shapes)
         raise ValueError(
-            f'pretrained: matched only {matched} / {len(expected)} backbone tensors of {source}: {"; ".join(problems)}; '
-            f'give weights of a {_describe(backbone)}, or {SWITCHES.format(depth=_depth(backbone))}')
+            f'pretrained: matched only {matched} / {len(expected)} backbone tensors of {source}: '
+            f'{"; ".join(problems)}; give weights of a {_describe(backbone)}, or '
+            f'{SWITCHES.format(depth=_depth(backbone))}')
     backbone.load_state_dict({key: weights[key] for key in expected}, strict=False)
     report = PretrainedReport(source, len(expected), len(expected), tuple(ignored))
     print_log(str(report), logger='current')

@@ -6,7 +6,7 @@ data_preprocessor = dict(
     std=(0.2485, 0.2182, 0.2066),
     augment=[
         dict(type='RandomHorizontalFlip', p=0.5),
-        dict(type='ColorJiggle', brightness=0.4, contrast=0.4, saturation=0.4, hue=0.0, p=1.0),
+        dict(type='ColorJitter', brightness=0.4, contrast=0.4, saturation=0.4, hue=0.0, p=1.0),
         dict(type='RandomResizedCrop', scale=(0.75, 1.0), p=1.0),
     ],
     augment_normalized=[dict(type='RandomErasing', scale=(0.02, 0.2), p=0.2)],

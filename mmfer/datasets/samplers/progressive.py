@@ -7,6 +7,7 @@ from typing import Protocol
 
 import numpy as np
 from mmengine.dist import get_dist_info, sync_random_seed
+from mmengine.logging import MessageHub
 from torch.utils.data import Sampler
 
 from mmfer.registry import DATA_SAMPLERS
@@ -56,17 +57,18 @@ class ProgressiveSampler(Sampler[int]):
 
     Args:
         dataset: With ``get_gt_labels()``, the observed labels.
-        max_epochs: Epochs of the whole training.
+        max_epochs: Epochs of the whole training. Defaults to None: those of the run.
         seed: The same on every rank. Defaults to None: drawn once and shared.
         round_up: Repeat a few so that every rank gets equally many. Defaults to True.
     """
 
-    def __init__(self, dataset: LabelledDataset, max_epochs: int, seed: int | None = None, round_up: bool = True):
-        if max_epochs < 1:
+    def __init__(self, dataset: LabelledDataset, max_epochs: int | None = None, seed: int | None = None,
+                 round_up: bool = True):
+        if max_epochs is not None and max_epochs < 1:
             raise ValueError(f'ProgressiveSampler(max_epochs=...) must be at least 1, got {max_epochs}')
         if not hasattr(dataset, 'get_gt_labels'):
             raise ValueError(f'ProgressiveSampler needs a dataset with get_gt_labels(), which {type(dataset).__name__} '
-                             'has not; use mmfer.FaceDataset or sampler=dict(type=\'DefaultSampler\')')
+                             'has not; use mmfer.FaceDataset, or mmfer.ConcatFaces for several')
         self.rank, self.world_size = get_dist_info()
         self.labels = np.asarray(dataset.get_gt_labels())
         self.max_epochs, self.round_up = max_epochs, round_up
@@ -95,8 +97,12 @@ class ProgressiveSampler(Sampler[int]):
         # random() is drawn, whose bits do not change between numpy versions.
         random = np.random.default_rng([self.seed, self.epoch]).random
         counts = np.bincount(self.labels)
+        # RuntimeInfoHook notes max_epochs before the first epoch, so `--cfg-options train_cfg.max_epochs=..` counts.
+        max_epochs = self.max_epochs or MessageHub.get_current_instance().runtime_info.get('max_epochs')
+        if max_epochs is None:
+            raise ValueError('ProgressiveSampler outside a run does not know how many epochs there are: set max_epochs')
         drawn = []
-        for label, wanted in enumerate(progressive_counts(counts, self.epoch, self.max_epochs)):
+        for label, wanted in enumerate(progressive_counts(counts, self.epoch, max_epochs)):
             rows = np.flatnonzero(self.labels == label)
             rounds = -(-wanted // len(rows)) if wanted else 0
             permutations = [rows[np.argsort(random(len(rows)))] for _ in range(rounds)]

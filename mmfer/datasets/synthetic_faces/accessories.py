@@ -3,13 +3,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .canvas import Canvas, Colour, smooth
+from .canvas import Canvas, scaled, smooth
 from .person import Person
-
-
-def _scaled(colour: Colour, factor: float) -> Colour:
-    blue, green, red = colour
-    return blue * factor, green * factor, red * factor
 
 
 def _grown(points: np.ndarray, marks: np.ndarray, factor: float) -> np.ndarray:
@@ -24,7 +19,7 @@ def paint_back_hair(canvas: Canvas, person: Person, points: dict[str, np.ndarray
         around = _grown(skull, marks, 1.2)
         sides = np.array([marks[14] + (.34 * unit, .1 * unit), marks[12] + (.5 * unit, 1.2 * unit),
                           marks[4] + (-.5 * unit, 1.2 * unit), marks[2] + (-.34 * unit, .1 * unit)])
-        colour = person.clothes if person.hair_style == 'scarf' else _scaled(person.hair, .75)
+        colour = person.clothes if person.hair_style == 'scarf' else scaled(person.hair, .75)
         canvas.fill(smooth(np.concatenate([around, sides]), closed=True), colour)
     elif person.hair_style == 'curly':
         _curls(canvas, person, _grown(skull, marks, 1.1), .26 * unit, .8)
@@ -53,27 +48,29 @@ def paint_front_hair(canvas: Canvas, person: Person, points: dict[str, np.ndarra
         depth = depth + .1 * np.cos(6 * across) * (person.age - .2)
     outer = _grown(skull, marks, 1.0 if style == 'bald' else 1.07)
     level = np.array([0, 1.]) * (marks[[19, 24]].mean(0)[1] - skull[6, 1])
-    hairline = skull + depth[:, None] * level * (1 - across[:, None]**4) + .04 * (marks[27] - skull)
+    hairline = skull + depth[:, None] * level * (1 - across[:, None]**4)
+    if style != 'bald':
+        hairline += .04 * (marks[27] - skull)
     if style in ('long', 'long_fringe', 'curly'):
         hairline[[0, -1]] += (0, .35 * unit)
     colour = person.clothes if style == 'hat' else person.hair
     canvas.fill(np.concatenate([smooth(outer), smooth(hairline)[::-1]]), colour)
     if style == 'hat':
-        canvas.line(smooth(hairline), _scaled(colour, .6), .07 * unit)
+        canvas.line(smooth(hairline), scaled(colour, .6), .07 * unit)
     elif style == 'curly':
         _curls(canvas, person, .5 * (outer + hairline), .15 * unit, 1.)
     elif style != 'bald':
         roots, ends = smooth(outer, steps=3), smooth(hairline, steps=3)
         strands = np.stack([roots, ends], 1)[1:-1]
         for factor, chosen in ((.82, rng.random(len(strands)) < .45), (1.15, rng.random(len(strands)) < .35)):
-            canvas.line(strands[chosen], tuple(np.clip(_scaled(colour, factor), 0, 255)), .022 * unit)
+            canvas.line(strands[chosen], scaled(colour, factor), .022 * unit)
 
 
 def _curls(canvas: Canvas, person: Person, path: np.ndarray, radius: float, shade: float) -> None:
     rng = np.random.default_rng(person.seed + 1)
     for position in smooth(path, steps=2):
         at = position + rng.normal(0, .2 * radius, 2)
-        canvas.ellipse(at, (radius, radius), _scaled(person.hair, shade * rng.uniform(.75, 1.1)))
+        canvas.ellipse(at, (radius, radius), scaled(person.hair, shade * rng.uniform(.75, 1.1)))
 
 
 def paint_glasses(canvas: Canvas, kind: str, marks: np.ndarray, unit: float) -> None:
@@ -108,23 +105,23 @@ def paint_occluder(canvas: Canvas, kind: str, person: Person, marks: np.ndarray,
         reach = (target - root) / (np.linalg.norm(target - root) + 1e-6)
         sideways = np.array([-reach[1], reach[0]])
         palm = target - .55 * unit * reach
-        canvas.line(np.stack([root, palm]), _scaled(person.skin, .9), .5 * unit)
+        canvas.line(np.stack([root, palm]), scaled(person.skin, .9), .5 * unit)
         for finger in range(4):
             start = palm + sideways * unit * (.18 - .12 * finger)
             tip = target + sideways * unit * (.2 - .13 * finger) - reach * unit * .06 * abs(finger - 1.4)
-            canvas.line(np.stack([start, tip]), _scaled(person.skin, .72), .15 * unit)
-            canvas.line(np.stack([start, tip]), _scaled(person.skin, .97), .115 * unit)
+            canvas.line(np.stack([start, tip]), scaled(person.skin, .72), .15 * unit)
+            canvas.line(np.stack([start, tip]), scaled(person.skin, .97), .115 * unit)
     elif kind == 'mask':
         colour = tuple(((225, 215, 190), (235, 235, 235), (60, 50, 50))[rng.integers(3)])
         top = marks[[2, 31, 29, 35, 14]] + (0, rng.uniform(0, .3) * unit)
         canvas.fill(np.concatenate([top, marks[13:2:-1]]), colour)
-        canvas.line(top, _scaled(colour, .8), .03 * unit)
+        canvas.line(top, scaled(colour, .8), .03 * unit)
     elif kind == 'strand':
         start = marks[19 if side < 0 else 24] + np.array([rng.uniform(-.2, .2), -.6]) * unit
         for _ in range(int(rng.integers(3, 8))):
             bend = rng.normal(0, .12, (3, 2)) * unit
             path = start + np.array([(0, 0), (.1 * side, .5), (.2 * side, 1.1)]) * unit + bend
-            canvas.line(smooth(path), _scaled(person.hair, rng.uniform(.7, 1.2)), .045 * unit)
+            canvas.line(smooth(path), scaled(person.hair, rng.uniform(.7, 1.2)), .045 * unit)
     elif kind == 'microphone':
         head = marks[8] + np.array([.3 * side, -rng.uniform(.1, .35)]) * unit
         canvas.line(np.stack([head, head + np.array([.5 * side, 1.2]) * unit]), (40, 40, 44), .14 * unit)

@@ -3,10 +3,10 @@ from __future__ import annotations
 
 import numpy as np
 
-CLASSES = ('surprise', 'fear', 'disgust', 'happiness', 'sadness', 'anger', 'neutral')
-"""The seven basic expressions in RAF-DB's order."""
+from ..label_schema import ORDERS
 
-NEUTRAL = CLASSES.index('neutral')
+CLASSES = ORDERS['rafdb']
+"""The seven basic expressions in RAF-DB's order."""
 
 UNITS = (
     'inner_brow_raise',  # AU1
@@ -87,7 +87,7 @@ def sample_distribution(label: int, blend: float, rng: np.random.Generator) -> n
 
     Args:
         label: The class that is to win.
-        blend: Probability of a blend. The class then keeps a share of 0.52 to 0.9 and an expression that people
+        blend: Probability of a blend. The class then keeps a share of 0.55 to 0.9 and an expression that people
             confuse with it gets the rest; a rest of neutral is a faint expression.
         rng: Source of randomness.
 
@@ -100,7 +100,7 @@ def sample_distribution(label: int, blend: float, rng: np.random.Generator) -> n
     if is_blend < blend:
         neighbours = _NEIGHBOURS[CLASSES[label]]
         other = CLASSES.index(neighbours[int(which * len(neighbours))])
-        distribution[label] = .52 + .38 * share
+        distribution[label] = .55 + .35 * share
         distribution[other] = 1 - distribution[label]
     return distribution
 
@@ -117,11 +117,11 @@ def mix_units(distribution: np.ndarray, rng: np.random.Generator, difficulty: fl
         Activations [A] from 0 to about 1.2, in the order of :data:`UNITS`.
     """
     units = np.zeros(len(UNITS))
-    for share, variants in zip(distribution, PROTOTYPES):
+    for share, variants in zip(distribution, PROTOTYPES, strict=True):
         draw, strength = rng.random(2)
         if share > 0:
             variant = variants[int(draw * len(variants)) if difficulty > 0 else 0]
-            units += share * (1 + difficulty * (.75 * strength - .6)) * variant
+            units += share * (1 + difficulty * (.6 * strength - .4)) * variant
     # Nobody moves exactly the prototype's muscles, and mouths move for speech, eyes for blinks.
     units *= 1 + difficulty * rng.uniform(-.4, .3, len(UNITS))
     units += difficulty * .12 * rng.random(len(UNITS)) * (rng.random(len(UNITS)) < .3)

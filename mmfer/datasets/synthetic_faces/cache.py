@@ -51,7 +51,8 @@ def cached(folder: str | None, recipe: Mapping[str, Any], draw: Callable[[], Dra
 
 
 def _read(images: Path, columns: Path) -> Drawn:
-    with np.load(columns, allow_pickle=False) as archive:
+    # Opened here, because np.load leaves a damaged archive open.
+    with open(columns, 'rb') as file, np.load(file, allow_pickle=False) as archive:
         table = {key: archive[key] for key in archive.files}
     pictures = np.asarray(np.load(images, mmap_mode='r', allow_pickle=False))
     if table.pop('checksum') != _checksum(pictures):

@@ -1,6 +1,8 @@
 """Smooth, antialiased drawing at sub-pixel positions."""
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 
 import cv2
@@ -14,7 +16,8 @@ _BITS = 4
 def _spline_weights(count: int, closed: bool, steps: int) -> np.ndarray:
     """Matrix [M, count] that turns control points into a Catmull-Rom curve through all of them."""
     at = np.linspace(0, 1, steps, endpoint=False)[:, None]
-    basis = .5 * np.hstack([-at + 2 * at**2 - at**3, 2 - 5 * at**2 + 3 * at**3, at + 4 * at**2 - 3 * at**3, at**3 - at**2])
+    basis = .5 * np.hstack([-at + 2 * at**2 - at**3, 2 - 5 * at**2 + 3 * at**3, at + 4 * at**2 - 3 * at**3,
+                            at**3 - at**2])
     spans = count if closed else count - 1
     weights = np.zeros((spans * steps + (not closed), count))
     for span in range(spans):
@@ -32,6 +35,12 @@ def smooth(points: np.ndarray, closed: bool = False, steps: int = 5) -> np.ndarr
     return _spline_weights(len(points), closed, steps) @ points
 
 
+def scaled(colour: Colour, factor: float) -> Colour:
+    """A lighter or darker colour."""
+    blue, green, red = colour
+    return min(blue * factor, 255.), min(green * factor, 255.), min(red * factor, 255.)
+
+
 class Canvas:
     """A picture drawn ``oversampling`` times larger than wanted; positions are in pixels of the wanted size."""
 
@@ -43,6 +52,18 @@ class Canvas:
     def layer(self, fill: float = 0.) -> Canvas:
         """An empty one-channel canvas of the same size."""
         return Canvas(self.size, self.oversampling, 1, fill)
+
+    @contextmanager
+    def inside(self, outline: np.ndarray) -> Iterator[None]:
+        """Within this context only what lies inside the polygon is drawn."""
+        before = self.image.copy()
+        yield
+        mask = self.layer()
+        mask.fill(outline, 255)
+        left, top, width, height = cv2.boundingRect(mask.image)
+        box = slice(top, top + height), slice(left, left + width)
+        cv2.copyTo(self.image[box], mask.image[box], before[box])
+        self.image = before
 
     def fixed(self, points: np.ndarray) -> np.ndarray:
         """Positions as cv2's fixed-point numbers on the large picture."""
@@ -74,7 +95,7 @@ class Canvas:
     def blend(self, colour: Colour, mask: np.ndarray) -> None:
         """Lays a colour over the picture where the one-channel mask is; 255 covers."""
         paint = np.empty_like(self.image)
-        paint[:] = np.clip(colour, 0, 255)
+        paint[:] = colour
         alpha = mask.astype(np.float32) / 255
         self.image = cv2.blendLinear(paint, self.image, alpha, 1 - alpha)
 

@@ -40,13 +40,17 @@ class Capture:
     occluder: str = ''
     seed: int = 0
 
+    def unit(self, size: int) -> float:
+        """Pixels of a face unit in a picture of side ``size``."""
+        return _UNIT * size * self.scale
+
     def project(self, size: int, anchors: np.ndarray, points: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Projects named arrays [*, 3] of face units to pixels [*, 2]; pixel centres are integers.
 
         Like an aligner, it puts the mean of ``anchors`` [*, 3] where the crop expects it, up to ``shift``.
         """
         turn = rotation(self.yaw, self.pitch, self.roll)
-        unit = _UNIT * size * self.scale
+        unit = self.unit(size)
         origin = size * (.5 + _ANCHOR + self.shift) - .5
 
         def place(array: np.ndarray) -> np.ndarray:
@@ -56,14 +60,14 @@ class Capture:
         everything = place(np.concatenate([anchors, *points.values()]))
         everything += origin - everything[:len(anchors)].mean(0)
         ends = len(anchors) + np.cumsum([len(array) for array in points.values()])
-        return dict(zip(points, np.split(everything[len(anchors):], ends[:-1] - len(anchors))))
+        return dict(zip(points, np.split(everything[len(anchors):], ends[:-1] - len(anchors)), strict=True))
 
     def expose(self, image: np.ndarray, head: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Lights a flat drawing uint8 [S, S, 3] as an ellipsoid around ``head`` (x, y, radius) and takes the picture."""
+        """Lights a drawing uint8 [S, S, 3] as an ellipsoid around ``head`` (x, y, radius) and takes the picture."""
         size = len(image)
         grid = np.arange(size, dtype=np.float32)
         x, y = (grid - head[0]) / head[2], (grid[:, None] - head[1]) / (1.3 * head[2])
-        depth = np.sqrt(np.maximum(1.6 - x * x - y * y, .3))
+        depth = 1.26 * np.exp(-.45 * (x * x + y * y))
         across, down = self.light
         shade = (across * x + down * y + depth) / np.float32(np.sqrt(across**2 + down**2 + 1))
         shade = self.gain * (1 + self.contrast * (np.minimum(shade, 1.2) - .95) * 1.4)
@@ -84,12 +88,12 @@ def sample_capture(rng: np.random.Generator, difficulty: float = 1.) -> Capture:
     """Draws a shot; ``difficulty`` 0 is a studio portrait, 1 a snapshot from the news."""
     normal = np.clip(rng.normal(0, 1, 12), -2.2, 2.2) * difficulty
     uniform = rng.random(8)
-    occluded = rng.random() < .16 * difficulty
+    occluded = rng.random() < .13 * difficulty
     return Capture(
         yaw=.21 * normal[0], pitch=.12 * normal[1], roll=.05 * normal[2], scale=1 + .045 * normal[3],
         shift=(.015 * normal[4], .015 * normal[5]), gaze=(.4 * normal[6], .2 * normal[7]),
         light=(.7 * normal[8], -.3 + .45 * normal[9]), contrast=.35 + .5 * difficulty * uniform[0],
         gain=1 - difficulty * (.5 * uniform[1] - .25), gamma=float(np.exp(.15 * normal[10])),
-        tint=tuple(1 + difficulty * .1 * (rng.random(3) - .5)), blur=.012 * difficulty * uniform[2]**2,
-        noise=11 * difficulty * uniform[3]**2, grey=uniform[4] < .3 * difficulty,
+        tint=tuple(1 + difficulty * .1 * (rng.random(3) - .5)), blur=.011 * difficulty * uniform[2]**2,
+        noise=9 * difficulty * uniform[3]**2, grey=uniform[4] < .3 * difficulty,
         occluder=str(rng.choice(OCCLUDERS)) if occluded else '', seed=int(rng.integers(2**31)))

@@ -1,7 +1,7 @@
 """The built-in dataset: faces drawn on first use."""
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from mmengine.dist import is_main_process
@@ -10,7 +10,7 @@ from rich.progress import track
 from mmfer.registry import DATASETS
 
 from ..face_dataset import FaceDataset
-from ..label_schema import label_map
+from ..label_schema import ORDERS, label_map
 from .action_units import CLASSES, mix_units, sample_distribution
 from .cache import cached
 from .capture import sample_capture
@@ -44,17 +44,17 @@ class SyntheticFaces(FaceDataset):
         seed: Of all draws. Defaults to 0.
         imbalance: Class frequencies are those of RAF-DB's training set to this power: 1 is RAF-DB, 0 balanced.
             Defaults to 0.5.
-        blend: Share of the faces that show two expressions. Defaults to 0.35.
+        blend: Share of the faces that show two expressions. Defaults to 0.3.
         difficulty: 0 draws frontal, clean, full-blown expressions, 1 everyday snapshots. Defaults to 1.
         faces_per_person: Pictures of each person. Defaults to 8.
         cache_dir: Folder of the drawn faces. None draws anew each time. Defaults to 'data/synthetic_faces'.
         kwargs: ``label_noise``, ``holdout``, ``pipeline`` and the other arguments of :class:`FaceDataset`.
     """
 
-    METAINFO = dict(classes=CLASSES)
+    METAINFO: ClassVar[dict] = dict(classes=ORDERS['rafdb'])
 
     def __init__(self, split: str = 'train', num: int = 2000, size: int = 64, seed: int = 0, imbalance: float = .5,
-                 blend: float = .35, difficulty: float = 1., faces_per_person: int = 8,
+                 blend: float = .3, difficulty: float = 1., faces_per_person: int = 8,
                  cache_dir: str | None = 'data/synthetic_faces', **kwargs: Any):
         for name, value, least in (('num', num, 1), ('size', size, 16), ('seed', seed, 0),
                                    ('faces_per_person', faces_per_person, 1)):

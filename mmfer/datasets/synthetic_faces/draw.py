@@ -5,13 +5,13 @@ import cv2
 import numpy as np
 
 from .accessories import paint_back_hair, paint_front_hair, paint_glasses, paint_occluder
-from .canvas import Canvas, Colour, smooth
+from .canvas import Canvas, scaled, smooth
 from .capture import Capture
 from .geometry import face_points
 from .person import Person
 from .relief import skin_relief
 
-RENDERER_VERSION = 1
+RENDERER_VERSION = 3
 """Part of the cache key: raise it with every change that moves a pixel."""
 
 
@@ -35,8 +35,7 @@ def draw_face(person: Person, units: np.ndarray, capture: Capture, size: int) ->
     # Weighted so that the mean is the midpoint of eyes and mouth.
     points = capture.project(size, corners[[0, 1, 2, 3, 4, 4, 5, 5]], points)
     marks = points['landmarks']
-    unit = float(np.linalg.norm(marks[42:48].mean(0) - marks[36:42].mean(0)) / .75 + 1e-6)
-    unit = max(unit, .36 * size)
+    unit = capture.unit(size)
     canvas = Canvas(size, 3 if size < 80 else 2)
     _background(canvas, rng)
     paint_back_hair(canvas, person, points, unit)
@@ -57,11 +56,6 @@ def draw_face(person: Person, units: np.ndarray, capture: Capture, size: int) ->
     return capture.expose(canvas.shrunk(), head, rng), marks.astype(np.float32)
 
 
-def _scaled(colour: Colour, factor: float) -> Colour:
-    blue, green, red = colour
-    return blue * factor, green * factor, red * factor
-
-
 def _background(canvas: Canvas, rng: np.random.Generator) -> None:
     coarse = rng.uniform(30, 220) + rng.normal(0, 22, 3) + rng.normal(0, 30, (4, 4, 1)) + rng.normal(0, 12, (4, 4, 3))
     side = canvas.image.shape[0]
@@ -72,13 +66,13 @@ def _skin(canvas: Canvas, person: Person, units: np.ndarray, points: dict[str, n
     marks, skull = points['landmarks'], points['skull']
     chin, left, right = marks[8], .88 * marks[5] + .12 * marks[11], .12 * marks[5] + .88 * marks[11]
     down = np.array([0, canvas.size])
-    canvas.fill(np.array([left, right, right + down, left + down]), _scaled(person.skin, .62))
+    canvas.fill(np.array([left, right, right + down, left + down]), scaled(person.skin, .62))
     shoulder = np.array([.9 * unit, 0])
     top = chin + np.array([0, .32 * unit])
-    canvas.fill(np.array([top - .5 * shoulder, top + .5 * shoulder, top + 2 * shoulder + down, top - 2 * shoulder + down]),
-                person.clothes)
+    shirt = [top - .5 * shoulder, top + .5 * shoulder, top + 2 * shoulder + down, top - 2 * shoulder + down]
+    canvas.fill(np.array(shirt), person.clothes)
     for ear in (marks[0], marks[16]):
-        canvas.ellipse(ear + np.array([0, .1 * unit]), (.1 * unit, .2 * unit), _scaled(person.skin, .85))
+        canvas.ellipse(ear + np.array([0, .1 * unit]), (.1 * unit, .2 * unit), scaled(person.skin, .85))
     face = smooth(np.concatenate([marks[:17], skull[-2:0:-1]]), closed=True)
     canvas.fill(face, person.skin)
     canvas.multiply(skin_relief(canvas, person, units, points, face, unit))
@@ -100,7 +94,7 @@ def _beard(canvas: Canvas, person: Person, marks: np.ndarray, unit: float) -> No
         ridge = .45 * marks[[31, 33, 35]] + .55 * marks[[50, 51, 52]]
         mask.fill(smooth(np.concatenate([ends[:1], ridge, ends[1:], marks[[52, 51, 50]]]), closed=True),
                   255 * person.moustache)
-    canvas.blend(_scaled(person.hair, .9), mask.blurred(.03 * unit))
+    canvas.blend(scaled(person.hair, .9), mask.blurred(.03 * unit))
 
 
 def _eye(canvas: Canvas, person: Person, eye: np.ndarray, gaze: tuple[float, float], unit: float) -> None:
@@ -109,46 +103,37 @@ def _eye(canvas: Canvas, person: Person, eye: np.ndarray, gaze: tuple[float, flo
     width = float(np.linalg.norm(corners[1] - corners[0]))
     crease = upper - np.array([0, .05 * unit])
     if person.eyeshadow:
-        canvas.fill(np.concatenate([crease, upper[::-1]]), _scaled(person.skin, 1 - .5 * person.eyeshadow))
-    canvas.line(crease[4:-4], _scaled(person.skin, .66), .02 * unit)
-    outline = np.concatenate([upper, lower])
-    opening = float(np.linalg.norm(eye[[1, 2]].mean(0) - eye[[4, 5]].mean(0)))
+        canvas.fill(np.concatenate([crease, upper[::-1]]), scaled(person.skin, 1 - .5 * person.eyeshadow))
+    canvas.line(crease[4:-4], scaled(person.skin, .66), .02 * unit)
+    opening = np.linalg.norm(eye[[1, 2]].mean(0) - eye[[4, 5]].mean(0))
     if opening > .012 * unit:
-        low = np.floor((outline.min(0) + .5) * canvas.oversampling).astype(int) - 2
-        high = np.ceil((outline.max(0) + .5) * canvas.oversampling).astype(int) + 3
-        low, high = np.clip(low, 0, len(canvas.image)), np.clip(high, 0, len(canvas.image))
-        if (high > low).all():
-            _eyeball(canvas, person, eye, outline, gaze, width, (slice(low[1], high[1]), slice(low[0], high[0])))
-    canvas.line(lower, _scaled(person.skin, .6), .014 * unit)
-    canvas.line(upper, _scaled(person.brow, .45), (.03 + .02 * person.eyeshadow) * unit)
+        with canvas.inside(np.concatenate([upper, lower])):
+            _eyeball(canvas, person, eye, gaze, width)
+    canvas.line(lower, scaled(person.skin, .6), .014 * unit)
+    canvas.line(upper, scaled(person.brow, .45), (.03 + .02 * person.eyeshadow) * unit)
 
 
-def _eyeball(canvas: Canvas, person: Person, eye: np.ndarray, outline: np.ndarray, gaze: tuple[float, float],
-             width: float, window: tuple[slice, slice]) -> None:
-    below = canvas.image.copy()
-    mask = canvas.layer()
-    mask.fill(outline, 255)
-    canvas.image[window] = np.clip(np.array(person.skin) * .25 + 172, 0, 238)
-    middle = eye[[1, 2, 4, 5]].mean(0)
-    # The eyeball does not move with the lids.
-    centre = .5 * (eye[0] + eye[3]) * (.5, .75) + middle * (.5, .25) + np.array(gaze) * .18 * width
-    centre = centre - np.array([0, .04 * width])
+def _eyeball(canvas: Canvas, person: Person, eye: np.ndarray, gaze: tuple[float, float], width: float) -> None:
+    corners, middle = .5 * (eye[0] + eye[3]), eye[[1, 2, 4, 5]].mean(0)
+    white = np.clip(np.array(person.skin) * .25 + 172, 0, 238)
+    canvas.ellipse(corners, (.8 * width, .8 * width), white.tolist())
+    # The eyeball hardly moves with the lids.
+    centre = corners * (.5, .75) + middle * (.5, .25) + np.array(gaze) * .18 * width - (0, .04 * width)
     radius = .235 * width
-    canvas.ellipse(centre, (radius, radius), _scaled(person.iris, .6))
+    canvas.ellipse(centre, (radius, radius), scaled(person.iris, .6))
     canvas.ellipse(centre, (.82 * radius, .82 * radius), person.iris)
     canvas.ellipse(centre, (.45 * radius, .45 * radius), (12, 12, 12))
     canvas.ellipse(centre + np.array([.35, -.35]) * radius, (.18 * radius, .18 * radius), (240, 240, 240))
-    below[window][mask.image[window] > 127] = canvas.image[window][mask.image[window] > 127]
-    canvas.image = below
 
 
 def _nostrils(canvas: Canvas, person: Person, marks: np.ndarray, unit: float) -> None:
     for wing, near in ((31, 32), (35, 34)):
-        canvas.line(smooth(np.array([marks[wing] - (0, .07 * unit), marks[wing] + (.012 * unit * np.sign(wing - 33), -.02 * unit),
-                                     marks[near]])), _scaled(person.skin, .62), .022 * unit)
+        bulge = marks[wing] + (.012 * unit * np.sign(wing - 33), -.02 * unit)
+        alar = np.array([marks[wing] - (0, .07 * unit), bulge, marks[near]])
+        canvas.line(smooth(alar), scaled(person.skin, .62), .022 * unit)
         nostril = .25 * marks[wing] + .75 * marks[near] - np.array([0, .012 * unit])
-        canvas.ellipse(nostril, (.042 * unit, .02 * unit), _scaled(person.skin, .35))
-    canvas.line(smooth(marks[32:35]), _scaled(person.skin, .68), .016 * unit)
+        canvas.ellipse(nostril, (.042 * unit, .02 * unit), scaled(person.skin, .35))
+    canvas.line(smooth(marks[32:35]), scaled(person.skin, .68), .016 * unit)
 
 
 def _mouth(canvas: Canvas, person: Person, unit_values: np.ndarray, marks: np.ndarray, unit: float) -> None:
@@ -158,14 +143,14 @@ def _mouth(canvas: Canvas, person: Person, unit_values: np.ndarray, marks: np.nd
     opening = float(mouth[18, 1] - mouth[14, 1])
     canvas.fill(np.concatenate([top, bottom]), person.lips)
     upper = np.concatenate([top, mouth[[16]], inner_top[::-1]])
-    canvas.fill(upper, _scaled(person.lips, .84))
+    canvas.fill(upper, scaled(person.lips, .84))
     if opening > .02 * unit:
         _open_mouth(canvas, mouth, inner_top, inner_bottom, unit_values, opening, unit)
     else:
         seam = np.concatenate([mouth[:1], mouth[12:17], mouth[6:7]])
-        canvas.line(smooth(seam), _scaled(person.lips, .42), .025 * unit)
+        canvas.line(smooth(seam), scaled(person.lips, .42), .025 * unit)
     for corner, inside in ((mouth[0], mouth[12]), (mouth[6], mouth[16])):
-        canvas.line(np.stack([corner, inside]), _scaled(person.lips, .42), .025 * unit)
+        canvas.line(np.stack([corner, inside]), scaled(person.lips, .42), .025 * unit)
 
 
 def _open_mouth(canvas: Canvas, mouth: np.ndarray, inner_top: np.ndarray, inner_bottom: np.ndarray, units: np.ndarray,
@@ -191,6 +176,6 @@ def _brow(canvas: Canvas, person: Person, brow: np.ndarray, unit: float) -> None
     middle = smooth(brow, steps=4)
     along = np.linspace(0, 1, len(middle))
     # Thick near the nose, thin at the temple; ``brow`` runs from the temple inwards.
-    thickness = (.012 + .05 * person.brow_weight * np.minimum(along * 1.6, 1) * (1 - .35 * along**6))[:, None] * unit
-    across = np.array([0, 1.])
-    canvas.fill(np.concatenate([middle - .5 * thickness * across, (middle + .6 * thickness * across)[::-1]]), person.brow)
+    thickness = .012 + .05 * person.brow_weight * np.minimum(along * 1.6, 1) * (1 - .35 * along**6)
+    up = np.array([0, -unit]) * thickness[:, None]
+    canvas.fill(np.concatenate([middle + .5 * up, (middle - .6 * up)[::-1]]), person.brow)

@@ -35,8 +35,8 @@ def face_points(person: Person, units: np.ndarray) -> dict[str, np.ndarray]:
     Returns:
         Named arrays [*, 3]. ``landmarks`` has the 68 points in the iBUG order; the others are what only painting needs.
     """
-    sides = [dict(zip(UNITS, side)) for side in units]
-    middle = dict(zip(UNITS, units.mean(0)))
+    sides = [dict(zip(UNITS, side, strict=True)) for side in units]
+    middle = dict(zip(UNITS, units.mean(0), strict=True))
     brows, eyes, folds = [], [], {}
     for name, sign, side in (('left', -1, sides[0]), ('right', 1, sides[1])):
         brow, eye = _brow(person, side), _eye(person, side)
@@ -82,11 +82,10 @@ def _brow(person: Person, unit: dict[str, float]) -> np.ndarray:
 def _eye(person: Person, unit: dict[str, float]) -> np.ndarray:
     half = .155 * person.eye_size
     shut = min(unit['eyes_close'], 1.)
-    upper = .058 * person.eye_open * (1 + .8 * unit['lid_raise'] - .3 * unit['lid_tighten'] - .2 * unit['cheek_raise']
-                                      - .2 * unit['nose_wrinkle'] - .12 * unit['brow_lower'])
-    lower = .036 * person.eye_open * (1 + .35 * unit['lid_raise'] - .65 * unit['lid_tighten'] - .75 * unit['cheek_raise']
-                                      - .4 * unit['nose_wrinkle'])
-    lower = max(lower, 0.)
+    raised, tight, cheek, wrinkle = (unit[name] for name in ('lid_raise', 'lid_tighten', 'cheek_raise', 'nose_wrinkle'))
+    upper = 1 + .8 * raised - .3 * tight - .2 * cheek - .2 * wrinkle - .12 * unit['brow_lower']
+    lower = 1 + .35 * raised - .65 * tight - .75 * cheek - .4 * wrinkle
+    upper, lower = .058 * person.eye_open * upper, .036 * person.eye_open * max(lower, 0.)
     upper = max(upper, .012) * (1 - shut) - .8 * lower * shut
     # Outer corner, upper outer, upper inner, inner corner, lower inner, lower outer.
     x = half * np.array([1, .38, -.38, -1, -.38, .38])

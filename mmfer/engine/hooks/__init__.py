@@ -1,6 +1,7 @@
 """Hooks."""
 
+from mmfer.engine.hooks.protocol import ProtocolHook
 from mmfer.engine.hooks.reseed import ReseedHook
 from mmfer.engine.hooks.sample_bank import SampleBankHook
 
-__all__ = ['ReseedHook', 'SampleBankHook']
+__all__ = ['ProtocolHook', 'ReseedHook', 'SampleBankHook']

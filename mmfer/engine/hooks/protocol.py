@@ -64,7 +64,7 @@ class ProtocolHook(Hook):
         self._training = True
         if self.select_on is None:
             self.select_on = ProtocolHook(runner.cfg.get('select_on')).select_on
-        self._config = Path(runner.cfg.filename or runner.experiment_name).stem
+        self._config = Path(runner.cfg.filename or runner.work_dir).stem
         self._seed = runner.seed
         if runner.val_loop is None:
             return
@@ -128,8 +128,7 @@ class ProtocolHook(Hook):
         runner.logger.info('\n' + report_table(report))
         if self.select_on == 'test':
             runner.logger.warning(SELECTED_ON_TEST)
-        runner.logger.info('\n'.join(['written:', *(f'  {path}' for path in
-                                                    (Path(runner.work_dir) / 'metrics.json', *pictures))]))
+        runner.logger.info(f'metrics.json, {pictures[0].name} and {pictures[1].name} are in {runner.work_dir}')
 
     # -- checkpoint ---------------------------------------------------------------------------------------------------
 

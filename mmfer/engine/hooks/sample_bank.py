@@ -5,7 +5,6 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
-from mmfer.datasets import FaceDataset
 from mmfer.registry import HOOKS
 
 
@@ -30,12 +29,12 @@ class SampleBankHook(Hook):
         if supervision is None or isinstance(runner._train_loop, dict | None):
             return  # a test run
         dataset = runner.train_dataloader.dataset
-        if not isinstance(dataset, FaceDataset):
+        missing = [name for name in ('get_gt_labels', 'fingerprint', 'has_landmarks') if not hasattr(dataset, name)]
+        if missing:
             raise ValueError(
-                f'the supervision remembers values per sample and needs an mmfer.FaceDataset for train_dataloader, '
-                f'got {type(dataset).__name__}'
+                f'the supervision remembers values per sample, but {type(dataset).__name__} has no {missing[0]}; '
+                'use an mmfer.FaceDataset for train_dataloader, and mmfer.ConcatFaces to join several'
             )
-        dataset.full_init()
         needs = supervision.needs_landmarks
         if needs and not dataset.has_landmarks:
             raise ValueError(

@@ -1,7 +1,8 @@
 """An image classifier that learns under supervision and is deployed without it."""
 
-from torch import Tensor
+import torch
 from mmpretrain.models import ImageClassifier
+from torch import Tensor
 
 from mmfer.models.pretrained import load_pretrained
 from mmfer.models.supervision import Supervision
@@ -28,6 +29,7 @@ class FERClassifier(ImageClassifier):
         super().__init__(*args, **kwargs)
         self.pretrained = pretrained
         self.supervision = Supervision(supervision, self) if supervision else None
+        self.to(memory_format=torch.channels_last)  # what convolution kernels prefer; the values stay the same
 
     def init_weights(self) -> None:
         """Initialises the network, loads pretrained weights, then lets the supervision start from them."""

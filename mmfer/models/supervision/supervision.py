@@ -1,6 +1,7 @@
 """Supervision: everything that only training needs, run in one order for all methods."""
 
-from collections.abc import Iterator, Mapping
+import inspect
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -30,6 +31,8 @@ class Supervision(nn.Module):
     - ``setup(model)``: called once at build, where it copies or inspects the network
     - ``initialize(model, pretrained)``: called when the network's weights are initialised
     - ``bank_columns()``: what it remembers per sample, name to :class:`~mmfer.structures.Column`
+    - ``begin(...)``: called before the network runs, wired like ``forward``, for what needs the inputs only: its
+      working memory is gone again before the network's activations fill it; returns what it publishes, a dict
     - ``finish(...)``: called after the losses, wired like ``forward``, for memories such as queues
     - ``loss_weight``: of a loss; in the config also ``[(epoch, weight), ...]``, linear in between
     - ``local_rows = True``: a loss that takes this rank's rows and averages over ranks itself
@@ -53,11 +56,13 @@ class Supervision(nn.Module):
 
         self.taps = Taps(model, _merge_taps(cfgs))
         known = {**VOCABULARY, **{name: f'output of {path}' for name, path in self.taps.paths.items()}}
+        early = {name: meaning for name, meaning in VOCABULARY.items() if name not in ('embedding', 'logits')}
         for name in self.taps.paths:
             if name in VOCABULARY:
                 raise ValueError(f'the tap "{name}" has the name of something every step knows; choose another')
         self._calls: dict[str, list[tuple[str, nn.Module, Call]]] = {kind: [] for kind in KINDS}
-        finishers: list[tuple[str, nn.Module, dict]] = []
+        self._begin: list[tuple[nn.Module, Call]] = []
+        finishers: list[tuple[str, nn.Module, Mapping]] = []
         for name, cfg in cfgs.items():
             self.methods[name] = Named({kind: Named() for kind in KINDS})
             unknown = set(cfg) - {'taps', *KINDS}
@@ -77,6 +82,8 @@ class Supervision(nn.Module):
                         part.setup(model, self)
                     if hasattr(part, 'bank_columns'):
                         self.bank.declare(part.bank_columns(), where)
+                    if hasattr(part, 'begin'):
+                        self._begin.append((part, Call(part.begin, where, early, _own(inputs, part.begin))))
                     self._calls[kind].append((where, part, Call(part.forward, where, known, inputs)))
                     for published in getattr(part, 'publishes', ()):
                         if published in known and not (kind == 'refiners' and published in REFINABLE):
@@ -84,9 +91,8 @@ class Supervision(nn.Module):
                         known[published] = f'from {where}'
                     if hasattr(part, 'finish'):
                         finishers.append((where, part, inputs))
-        self._finishers = [
-            Call(part.finish, f'{where} (finish)', known, {k: v for k, v in inputs.items() if k in _parameters(part)})
-            for where, part, inputs in finishers
+        self._finish = [
+            Call(part.finish, where, known, _own(inputs, part.finish)) for where, part, inputs in finishers
         ]
 
     def _build(self, cfg: Mapping, where: str) -> tuple[nn.Module, Mapping]:
@@ -124,14 +130,16 @@ class Supervision(nn.Module):
         Returns:
             Losses, as ``<method>.<name>_loss``, and diagnostics.
         """
+        trace = Trace(
+            {'inputs': inputs, **batch_rows(batch)}, {'bank': self.bank, 'model': model, **_progress()}
+        )
+        for part, begin in self._begin:
+            trace.publish(begin(trace.local), whole=False, shared=getattr(part, 'shares', ()))
         with self.taps.record(model) as tapped:
             features = model.extract_feat(inputs)
             embedding = model.head.pre_logits(features)
             logits = model.head(features)
-        trace = Trace(
-            {'inputs': inputs, 'embedding': embedding, 'logits': logits, **tapped, **batch_rows(batch)},
-            {'bank': self.bank, 'model': model, **_progress()},
-        )
+        trace.publish({'embedding': embedding, 'logits': logits, **tapped}, whole=False)
         for _, branch, call in self._calls['branches']:
             trace.publish(call(trace.local), whole=False, shared=getattr(branch, 'shares', ()))
 
@@ -145,7 +153,7 @@ class Supervision(nn.Module):
                 value = call(trace.local if getattr(loss, 'local_rows', False) else trace.whole)
                 method, _, name = where.removeprefix('supervision.').split('.')
                 losses[f'{method}.{name}_loss'] = value
-            for finish in self._finishers:
+            for finish in self._finish:
                 finish(trace.whole)
         return losses
 
@@ -216,7 +224,7 @@ def _merge_taps(cfgs: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     return paths
 
 
-def _parameters(part: nn.Module) -> set[str]:
-    import inspect
-
-    return set(inspect.signature(part.finish).parameters)
+def _own(inputs: Mapping[str, str], function: Callable) -> dict[str, str]:
+    """The renames that concern one of a part's functions."""
+    parameters = inspect.signature(function).parameters
+    return {parameter: name for parameter, name in inputs.items() if parameter in parameters}

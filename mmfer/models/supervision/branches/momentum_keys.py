@@ -66,19 +66,24 @@ class MomentumKeys(nn.Module):
         self.register_buffer('queue_label', torch.full((self.queue_size,), -1))
         self.register_buffer('position', torch.tensor(0))
 
-    def forward(self, model: nn.Module, inputs: Tensor, embedding: Tensor, landmark_embedding: Tensor) -> dict:
-        """Moves the copy a step, then gives queries, keys and the queues as they stood before this batch."""
+    def begin(self, model: nn.Module, inputs: Tensor) -> dict[str, Tensor]:
+        """Moves the copy a step, then gives the keys and the queues as they stood before this batch."""
         self._follow(model)
         expression_key, landmark_key = self._keys(inputs)
         return {
-            'expression_query': F.normalize(self.project_expression(embedding), dim=1),
-            'landmark_query': F.normalize(self.project_landmark(landmark_embedding), dim=1),
             'expression_key': expression_key,
             'landmark_key': landmark_key,
             # Clones: the queues change in place before the backward pass has read them.
             'expression_queue': self.expression_queue.clone(),
             'landmark_queue': self.landmark_queue.clone(),
             'queue_label': self.queue_label.clone(),
+        }
+
+    def forward(self, embedding: Tensor, landmark_embedding: Tensor) -> dict[str, Tensor]:
+        """Projects the queries."""
+        return {
+            'expression_query': F.normalize(self.project_expression(embedding), dim=1),
+            'landmark_query': F.normalize(self.project_landmark(landmark_embedding), dim=1),
         }
 
     @torch.no_grad()

@@ -1,0 +1,140 @@
+"""Step time and peak memory of LA-Net and of the plain baseline, interleaved in one process.
+
+    python benchmarks/step.py                          # (96 px, batch 128) and (224 px, batch 64)
+    python benchmarks/step.py --sizes 96:64 --rounds 9
+
+A step is loss, backward pass and optimizer step on a batch that is ready for the network; augmentation, which both do
+alike, is left out. Times are medians over rounds in which every model runs once, so that whatever else the machine does
+hits all of them. `counted` is the ratio of the floating-point operations that a step does, which is what the ratio of
+times would be if everything but convolutions and matrix products were free. Memory is the peak of what tensors hold
+during a step, weights, gradients, optimizer state, and queues included; no allocator's reserves.
+"""
+
+import argparse
+import statistics
+import time
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS, init_default_scope
+from torch.utils.flop_counter import FlopCounterMode
+
+from mmfer.structures import FaceBatch
+
+MODELS_MEASURED = {'plain': 'configs/baseline/r18_rafdb.py', 'LA-Net': 'configs/lanet/r18_rafdb.py'}
+
+
+class Stepper:
+    """One model with its optimizer and a batch."""
+
+    def __init__(self, config: str, size: int, batch_size: int, device: str):
+        cfg = Config.fromfile(config)
+        init_default_scope(cfg.default_scope)
+        torch.manual_seed(0)
+        self.model = MODELS.build({**cfg.model, 'pretrained': None}).to(device).train()
+        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=1e-4)
+        self.inputs = torch.randn(batch_size, 3, size, size, device=device)
+        labels = torch.randint(0, 7, (batch_size,), device=device)
+        self.batch = FaceBatch(
+            label=labels,
+            sample_idx=torch.arange(batch_size, device=device),
+            landmarks=torch.rand(batch_size, 68, 2, device=device) * size,
+            landmark_valid=torch.ones(batch_size, dtype=torch.bool, device=device),
+        )
+        self.model.supervision.bank.allocate(labels, 7)
+        for name, buffer in self.model.named_buffers():
+            if name.endswith('queue_label'):
+                buffer.random_(0, 7)  # a full queue, as in all but the first steps
+            elif name.endswith('_queue'):
+                buffer.copy_(torch.nn.functional.normalize(torch.randn_like(buffer), dim=1))
+        self.device = device
+
+    def step(self) -> None:
+        """One training step."""
+        losses = self.model.loss(self.inputs, self.batch)
+        sum(value for name, value in losses.items() if 'loss' in name).backward()
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.model.supervision.bank.commit()
+
+    def seconds(self) -> float:
+        """Time of one step."""
+        if self.device == 'cuda':
+            torch.cuda.synchronize()
+        start = time.perf_counter()
+        self.step()
+        if self.device == 'cuda':
+            torch.cuda.synchronize()
+        return time.perf_counter() - start
+
+    def flops(self) -> int:
+        """Floating-point operations of one step."""
+        with FlopCounterMode(display=False) as counter:
+            self.step()
+        return counter.get_total_flops()
+
+    def held_bytes(self) -> int:
+        """What stays between steps: weights, buffers, optimizer state."""
+        tensors = [*self.model.parameters(), *self.model.buffers()]
+        tensors += [v for state in self.optimizer.state.values() for v in state.values() if torch.is_tensor(v)]
+        return sum(t.nbytes for t in {id(t): t for t in tensors}.values())
+
+    def peak_bytes(self) -> int:
+        """Most bytes that tensors hold at any moment of a step."""
+        if self.device == 'cuda':
+            torch.cuda.synchronize()
+            before = torch.cuda.memory_allocated()
+            torch.cuda.reset_peak_memory_stats()
+            self.step()
+            return self.held_bytes() + torch.cuda.max_memory_allocated() - before
+        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
+            self.step()
+        changes = sorted(
+            (event.start_ns(), event.nbytes())
+            for event in profile.profiler.kineto_results.events()
+            if event.name() == '[memory]'
+        )
+        held = peak = 0
+        for _, change in changes:
+            held += change
+            peak = max(peak, held)
+        return self.held_bytes() + peak
+
+
+def main() -> None:
+    """Prints a table a size."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--sizes', nargs='+', default=['96:128', '224:64'], help='side:batch')
+    parser.add_argument('--rounds', type=int, default=7)
+    parser.add_argument('--threads', type=int, default=None)
+    args = parser.parse_args()
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    device = 'cuda' if torch.cuda.is_available() else 'cpu'
+    where = torch.cuda.get_device_name() if device == 'cuda' else f'CPU, {torch.get_num_threads()} threads'
+    for setting in args.sizes:
+        size, batch_size = map(int, setting.split(':'))
+        steppers = {
+            name: Stepper(config, size, batch_size, device) for name, config in MODELS_MEASURED.items()
+        }
+        for stepper in steppers.values():  # warm-up; also makes the optimizer state
+            stepper.step()
+            stepper.step()
+        times = {name: [] for name in steppers}
+        for _ in range(args.rounds):
+            for name, stepper in steppers.items():
+                times[name].append(stepper.seconds())
+        print(f'\n{size} px, batch {batch_size}, {where}, median of {args.rounds} interleaved rounds')
+        print(f'{"":10}{"step":>10}{"ratio":>8}{"counted":>9}{"memory":>11}{"ratio":>8}')
+        plain = None
+        for name, stepper in steppers.items():
+            seconds, flops, peak = statistics.median(times[name]), stepper.flops(), stepper.peak_bytes()
+            plain = plain or (seconds, flops, peak)
+            print(
+                f'{name:10}{seconds * 1e3:8.0f}ms{seconds / plain[0]:8.2f}{flops / plain[1]:9.2f}'
+                f'{peak / 2**20:8.0f}MiB{peak / plain[2]:8.2f}'
+            )
+
+
+if __name__ == '__main__':
+    main()

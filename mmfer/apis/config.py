@@ -1,0 +1,65 @@
+"""Reads a config for a run: a misspelt path or key is met with the nearest one."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+import mmfer
+from mmfer.apis.errors import nearest
+
+# What a config may say beside the runner's own arguments and the keys it already has.
+OTHER_KEYS = {'select_on', 'sync_bn', 'model_wrapper_cfg', 'find_unused_parameters', 'compile', 'runner_type',
+              'activation_checkpointing', 'efficient_conv_bn_eval', 'custom_imports'}
+
+
+def read_config(path: str | Path,
+                options: Mapping[str, Any] | None = None,
+                work_dir: str | Path | None = None) -> Config:
+    """Reads a config, lays options over it, and settles where the run works.
+
+    Args:
+        path: A config file.
+        options: Values by dotted key, as `--cfg-options` gives them.
+        work_dir: Folder of the run. Defaults to None: the config's own, or `work_dirs/<name of the config>`.
+
+    Returns:
+        The config.
+
+    Raises:
+        FileNotFoundError: There is no such file; the nearest one is named.
+        ValueError: An option's first key is one that neither the config nor a runner has.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f'there is no config {path}{nearest(str(path), _configs())}')
+    cfg = Config.fromfile(path)
+    for key in options or {}:
+        top = key.split('.')[0]
+        known = {*cfg, *list(inspect.signature(Runner.__init__).parameters)[1:], *OTHER_KEYS}
+        if top not in known:
+            raise ValueError(f'--cfg-options {key}: no part of a run reads the key {top!r}{nearest(top, known)}')
+    cfg.merge_from_dict(dict(options or {}))
+    if work_dir is not None:
+        cfg.work_dir = str(work_dir)
+    elif not cfg.get('work_dir'):
+        cfg.work_dir = str(Path('work_dirs') / path.stem)
+    return cfg
+
+
+def as_typed(path: str | Path) -> str:
+    """A path as one would type it here: relative where it lies below the current folder."""
+    path = Path(path).absolute()
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+
+
+def _configs() -> list[str]:
+    """Every config in reach, as it would be typed."""
+    here, repository = Path(), Path(mmfer.__file__).parents[1]
+    found = [str(file) for file in sorted(here.glob('configs/**/*.py'))]
+    return found or [str(file) for file in sorted(repository.glob('configs/**/*.py'))]

@@ -1,0 +1,156 @@
+"""The deployed network: what is left of a checkpoint when everything that only training needs is gone."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS, DefaultScope
+from torch import Tensor, nn
+
+import mmfer
+from mmfer.apis.errors import nearest
+
+DEPLOYED = ('backbone', 'neck', 'head')
+"""The children of mmpretrain's `ImageClassifier`; nothing else is deployed."""
+
+BUFFERS = ('running_mean', 'running_var', 'num_batches_tracked')
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """What `export_deployed` wrote.
+
+    Args:
+        path: The file.
+        parameters: Numbers that training learned, without the buffers of normalisation layers.
+        sha256: Of the file.
+        averaged: Whether these are averaged (EMA) weights.
+        dropped: Tensors left out, by what they belonged to.
+    """
+
+    path: Path
+    parameters: int
+    sha256: str
+    averaged: bool
+    dropped: Mapping[str, int] = field(default_factory=dict)
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """Reads a checkpoint without running code from it.
+
+    Raises:
+        FileNotFoundError: There is no such file; the nearest one is named.
+        ValueError: It is no checkpoint.
+    """
+    path = Path(path)
+    if not path.is_file():
+        folder = path if path.is_dir() else path.parent
+        here = [str(file) for file in sorted(folder.glob('*.pth'))]
+        hint = nearest(str(path), here) or (f'; {folder} has {", ".join(map(str, here[:3]))}' if here else '')
+        raise FileNotFoundError(f'there is no checkpoint {path}{hint}')
+    try:
+        checkpoint = torch.load(path, map_location='cpu', weights_only=True)
+    except (UnpicklingError, RuntimeError, EOFError, UnicodeDecodeError, KeyError):
+        raise ValueError(f'{path} cannot be read as a checkpoint of plain values: it is damaged, or no checkpoint of '
+                         'mmfer; train anew or copy it again') from None
+    if not isinstance(checkpoint, dict):
+        raise ValueError(f'{path} holds a {type(checkpoint).__name__}, no checkpoint')
+    return checkpoint if 'state_dict' in checkpoint else dict(state_dict=checkpoint)
+
+
+def deployed_state(checkpoint: Mapping[str, Any], averaged: bool | None = None) -> dict[str, Tensor]:
+    """The tensors of `backbone`, `neck` and `head`.
+
+    MMEngine's EMAHook leaves the averaged weights, which validation used, in `state_dict` and files the others under
+    `ema_state_dict`.
+
+    Args:
+        checkpoint: What `read_checkpoint` returns.
+        averaged: True insists on averaged weights, False on those that were not. Defaults to None: those that
+            validation used.
+
+    Raises:
+        ValueError: There are no such weights.
+    """
+    state, other = checkpoint['state_dict'], checkpoint.get('ema_state_dict')
+    if averaged and other is None:
+        raise ValueError('the checkpoint has no averaged (EMA) weights: its run had no EMAHook; export without --ema')
+    if averaged is False and other is not None:
+        state = {key.removeprefix('module.'): value for key, value in other.items() if key.startswith('module.')}
+    state = {key.removeprefix('module.'): value for key, value in state.items()}
+    state = {key: value for key, value in state.items() if key.split('.')[0] in DEPLOYED}
+    if not state:
+        raise ValueError('the checkpoint has no tensor of a backbone, neck or head: it is none of a classifier')
+    return state
+
+
+def build_deployed(cfg: Config) -> nn.Module:
+    """Builds a config's classifier without its supervision."""
+    model = cfg.model.copy()
+    for key in ('supervision', 'pretrained'):
+        if key in model:
+            model[key] = None
+    if cfg.get('data_preprocessor') is not None:
+        model.setdefault('data_preprocessor', cfg.data_preprocessor)
+    with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmpretrain')):
+        return MODELS.build(model)
+
+
+def load_deployed(model: nn.Module, checkpoint: Mapping[str, Any], source: str | Path = 'the checkpoint') -> None:
+    """Loads the deployed tensors of a checkpoint, every one of them and no other.
+
+    Raises:
+        ValueError: They do not fit the model.
+    """
+    state = deployed_state(checkpoint)
+    wanted = {key: value for key, value in model.state_dict().items() if key.split('.')[0] in DEPLOYED}
+    problems = [f'{key} is missing' for key in wanted if key not in state]
+    problems += [f'{key} is left over' for key in state if key not in wanted]
+    problems += [f'{key} is {tuple(state[key].shape)} there and {tuple(wanted[key].shape)} in the config'
+                 for key in wanted if key in state and state[key].shape != wanted[key].shape]
+    if problems:
+        more = f' and {len(problems) - 2} more' if len(problems) > 2 else ''
+        raise ValueError(f'{source} does not fit the config ({"; ".join(problems[:2])}{more}): give the config that '
+                         'it was trained with')
+    model.load_state_dict(state, strict=False)
+
+
+def class_names(checkpoint: Mapping[str, Any], num_classes: int) -> list[str]:
+    """The names that the training data gave the classes, or numbers."""
+    meta = checkpoint.get('meta') or {}
+    names = (meta.get('dataset_meta') or {}).get('classes') or ()
+    return list(names) if len(names) == num_classes else [f'class{i}' for i in range(num_classes)]
+
+
+def export_deployed(source: str | Path, target: str | Path, averaged: bool | None = None) -> ExportReport:
+    """Writes only the deployed state; it loads strictly into a stock mmpretrain `ImageClassifier`.
+
+    Args:
+        source: A checkpoint of training.
+        target: The file to write; its folder is made.
+        averaged: As in `deployed_state`.
+    """
+    checkpoint = read_checkpoint(source)
+    if Path(target).resolve() == Path(source).resolve():
+        raise ValueError(f'{target} is the checkpoint itself: give the export another name')
+    state = {key: value.clone() for key, value in deployed_state(checkpoint, averaged).items()}
+    meta = checkpoint.get('meta') or {}
+    kept = {key: meta[key] for key in ('dataset_meta', 'epoch', 'seed') if key in meta}
+    target = Path(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    torch.save(dict(state_dict=state, meta=dict(**kept, mmfer_version=mmfer.__version__)), target)
+    return ExportReport(
+        path=target,
+        parameters=sum(value.numel() for key, value in state.items() if key.split('.')[-1] not in BUFFERS),
+        sha256=hashlib.sha256(target.read_bytes()).hexdigest(),
+        averaged='ema_state_dict' in checkpoint and averaged is not False,
+        dropped=Counter(key.removeprefix('module.').split('.')[0] for key in checkpoint['state_dict']
+                        if key.removeprefix('module.') not in state))

@@ -1,0 +1,133 @@
+"""Users' mistakes as one sentence each, with the nearest name where one is misspelt."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import os
+import re
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mmengine import registry as mmengine_registry
+from mmengine.config.utils import ConfigParsingError
+from mmengine.registry import DefaultScope, Registry
+
+import mmfer
+
+UNKNOWN_PART = re.compile(r'^(\S+) is not in the (?:\S+::)?(.+?) registry\.')
+UNKNOWN_PARAMETER = re.compile(r"([\w.]+)\(\) got an unexpected keyword argument '(\w+)'")
+MISSING_PARAMETER = re.compile(r'([\w.]+)\(\) missing \d+ required (?:positional|keyword-only) arguments?: (.+)')
+USERS = (ValueError, FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError, KeyError, TypeError,
+         ConfigParsingError, SyntaxError)
+
+
+@contextmanager
+def user_errors() -> Iterator[None]:
+    """Ends the program with `mmfer: error: <sentence>` and exit code 1 where the user can mend it.
+
+    These are `ValueError`, `FileNotFoundError`, `KeyError`, errors of a config file, and parts built with parameters
+    that they do not have. Everything else is our mistake and keeps its traceback, as do all with `MMFER_TRACEBACK=1`.
+    """
+    try:
+        yield
+    except USERS as error:
+        if isinstance(error, TypeError) and not _is_about_parameters(error):
+            raise
+        if os.environ.get('MMFER_TRACEBACK', '0') not in ('', '0'):
+            traceback.print_exc()
+        rank = os.environ.get('RANK', '0')
+        where = '' if _is_ours(error) else ' (MMFER_TRACEBACK=1 in front of the command shows where)'
+        print(f'mmfer: error{"" if rank == "0" else f" (rank {rank})"}: {sentence_of(error)}{where}', file=sys.stderr)
+        raise SystemExit(1) from None
+
+
+def sentence_of(error: BaseException) -> str:
+    """One line that says what is wrong; names that MMEngine does not know are met with the nearest one it does."""
+    # str() of a KeyError is its repr.
+    text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+    if 'Original Traceback' in text:  # from a loader's worker, as text
+        text = text.strip().splitlines()[-1].partition(': ')[2]
+    if match := UNKNOWN_PART.match(text):
+        text = _unknown_part(*match.groups())
+    elif match := UNKNOWN_PARAMETER.search(text):
+        text = _unknown_parameter(_built(error, match[1]), *match.groups())
+    elif match := MISSING_PARAMETER.search(text):
+        text = f'{_short(match[1])} needs {match[2]}: add it to the config'
+    elif isinstance(error, KeyError) and len(text.split()) == 1:
+        text = f'the key {text!r} is missing'
+    return ' '.join(text.split()) or type(error).__name__
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """`'; did you mean X?'`, or nothing where no known name is near."""
+    close = difflib.get_close_matches(name, sorted(set(known)), n=1, cutoff=.6)
+    return f'; did you mean {close[0]}?' if close else ''
+
+
+def _unknown_part(name: str, kind: str) -> str:
+    roots = [root for root in vars(mmengine_registry).values() if isinstance(root, Registry) and root.name == kind]
+    known: set[str] = set()
+    for root in roots:
+        known |= set(root.module_dict)
+        for scope, child in root.children.items():
+            child.import_from_location()
+            current = DefaultScope.get_current_instance()
+            plain = scope == (current.scope_name if current else 'mmpretrain')
+            known |= {module if plain else f'{scope}.{module}' for module in child.module_dict}
+    tails = {full.split('.')[-1]: full for full in known}  # perhaps only the scope is missing or wrong
+    tail = difflib.get_close_matches(name.split('.')[-1], list(tails), n=1, cutoff=.8)
+    hint = nearest(name, known) or (f'; did you mean {tails[tail[0]]}?' if tail else '')
+    return f'type={name!r} is no known {kind}{hint or "; is the package that registers it installed?"}'
+
+
+def _unknown_parameter(built: Callable | None, where: str, name: str) -> str:
+    if built is None:
+        return f'{_short(where)} has no parameter {name!r}: correct it in the config'
+    known = _parameters(built)
+    return f'{built.__name__} has no parameter {name!r}{nearest(name, known)} (it takes {", ".join(known)})'
+
+
+def _parameters(built: Callable) -> list[str]:
+    names: dict[str, None] = {}
+    for owner in inspect.getmro(built)[:-1] if inspect.isclass(built) else [built]:
+        function = vars(owner).get('__init__') if inspect.isclass(owner) else owner
+        if not inspect.isfunction(function):
+            continue
+        parameters = inspect.signature(function).parameters.values()
+        names |= dict.fromkeys(p.name for p in parameters if p.name != 'self' and p.kind not in (2, 4))
+        if not any(p.kind == 4 for p in parameters):  # no **kwargs: nothing reaches the parents
+            break
+    return list(names)
+
+
+def _built(error: BaseException, where: str) -> Callable | None:
+    """What MMEngine was building, or what `where` names in a frame that the error passed."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    for frame in reversed(frames):
+        if 'obj_cls' in frame.f_locals:
+            return frame.f_locals['obj_cls']
+        found = frame.f_globals.get(where.split('.')[0])
+        if inspect.isclass(found) or inspect.isfunction(found):
+            return found
+    return None
+
+
+def _short(where: str) -> str:
+    return where.removesuffix('.__init__')
+
+
+def _is_about_parameters(error: TypeError) -> bool:
+    return bool(UNKNOWN_PARAMETER.search(str(error)) or MISSING_PARAMETER.search(str(error)))
+
+
+def _is_ours(error: BaseException) -> bool:
+    """Whether the sentence was written in this package (or is a name that MMEngine does not know)."""
+    if isinstance(error, TypeError | ConfigParsingError | SyntaxError) or UNKNOWN_PART.match(str(error).strip('\'"')):
+        return True
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    root = Path(mmfer.__file__).parent
+    return bool(frames) and (root in Path(frames[-1].f_code.co_filename).parents or 'Original Traceback' in str(error))

@@ -1,0 +1,109 @@
+"""Evaluates the deployed network of a checkpoint."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmengine.config import Config
+from mmengine.dist import is_main_process
+from mmengine.runner import Runner
+
+from mmfer import compat
+from mmfer.apis.deployment import load_deployed, read_checkpoint
+from mmfer.evaluation import FERMetric, majority_class
+from mmfer.visualization import draw_confusion_matrix
+
+# What training needs and testing must not: hooks of training would look for their supervision and their bank.
+TRAINING_KEYS = ('train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler', 'auto_scale_lr', 'custom_hooks',
+                 'val_dataloader', 'val_cfg', 'val_evaluator', 'load_from')
+
+
+@dataclass(frozen=True)
+class EvaluationReport:
+    """What `evaluate` found and wrote; the files exist on the main process only.
+
+    Args:
+        metrics: Every figure by name, in percent.
+        split: Split that was evaluated.
+        faces: How many.
+        majority: Name of the most frequent class and what always guessing it would score.
+        table: One row a face: name, label, predicted class, probabilities.
+        picture: The confusion matrix.
+    """
+
+    metrics: dict[str, float]
+    split: str
+    faces: int
+    majority: tuple[str, float]
+    table: Path
+    picture: Path
+
+
+def evaluate(cfg: Config,
+             checkpoint: str | Path,
+             table: str | Path | None = None,
+             launcher: str = 'none') -> EvaluationReport:
+    """Evaluates a checkpoint on the config's test data; nothing that only training needs is built.
+
+    Args:
+        cfg: A config with a `work_dir`, see `read_config`. It is changed in place.
+        checkpoint: A checkpoint of training, or an exported one.
+        table: The csv to write. Defaults to None: `predictions.csv` in the work folder.
+        launcher: As for training.
+
+    Raises:
+        ValueError: The config has no test data or no FERMetric, or the checkpoint does not fit.
+    """
+    content = read_checkpoint(checkpoint)
+    if cfg.get('test_dataloader') is None or cfg.get('test_evaluator') is None:
+        raise ValueError(f'{cfg.filename} has no test_dataloader or no test_evaluator: there is nothing to test on')
+    for key in TRAINING_KEYS:
+        cfg[key] = None
+    cfg.resume = False
+    for key in ('supervision', 'pretrained'):
+        if key in cfg.model:
+            cfg.model[key] = None
+    compat.prepare(cfg, launcher)
+    runner = Runner.from_cfg(cfg)
+    model = runner.model.module if runner.distributed else runner.model
+    load_deployed(model, content, checkpoint)
+    metrics = runner.test()
+    metric = next((m for m in runner.test_evaluator.metrics if isinstance(m, FERMetric)), None)
+    if metric is None:
+        raise ValueError("test_evaluator has no dict(type='mmfer.FERMetric'): add it")
+    folder, dataset = Path(runner.work_dir), runner.test_dataloader.dataset
+    table, picture = Path(table or folder / 'predictions.csv'), folder / 'confusion_matrix.png'
+    split, majority = str(getattr(dataset, 'split', 'test')), ('', 0.)
+    if is_main_process():
+        write_table(metric, _names(metric, dataset), table)
+        draw_confusion_matrix(metric.confusion, metric.classes, picture,
+                              f'{Path(checkpoint).name}: {split}, {len(metric.faces)} faces')
+        index, rate = majority_class(metric.confusion)
+        majority = metric.classes[index], rate
+        content = dict(checkpoint=str(checkpoint), split=split, faces=len(metric.faces), majority_class=majority[0],
+                       majority_rate=rate, **metrics, classes=list(metric.classes),
+                       confusion_matrix=metric.confusion.tolist())
+        (folder / 'test_metrics.json').write_text(json.dumps(content, indent=1) + '\n', encoding='utf-8')
+    return EvaluationReport(metrics, split, len(metric.faces), majority, table, picture)
+
+
+def write_table(metric: FERMetric, names: list[str], path: Path) -> None:
+    """Writes one row a face: name, label, predicted class, probability of each class."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open('w', newline='', encoding='utf-8') as stream:
+        writer = csv.writer(stream)
+        writer.writerow(['name', 'label', 'predicted', *metric.classes])
+        for name, face in zip(names, metric.faces, strict=True):
+            predicted = metric.classes[face.score.argmax()]
+            writer.writerow([name, metric.classes[face.label], predicted, *(f'{value:.6f}' for value in face.score)])
+
+
+def _names(metric: FERMetric, dataset) -> list[str]:
+    """Names as the dataset's own files have them, where it keeps them."""
+    columns = getattr(dataset, 'columns', None) or {}
+    if 'name' in columns and all(face.sample_idx >= 0 for face in metric.faces):
+        return [str(columns['name'][face.sample_idx]) for face in metric.faces]
+    return [face.img_path or str(face.sample_idx) for face in metric.faces]

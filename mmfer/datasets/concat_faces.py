@@ -1,0 +1,50 @@
+"""Several datasets as one."""
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import numpy as np
+from mmengine.dataset import ConcatDataset, force_full_init
+
+from mmfer.registry import DATASETS
+
+
+@DATASETS.register_module()
+class ConcatFaces(ConcatDataset):
+    """Datasets of faces one after the other, with a ``sample_idx`` that is unique over all of them.
+
+    MMEngine's ``ConcatDataset`` hands on each dataset's own index, so that two faces would share a row of every
+    per-sample memory. The datasets must have the same classes; ``metainfo=dict(classes=...)`` of each maps them.
+
+    Args:
+        datasets: Datasets or their configs.
+        lazy_init: Do not read the annotations yet. Defaults to False.
+    """
+
+    @force_full_init
+    def get_data_info(self, idx: int) -> dict[str, Any]:
+        """What the pipeline gets for one face."""
+        idx = range(len(self))[idx]
+        which, local = self._get_ori_dataset_idx(idx)
+        return {**self.datasets[which].get_data_info(local), 'sample_idx': idx}
+
+    def __getitem__(self, idx: int) -> dict[str, Any]:
+        which, _ = self._get_ori_dataset_idx(idx)
+        return self.datasets[which].pipeline(self.get_data_info(idx))
+
+    @force_full_init
+    def get_gt_labels(self) -> np.ndarray:
+        """Observed labels, int64 [N]."""
+        return np.concatenate([dataset.get_gt_labels() for dataset in self.datasets])
+
+    @property
+    @force_full_init
+    def has_landmarks(self) -> bool:
+        """Whether any of the datasets comes with landmarks; faces of the others are marked as without."""
+        return any(dataset.has_landmarks for dataset in self.datasets)
+
+    @force_full_init
+    def fingerprint(self) -> str:
+        """A hash of the datasets' fingerprints, in order."""
+        return hashlib.sha256('\n'.join(dataset.fingerprint() for dataset in self.datasets).encode()).hexdigest()

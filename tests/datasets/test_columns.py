@@ -1,0 +1,88 @@
+import numpy as np
+import pytest
+
+from mmfer.datasets.columns import add_noise, check_columns, holdout_mask, map_classes
+from mmfer.datasets.label_schema import ORDERS
+
+
+def rows(label, **others):
+    label = np.asarray(label)
+    return dict(name=np.array([f'{i}.jpg' for i in range(len(label))]), label=label, **others)
+
+
+@pytest.mark.parametrize('fraction', [.1, .25, .5])
+def test_every_class_gives_the_same_share(fraction):
+    counts = np.array([100, 37, 8, 500, 2])
+    label = np.random.default_rng(0).permutation(np.repeat(np.arange(5), counts))
+    held_out = np.bincount(label[holdout_mask(rows(label), fraction)], minlength=5)
+    assert np.abs(held_out - fraction * counts)[:4].max() <= .5
+    assert held_out[4] == 1  # a class of two has one on either side
+
+
+def test_single_faces_and_empty_classes_stay_in_training():
+    label = np.array([0] * 20 + [2])
+    assert label[holdout_mask(rows(label), .3)].tolist() == [0] * 6
+
+
+def test_holdout_depends_on_its_seed_only():
+    label = np.random.default_rng(0).integers(0, 7, 300)
+    first = holdout_mask(rows(label), .2, seed=4)
+    assert np.array_equal(first, holdout_mask(rows(label), .2, seed=4))
+    assert not np.array_equal(first, holdout_mask(rows(label), .2, seed=5))
+    assert np.flatnonzero(holdout_mask(rows(np.arange(20) % 2), .2)).tolist() == [2, 3, 11, 18]
+
+
+def test_people_stay_together():
+    random = np.random.default_rng(0)
+    identity = random.integers(0, 60, 900)
+    label = random.choice(7, 900, p=[.4, .25, .1, .1, .1, .03, .02])
+    mask = holdout_mask(rows(label, identity=identity.astype(str)), .2)
+    assert not set(identity[mask]) & set(identity[~mask])
+    counts, held_out = np.bincount(label), np.bincount(label[mask], minlength=7)
+    assert abs(held_out.sum() - 180) <= 20
+    assert np.abs(held_out - .2 * counts).max() <= 12
+
+
+@pytest.mark.parametrize('fraction', [0, 1, 10])
+def test_a_senseless_fraction_is_refused(fraction):
+    with pytest.raises(ValueError, match=f'between 0 and 1, got {fraction}'):
+        holdout_mask(rows([0, 1]), fraction)
+
+
+def test_classes_are_mapped_by_name_with_votes_and_clean_labels():
+    score = np.zeros((3, 8), np.float32)
+    score[0, :3], score[1, [3, 7]], score[2, 7] = [.5, .25, .25], [.75, .25], 1
+    columns = rows([0, 3, 7], clean_label=np.array([1, -1, 7]), score=score)
+    mapped = map_classes(columns, ORDERS['affectnet8'], ORDERS['rafdb'], drop=['contempt'])
+    names = ORDERS['rafdb']
+    assert mapped['name'].tolist() == ['0.jpg', '1.jpg']
+    assert [names[i] for i in mapped['label']] == ['neutral', 'surprise']
+    assert mapped['clean_label'].tolist() == [names.index('happiness'), -1]
+    votes = [{names[i]: float(s) for i, s in enumerate(row) if s} for row in mapped['score']]
+    assert votes == [dict(neutral=.5, happiness=.25, sadness=.25), dict(surprise=1.)]
+    assert columns['label'].tolist() == [0, 3, 7]
+
+
+def test_equal_classes_change_nothing():
+    columns = rows([0, 1])
+    assert map_classes(columns, ORDERS['rafdb'], ORDERS['rafdb']) is columns
+    assert map_classes(columns, (), ('a', 'b')) is columns
+
+
+def test_noise_keeps_the_clean_label_and_drops_the_votes():
+    columns = rows(np.arange(700) % 7, score=np.ones((700, 7), np.float32))
+    noisy = add_noise(columns, ORDERS['rafdb'], kind='symmetric', rate=.3)
+    assert set(noisy) == {'name', 'label', 'clean_label'}
+    assert np.array_equal(noisy['clean_label'], columns['label'])
+    assert .2 < (noisy['label'] != columns['label']).mean() < .4
+    # More noise on top does not make the first noise the truth.
+    again = add_noise(noisy, ORDERS['rafdb'], kind='symmetric', rate=.3, seed=1)
+    assert np.array_equal(again['clean_label'], columns['label'])
+
+
+def test_a_format_must_deliver_equal_columns():
+    with pytest.raises(AssertionError, match='different lengths'):
+        check_columns(rows([0, 1], clean_label=np.zeros(3, int)))
+    with pytest.raises(AssertionError, match='only'):
+        check_columns(dict(label=np.zeros(2, int)))
+    assert check_columns(rows(np.zeros(2, np.uint8)))['label'].dtype == np.int64

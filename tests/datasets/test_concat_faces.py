@@ -1,0 +1,49 @@
+import numpy as np
+import pytest
+from miniature import make_rafdb
+from mmpretrain.registry import DATASETS
+
+from mmfer.datasets import RAFDB, ProgressiveSampler, collate_faces
+
+PIPELINE = [dict(type='mmfer.LoadFace', size=20), dict(type='mmfer.PackFace')]
+
+
+@pytest.fixture
+def parts(tmp_path):
+    roots = [make_rafdb(tmp_path / name, per_class=count, size=24, seed=count) for name, count in (('a', 2), ('b', 3))]
+    return [dict(type='mmfer.RAFDB', data_root=roots[0], landmarks='landmarks68.npz', pipeline=PIPELINE),
+            dict(type='mmfer.RAFDB', data_root=roots[1], pipeline=PIPELINE)]
+
+
+def build(parts):
+    return DATASETS.build(dict(type='mmfer.ConcatFaces', datasets=parts))
+
+
+def test_indices_are_unique_and_lead_back(parts):
+    both = build(parts)
+    first, second = (DATASETS.build(part) for part in parts)
+    assert len(both) == 14 + 21
+    assert both.get_gt_labels().tolist() == [*first.get_gt_labels(), *second.get_gt_labels()]
+    batch = collate_faces([both[i] for i in range(len(both))])['data_samples']
+    assert batch.sample_idx.tolist() == list(range(35))
+    assert batch.label.tolist() == both.get_gt_labels().tolist()
+    assert batch.metainfo[14]['img_path'] == second.get_data_info(0)['img_path']
+    assert batch.landmark_valid.tolist() == [True] * 14 + [False] * 21
+    assert both.get_data_info(-1)['sample_idx'] == 34
+    assert both.has_landmarks
+
+
+def test_sampler_and_memory_can_use_it(parts):
+    both = build(parts)
+    sampler = ProgressiveSampler(both, max_epochs=2, seed=0)
+    assert sorted(sampler) == list(range(35))
+    assert both.fingerprint() == build(parts).fingerprint()
+    assert both.fingerprint() != build(parts[::-1]).fingerprint()
+
+
+def test_classes_must_agree(parts):
+    other = dict(parts[1], metainfo=dict(classes=RAFDB.METAINFO['classes'][::-1]))
+    with pytest.raises(ValueError, match='does not match'):
+        build([parts[0], other])
+    same = build([dict(part, metainfo=dict(classes=list(RAFDB.METAINFO['classes'][::-1]))) for part in parts])
+    assert np.array_equal(same.get_gt_labels(), 6 - build(parts).get_gt_labels())

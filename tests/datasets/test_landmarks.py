@@ -1,0 +1,164 @@
+import numpy as np
+import pytest
+
+from mmfer.datasets.landmarks import landmarks_of, read_landmarks, write_landmarks
+
+NAMES = ['train_00001_aligned.jpg', 'train_00002_aligned.jpg', 'test_00001_aligned.jpg']
+
+
+def faces(count=3, points=68, seed=0):
+    return (np.random.default_rng(seed).random((count, points, 2)) * 100).round(2).astype(np.float32)
+
+
+def write_text_folder(folder, points, stems=None, end='\n'):
+    folder.mkdir(exist_ok=True)
+    for stem, face in zip(stems or [name.replace('_aligned.jpg', '') for name in NAMES], points, strict=True):
+        lines = [f'{y:.2f} {x:.2f}' for x, y in face]
+        (folder / f'{stem}.txt').write_bytes(end.join([*lines, '']).encode())
+    return str(folder)
+
+
+def test_npz_round_trip(tmp_path):
+    points, score = faces(), np.array([1, 0, .5], np.float32)
+    path = str(tmp_path / 'landmarks68.npz')
+    write_landmarks(path, NAMES, points, score)
+    again = read_landmarks(path)
+    assert again.names.tolist() == NAMES
+    assert np.array_equal(again.points, points)
+    assert np.array_equal(again.score, score)
+    assert again.points.dtype == again.score.dtype == np.float32
+    assert [file.name for file in tmp_path.iterdir()] == ['landmarks68.npz']
+    with np.load(path, allow_pickle=False) as arrays:  # no pickle inside
+        assert set(arrays.files) == {'names', 'points', 'score'}
+
+
+def test_rows_are_found_by_name_in_any_order(tmp_path):
+    path, points = str(tmp_path / 'l.npz'), faces(4)
+    write_landmarks(path, ['x.jpg', *NAMES[::-1]], points, np.array([.1, .2, .3, .4]))
+    found, score = landmarks_of(path, np.array(NAMES[:2]))
+    assert np.array_equal(found, points[[3, 2]])
+    np.testing.assert_allclose(score, [.4, .3])
+
+
+@pytest.mark.parametrize('end', ['\n', '\r\n'])
+def test_row_col_text_files_give_x_and_y(tmp_path, end):
+    points = faces()
+    folder = write_text_folder(tmp_path / 'landmarks', points, end=end)
+    found, score = landmarks_of(folder, np.array(NAMES))
+    np.testing.assert_allclose(found, points, atol=1e-5)
+    assert score.tolist() == [1, 1, 1]
+
+
+def test_text_files_in_subfolders_and_with_tabs_commas_and_marks(tmp_path):
+    (tmp_path / '12').mkdir()
+    face = faces(1)[0]
+    text = '\n'.join(f'{y:.2f},\t{x:.2f}' for x, y in face)
+    (tmp_path / '12' / 'a.b.txt').write_bytes(('\ufeff' + text).encode())
+    found, _ = landmarks_of(str(tmp_path), np.array(['12/a.b.png']))
+    np.testing.assert_allclose(found[0], face, atol=1e-5)
+
+
+def test_pts_files_count_from_one(tmp_path):
+    points = faces(1)
+    lines = '\n'.join(f'{x + 1:.2f} {y + 1:.2f}' for x, y in points[0])
+    (tmp_path / 'face.pts').write_text(f'version: 1\nn_points: 68\n{{\n{lines}\n}}\n')
+    found, _ = landmarks_of(str(tmp_path), np.array(['face.png']))
+    np.testing.assert_allclose(found, points, atol=1e-4)
+
+
+@pytest.mark.parametrize('style', ['x{}|y{}|score|name', 'x_{}|y_{}|confidence|filename', ' x_{}| y_{}||file'])
+def test_csv(tmp_path, style):
+    points, score = faces(), [1, .25, 0]
+    x, y, score_key, name_key = style.split('|')
+    header = [name_key, *([score_key] if score_key else []), *(x.format(i) for i in range(68)),
+              *(y.format(i) for i in range(68))]
+    lines = [','.join(header)]
+    for name, face, s in zip(NAMES, points, score, strict=True):
+        lines.append(','.join([name, *([str(s)] if score_key else []), *map(str, face[:, 0]), *map(str, face[:, 1])]))
+    path = tmp_path / 'landmarks.csv'
+    path.write_bytes(('\ufeff' + '\r\n'.join(lines)).encode())
+    again = read_landmarks(str(path))
+    assert again.names.tolist() == NAMES
+    np.testing.assert_allclose(again.points, points)
+    np.testing.assert_allclose(again.score, score if score_key else 1)
+
+
+def test_csv_mistakes(tmp_path):
+    path = tmp_path / 'landmarks.csv'
+    path.write_text('name,x0,y0\na,1,2\n')
+    with pytest.raises(ValueError, match=r'csv:1: the header must be name,score,x0,y0'):
+        read_landmarks(str(path))
+    header = 'name,' + ','.join(f'x{i},y{i}' for i in range(68))
+    path.write_text(f'{header}\na,{",".join(["1"] * 136)}\nb,1,2\nc,{",".join(["1"] * 135)},oops\n')
+    with pytest.raises(ValueError, match=r"has 2 bad lines(.|\n)*csv:3: 'b,1,2' \(3 fields\)(.|\n)*csv:4"):
+        read_landmarks(str(path))
+
+
+def test_missing_rows_are_counted_and_named_with_the_cure(tmp_path):
+    path = str(tmp_path / 'short.npz')
+    write_landmarks(path, NAMES[:1], faces(1))
+    names = np.array([*NAMES, 'train_00003_aligned.jpg', 'train_00004_aligned.jpg'])
+    with pytest.raises(ValueError, match=(
+            r'short\.npz \(1 rows\) lacks 4 of 5 images: train_00002_aligned\.jpg, test_00001_aligned\.jpg, '
+            r'train_00003_aligned\.jpg, \.\.\.; add a row for each \(score 0 where no face was found\)')):
+        landmarks_of(path, names)
+
+
+def test_a_loose_match_is_never_a_guess(tmp_path):
+    path = str(tmp_path / 'two.npz')
+    write_landmarks(path, ['a.jpg', 'a.png', 'b.png'], faces())
+    found, _ = landmarks_of(path, np.array(['b.jpg']))
+    assert np.array_equal(found[0], faces()[2])
+    with pytest.raises(ValueError, match=r'lacks 1 of 1 images: a\.bmp'):
+        landmarks_of(path, np.array(['a.bmp']))
+
+
+def test_a_wrong_number_of_points(tmp_path):
+    np.savez(tmp_path / 'five.npz', names=np.array(NAMES), points=faces(points=5), score=np.ones(3))
+    with pytest.raises(ValueError, match=r'five\.npz has points \[3, 5, 2\] instead of \[N, 68, 2\]; detect .* iBUG'):
+        read_landmarks(str(tmp_path / 'five.npz'))
+    folder = write_text_folder(tmp_path / 'text', [*faces(2), faces(points=66)[0]])
+    with pytest.raises(ValueError, match=r'1 of 3 landmark files .* have not 68 points .*: test_00001\.txt \(66\)'):
+        read_landmarks(folder)
+
+
+def test_an_npz_that_is_none_of_ours(tmp_path):
+    np.savez(tmp_path / 'a.npz', points=faces())
+    with pytest.raises(ValueError, match=r'it has points but no names and no score'):
+        read_landmarks(str(tmp_path / 'a.npz'))
+    np.savez(tmp_path / 'b.npz', names=np.array(NAMES, dtype=object), points=faces(), score=np.ones(3))
+    with pytest.raises(ValueError, match=r'b\.npz is not a landmark file.*without pickled objects'):
+        read_landmarks(str(tmp_path / 'b.npz'))
+    write_landmarks(str(tmp_path / 'c.npz'), NAMES, faces())
+    whole = (tmp_path / 'c.npz').read_bytes()
+    for content in (b'', b'PK nonsense', whole[:1000], whole[:600] + bytes(200) + whole[800:]):
+        (tmp_path / 'c.npz').write_bytes(content)
+        with pytest.raises(ValueError, match=r'c\.npz is not a landmark file'):
+            read_landmarks(str(tmp_path / 'c.npz'))
+
+
+def test_columns_that_do_not_belong_together(tmp_path):
+    with pytest.raises(ValueError, match='2 names, 3 faces and 3 scores'):
+        write_landmarks(str(tmp_path / 'x.npz'), NAMES[:2], faces())
+    with pytest.raises(ValueError, match=r'lists 1 images more than once: a\.jpg'):
+        write_landmarks(str(tmp_path / 'x.npz'), ['a.jpg', 'b.jpg', 'a.jpg'], faces())
+    assert not list(tmp_path.iterdir())
+
+
+def test_files_that_cannot_be(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r'gone\.npz is missing; .*landmarks=\.\.\.'):
+        read_landmarks(str(tmp_path / 'gone.npz'))
+    (tmp_path / 'points.mat').touch()
+    with pytest.raises(ValueError, match=r'points\.mat is no known kind'):
+        read_landmarks(str(tmp_path / 'points.mat'))
+    (tmp_path / 'empty').mkdir()
+    with pytest.raises(ValueError, match=r'has no \.pts and no \.txt'):
+        read_landmarks(str(tmp_path / 'empty'))
+    (tmp_path / 'bad').mkdir()
+    (tmp_path / 'bad' / 'f.txt').write_text('1 2\n3\n')
+    with pytest.raises(ValueError, match=r"f\.txt:2: '3'"):
+        read_landmarks(str(tmp_path / 'bad'))
+    (tmp_path / 'pts').mkdir()
+    (tmp_path / 'pts' / 'f.pts').write_text('1 2\n3 4\n')
+    with pytest.raises(ValueError, match=r'f\.pts is not a \.pts file'):
+        read_landmarks(str(tmp_path / 'pts'))

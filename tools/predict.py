@@ -1,0 +1,97 @@
+"""Predicts expressions: python tools/predict.py IMAGE_OR_FOLDER --config CONFIG --checkpoint CKPT."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from contextlib import closing
+from pathlib import Path
+
+from mmengine.config import DictAction
+from mmengine.device import get_device
+
+from mmfer.apis import FaceAligner, FacePredictor, find_pictures, predict_pictures, read_config, user_errors
+from mmfer.apis.config import as_typed
+from mmfer.apis.prediction import Prediction, PredictionTable
+from mmfer.visualization import draw_predictions
+
+FACES_A_SHEET = 32
+PRINTED = 20
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(description='Predict the expression of a picture, or of all of a folder.')
+    parser.add_argument('source', metavar='IMAGE_OR_FOLDER', help='aligned faces, or photos with --align')
+    parser.add_argument('--config', required=True, help='the config the checkpoint was trained with')
+    parser.add_argument('--checkpoint', required=True, help='a checkpoint of training, or an exported one')
+    parser.add_argument('--align', action='store_true', help='find and align the faces first (face-alignment package)')
+    parser.add_argument('--out', help='folder for csv and pictures (default: work_dirs/<config>/predictions)')
+    parser.add_argument('--sheets', type=int, default=5, help='contact sheets to draw at most (default: 5)')
+    parser.add_argument('--batch-size', type=int, default=64, help='faces a forward pass (default: 64)')
+    parser.add_argument('--device', help='default: the accelerator where there is one')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='overrides the config')
+    return parser.parse_args(argv)
+
+
+def label(prediction: Prediction, root: Path) -> str:
+    """Name of a face as it is printed and drawn."""
+    path = prediction.path.relative_to(root) if root.is_dir() else Path(prediction.path.name)
+    return f'{path}' if prediction.box is None else f'{path} #{prediction.face}'
+
+
+def draw_sheets(predictions: list[Prediction], classes: list[str], source: Path, folder: Path) -> list[Path]:
+    """Draws contact sheets, or one large picture."""
+    written = []
+    for start in range(0, len(predictions), FACES_A_SHEET):
+        page = predictions[start:start + FACES_A_SHEET]
+        single = len(predictions) == 1
+        path = folder / (f'{page[0].path.stem}_predicted.png' if single else f'sheet_{len(written) + 1:02}.png')
+        draw_predictions([face.picture for face in page], [label(face, source) for face in page],
+                         [face.score for face in page], classes, path, '' if single else f'{source}, percent')
+        written.append(path)
+    return written
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Predicts, writes the csv and the pictures, and names what was left out."""
+    args = parse_args(argv)
+    with user_errors():
+        source = Path(args.source)
+        pictures = find_pictures(source)
+        cfg = read_config(args.config, args.cfg_options)
+        folder = Path(args.out or Path(cfg.work_dir) / 'predictions')
+        device = args.device or str(get_device())
+        predictor = FacePredictor(cfg, args.checkpoint, device, args.batch_size)
+        aligner = FaceAligner(device=device) if args.align else None
+
+        skipped: list[tuple[Path, str]] = []
+        shown: list[Prediction] = []
+        counts: Counter[str] = Counter()
+        with closing(PredictionTable(folder / 'predictions.csv', predictor.classes)) as table:
+            for face in predict_pictures(predictor, pictures, aligner, skipped):
+                table.add(face)
+                ranked = sorted(zip(predictor.classes, face.score, strict=True), key=lambda pair: -pair[1])
+                if sum(counts.values()) < PRINTED:
+                    shares = ', '.join(f'{name} {100 * share:.1f} %' for name, share in ranked)
+                    print(f'{label(face, source)}: {shares}')
+                counts[ranked[0][0]] += 1
+                if len(shown) < args.sheets * FACES_A_SHEET:
+                    shown.append(face)
+
+        faces = sum(counts.values())
+        for path, why in skipped:
+            print(f'skipped {path}: {why}')
+        if not faces:
+            raise ValueError(f'none of the {len(pictures)} pictures of {source} could be predicted, see above')
+        if faces > PRINTED:
+            print(f'... {faces} faces in all: ' + ', '.join(f'{name} {count}' for name, count in counts.most_common()))
+        if skipped:
+            print(f'{len(skipped)} of {len(pictures)} pictures skipped, see above')
+        written = draw_sheets(shown, predictor.classes, source, folder)
+        more = f' (the first {len(shown)} of {faces} faces)' if len(shown) < faces else ''
+        print(f'table: {as_typed(folder / "predictions.csv")}\npictures: {"  ".join(map(as_typed, written))}{more}')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,52 @@
+"""Evaluates a checkpoint: python tools/test.py CONFIG CHECKPOINT."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+from pathlib import Path
+
+from mmengine.config import DictAction
+from mmengine.dist import is_main_process
+
+from mmfer.apis import evaluate, read_config, user_errors
+from mmfer.apis.config import as_typed
+from mmfer.evaluation.protocol import HEADLINE
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(description='Evaluate a checkpoint on the test data of its config.')
+    parser.add_argument('config', help='the config it was trained with')
+    parser.add_argument('checkpoint', help='a checkpoint of training, or an exported one')
+    parser.add_argument('--work-dir', help='folder for what is written (default: work_dirs/<config>/test)')
+    parser.add_argument('--out', metavar='CSV', help='where to write one row an image (default: in the work folder)')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='overrides the config')
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm'], default='none', help='set by dist_test.sh')
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+    args = parser.parse_args(argv)
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    return args
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Evaluates, and prints every figure."""
+    args = parse_args(argv)
+    with user_errors():
+        folder = args.work_dir or Path('work_dirs') / Path(args.config).stem / 'test'
+        cfg = read_config(args.config, args.cfg_options, folder)
+        report = evaluate(cfg, args.checkpoint, args.out, args.launcher)
+        if not is_main_process():
+            return
+        print(f'\n{report.faces} faces of {report.split}, percent')
+        for name, value in report.metrics.items():
+            print(f'  {HEADLINE.get(name, name):24}{value:8.2f}')
+        print(f'  {f"always {report.majority[0]}":24}{report.majority[1]:8.2f}')
+        print(f'confusion matrix: {as_typed(report.picture)}\nevery face: {as_typed(report.table)}')
+        command = ['python', 'tools/predict.py', 'IMAGE_OR_FOLDER', '--config', args.config, '--checkpoint']
+        print(f'next: {shlex.join([*command, args.checkpoint])}')
+
+
+if __name__ == '__main__':
+    main()
