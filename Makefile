@@ -11,7 +11,7 @@ CONFIG ?= configs/lanet/r18_synthfaces.py
 help:
 	@echo 'make train   set up, then train LA-Net on the built-in synthetic faces (a few minutes on 2 CPU cores)'
 	@echo 'make test    set up, then lint, type-check and run all tests'
-	@echo 'make setup   only set up: $(VENV) with everything that mmfer needs (about 6 GB, 2 minutes, once)'
+	@echo 'make setup   only set up: $(VENV) with everything that mmfer needs (about 6 GB, a few minutes, once)'
 	@echo 'make clean   delete .venv and the caches; data/, pretrained/ and work_dirs/ stay'
 	@echo
 	@echo 'Variables: PYTHON=$(PYTHON) (any 3.10 to 3.13)  VENV=$(VENV)  CONFIG=$(CONFIG) (what make train trains)'
@@ -23,7 +23,7 @@ $(STAMP): setup.py
 	@command -v $(PYTHON) >/dev/null || { echo 'There is no `$(PYTHON)` on this machine: install Python 3.10 to 3.13, or name it: make PYTHON=/path/to/python' >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; v = sys.version_info; (3, 10) <= v < (3, 14) or sys.exit("mmfer needs Python 3.10 to 3.13, but `$(PYTHON)` is %d.%d; name another one: make PYTHON=python3.12" % v[:2])'
 	@$(PYTHON) -m venv $(VENV) || { echo '`$(PYTHON) -m venv` failed: on Debian and Ubuntu it needs `apt-get install python3-venv`' >&2; exit 1; }
-	@echo 'Installing mmfer and what it needs into $(VENV): about 6 GB, 2 minutes on a fast line, once ...'
+	@echo 'Installing mmfer and what it needs into $(VENV): about 6 GB and a few minutes, once ...'
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 # opencv-python, which mmengine asks for, needs libraries of a desktop (libGL, glib); where they are missing the same
 # OpenCV without windows takes its place.

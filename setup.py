@@ -15,6 +15,7 @@ setup(
     license_files=['LICENSE'],
     packages=find_packages(include=['mmfer', 'mmfer.*']),
     package_data={'mmfer': ['**/*.npz', '**/*.json']},
+    # Python 3.14 takes away pkgutil.find_loader, which mmengine 0.10.7 calls.
     python_requires='>=3.10,<3.14',
     install_requires=[
         'mmengine>=0.10.7',

@@ -55,7 +55,7 @@ class Stepper:
         sum(value for name, value in losses.items() if 'loss' in name).backward()
         self.optimizer.step()
         self.optimizer.zero_grad()
-        self.model.supervision.bank.commit()
+        self.model.supervision.commit()
 
     def seconds(self) -> float:
         """Time of one step."""

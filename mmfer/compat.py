@@ -12,6 +12,7 @@ import os
 import pickle
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import timedelta
@@ -38,6 +39,7 @@ def apply() -> None:
     _check_opencv()
     _allow_checkpoint_types()
     _find_packages_without_pkg_resources()
+    _silence_warnings_about_others()
 
 
 def prepare(cfg: Config, launcher: str = 'none') -> Config:
@@ -141,6 +143,18 @@ def _get_installed_path(package: str) -> str:
     return str(Path(spec.origin).parent)
 
 
+# Symptom: every run begins with warnings that no user of mmfer can act on: mmcv-lite says that it lacks operators which
+# mmpretrain never calls, mmengine passes arguments that torch >= 2.15 and 2.4 want to rename.
+# Delete each when its owner no longer warns.
+def _silence_warnings_about_others() -> None:
+    for category, message in (
+        (UserWarning, 'Fail to import ``MultiScaleDeformableAttention``'),
+        (FutureWarning, '`broadcast_buffers` is deprecated'),
+        (FutureWarning, r'`torch\.cuda\.amp\.GradScaler\(args\.\.\.\)` is deprecated'),
+    ):
+        warnings.filterwarnings('ignore', message, category)
+
+
 # Symptom: `tools/dist_train.sh CONFIG 2` on CPUs stops with `Found no NVIDIA driver`: mmengine's launchers call
 # `torch.cuda.set_device`, whatever the backend. The runner starts no process group where one is running, so ours is
 # started first. No thread upstream. Delete when mmengine.dist.init_dist works without a GPU.
@@ -203,17 +217,22 @@ def _wrap_without_device_ids(cfg: Config) -> None:
     cfg.model_wrapper_cfg = wrapper
 
 
-# Symptom: `SyncBatchNorm expected input tensor to be on GPU`; torch has no CPU kernel for it.
+# Symptom: `SyncBatchNorm expected input tensor to be on GPU`; torch has no CPU kernel for it. Without it every process
+# has running statistics of its own, and only the first one's reach the checkpoint: they are averaged instead.
 # Upstream: https://github.com/pytorch/pytorch/pull/78078, abandoned. Delete when torch has one.
 def _drop_sync_bn(cfg: Config) -> None:
-    if cfg.get('sync_bn') is not None:
-        print_log(
-            f'sync_bn={cfg.sync_bn!r} is left out: it needs GPUs. Each process normalises by its own share of the '
-            'batch, so results differ from a run on GPUs',
-            'current',
-            logging.WARNING,
-        )
-        cfg.sync_bn = None
+    if cfg.get('sync_bn') is None:
+        return
+    print_log(
+        f'sync_bn={cfg.sync_bn!r} is left out: it needs GPUs. Each process normalises by its own share of the batch, '
+        'and the running statistics are averaged after each epoch, so results differ from a run on GPUs',
+        'current',
+        logging.WARNING,
+    )
+    cfg.sync_bn = None
+    hooks = list(cfg.get('custom_hooks') or [])
+    if not any(hook.get('type') == 'SyncBuffersHook' for hook in hooks):
+        cfg.custom_hooks = [*hooks, dict(type='SyncBuffersHook')]
 
 
 # Symptom: `--amp` stops with the assertion `AmpOptimizerWrapper is only available training on gpu, npu, mlu or musa`.

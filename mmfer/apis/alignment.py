@@ -66,14 +66,14 @@ class FaceAligner:
             warnings.filterwarnings('ignore', message='No faces were detected')
             points, _, boxes = self.landmarker.get_landmarks_from_image(
                 np.ascontiguousarray(small[..., ::-1]), return_bboxes=True)
-        found = [FoundFace(align(image, points68 / scale, self.size), _box(box / scale))
-                 for points68, box in zip(points or [], boxes if points else [], strict=True)]
+        if points is None:
+            return []
+        found = []
+        for landmarks, box in zip(points, boxes, strict=True):
+            left, top, right, bottom = (round(float(value) / scale) for value in box[:4])
+            crop = align(image, (landmarks + .5) / scale - .5, self.size)
+            found.append(FoundFace(crop, (left, top, right, bottom)))
         return sorted(found, key=lambda face: face.box[0])
-
-
-def _box(box: np.ndarray) -> tuple[int, int, int, int]:
-    left, top, right, bottom = (round(float(value)) for value in box[:4])
-    return left, top, right, bottom
 
 
 def align(image: np.ndarray, landmarks: np.ndarray, size: int) -> np.ndarray:

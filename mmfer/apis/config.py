@@ -33,12 +33,15 @@ def read_config(path: str | Path,
 
     Raises:
         FileNotFoundError: There is no such file; the nearest one is named.
-        ValueError: An option's first key is one that neither the config nor a runner has.
+        ValueError: The file is no Python, or an option's first key is one that neither the config nor a runner has.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f'there is no config {path}{nearest(str(path), _configs())}')
-    cfg = Config.fromfile(path)
+    try:
+        cfg = Config.fromfile(path)
+    except SyntaxError as error:
+        raise ValueError(f'{path} or a file it builds on is no Python: {error.msg} in line {error.lineno}') from None
     for key in options or {}:
         top = key.split('.')[0]
         known = {*cfg, *list(inspect.signature(Runner.__init__).parameters)[1:], *OTHER_KEYS}

@@ -58,7 +58,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         raise FileNotFoundError(f'there is no checkpoint {path}{hint}')
     try:
         checkpoint = torch.load(path, map_location='cpu', weights_only=True)
-    except (UnpicklingError, RuntimeError, EOFError, UnicodeDecodeError, KeyError):
+    except (UnpicklingError, RuntimeError, EOFError, OSError, UnicodeDecodeError, KeyError):
         raise ValueError(f'{path} cannot be read as a checkpoint of plain values: it is damaged, or no checkpoint of '
                          'mmfer; train anew or copy it again') from None
     if not isinstance(checkpoint, dict):

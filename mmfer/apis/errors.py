@@ -22,7 +22,7 @@ UNKNOWN_PART = re.compile(r'^(\S+) is not in the (?:\S+::)?(.+?) registry\.')
 UNKNOWN_PARAMETER = re.compile(r"([\w.]+)\(\) got an unexpected keyword argument '(\w+)'")
 MISSING_PARAMETER = re.compile(r'([\w.]+)\(\) missing \d+ required (?:positional|keyword-only) arguments?: (.+)')
 USERS = (ValueError, FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError, KeyError, TypeError,
-         ConfigParsingError, SyntaxError)
+         ConfigParsingError)
 
 
 @contextmanager
@@ -105,15 +105,15 @@ def _parameters(built: Callable) -> list[str]:
 
 
 def _built(error: BaseException, where: str) -> Callable | None:
-    """What MMEngine was building, or what `where` names in a frame that the error passed."""
-    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    for frame in reversed(frames):
-        if 'obj_cls' in frame.f_locals:
-            return frame.f_locals['obj_cls']
-        found = frame.f_globals.get(where.split('.')[0])
-        if inspect.isclass(found) or inspect.isfunction(found):
-            return found
-    return None
+    """What MMEngine was building when `where` (it, or a parent of it) refused, or what a frame knows by that name."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)][::-1]
+    name = where.split('.')[0]
+    for frame in frames:
+        built = frame.f_locals.get('obj_cls')
+        if name in [owner.__name__ for owner in getattr(built, '__mro__', (built,)) if owner is not None]:
+            return built
+    found = (frame.f_globals.get(name) for frame in frames)
+    return next((thing for thing in found if inspect.isclass(thing) or inspect.isfunction(thing)), None)
 
 
 def _short(where: str) -> str:
@@ -126,7 +126,7 @@ def _is_about_parameters(error: TypeError) -> bool:
 
 def _is_ours(error: BaseException) -> bool:
     """Whether the sentence was written in this package (or is a name that MMEngine does not know)."""
-    if isinstance(error, TypeError | ConfigParsingError | SyntaxError) or UNKNOWN_PART.match(str(error).strip('\'"')):
+    if isinstance(error, TypeError | ConfigParsingError) or UNKNOWN_PART.match(str(error).strip('\'"')):
         return True
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     root = Path(mmfer.__file__).parent

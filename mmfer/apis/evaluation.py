@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from mmengine.runner import Runner
 
 from mmfer import compat
 from mmfer.apis.deployment import load_deployed, read_checkpoint
-from mmfer.evaluation import FERMetric, majority_class
+from mmfer.evaluation import FERMetric, majority_class, write_report
 from mmfer.visualization import draw_confusion_matrix
 
 # What training needs and testing must not: hooks of training would look for their supervision and their bank.
@@ -86,7 +85,7 @@ def evaluate(cfg: Config,
         content = dict(checkpoint=str(checkpoint), split=split, faces=len(metric.faces), majority_class=majority[0],
                        majority_rate=rate, **metrics, classes=list(metric.classes),
                        confusion_matrix=metric.confusion.tolist())
-        (folder / 'test_metrics.json').write_text(json.dumps(content, indent=1) + '\n', encoding='utf-8')
+        write_report(content, folder / 'test_metrics.json')
     return EvaluationReport(metrics, split, len(metric.faces), majority, table, picture)
 
 

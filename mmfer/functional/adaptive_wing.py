@@ -14,6 +14,7 @@ def adaptive_wing(
     omega: float = 14.0,
     epsilon: float = 1.0,
     theta: float = 0.5,
+    weight: Tensor | None = None,
 ) -> Tensor:
     """Elementwise adaptive wing loss: a logarithm near the target, a line far from it.
 
@@ -23,43 +24,53 @@ def adaptive_wing(
 
     Args:
         prediction: Of the heatmaps.
-        target: A constant.
+        target: A constant, at most 1.
         alpha: Exponent where the target is 0; above 2.
         omega: Height.
         epsilon: Width of the logarithm.
         theta: Distance from which the loss is a line.
+        weight: Of each element; 1 by default.
 
     Shapes:
-        prediction, target: any, equal.
+        prediction, target, weight: any, equal.
         returns: the same.
     """
-    return _AdaptiveWing.apply(prediction, target, alpha, omega, epsilon, theta)
+    return _AdaptiveWing.apply(prediction, target, weight, alpha, omega, epsilon, theta)
 
 
 class _AdaptiveWing(torch.autograd.Function):
     """Computes value and slope in one go: left to autograd, some fifteen heatmaps would be kept for the backward."""
 
     @staticmethod
-    def forward(ctx, prediction: Tensor, target: Tensor, alpha, omega, epsilon, theta) -> Tensor:
-        difference = prediction - target
-        distance = difference.abs()
-        power = alpha - target
-        # The line's slope and offset: value and slope agree with the logarithm's at theta.
-        at_theta = (power * math.log(theta / epsilon)).exp()  # (theta / epsilon) ** power
-        line_slope = omega * power * at_theta / (theta * (1 + at_theta))
-        line = line_slope * distance - (theta * line_slope - omega * torch.log1p(at_theta))
+    def forward(ctx, prediction: Tensor, target: Tensor, weight: Tensor | None, alpha, omega, epsilon, theta) -> Tensor:
+        target = target.expand_as(prediction)
+        # Heatmaps are large: what is used up is overwritten.
+        distance = (prediction - target).abs_()
         near = distance < theta
+        power = alpha - target
+        # The line's slope and height: value and slope agree with the logarithm's at theta.
+        at_theta = (power * math.log(theta / epsilon)).exp_()  # (theta / epsilon) ** power
+        slope = (power * at_theta).div_(1 + at_theta).mul_(omega / theta)
+        value = ((distance - theta) * slope).add_(at_theta.log1p_(), alpha=omega)
+        del at_theta
+        raised = (distance / epsilon).pow(power)  # the only power of the two pieces: slow on CPUs
+        torch.where(near, raised.log1p().mul_(omega), value, out=value)
         if ctx.needs_input_grad[0]:
-            raised = (distance / epsilon) ** (power - 1)
-            curve_slope = omega / epsilon * power * raised / (1 + raised * distance / epsilon)
-            ctx.save_for_backward(torch.where(near, curve_slope, line_slope) * difference.sign())
-        return torch.where(near, omega * torch.log1p((distance / epsilon) ** power), line)
+            curve = (power * raised).mul_(omega)
+            del power
+            curve.div_(raised.add_(1).mul_(distance.clamp_min_(1e-12)))
+            del raised, distance
+            torch.where(near, curve, slope, out=slope)
+            del curve, near
+            slope.copysign_(prediction - target)
+            ctx.save_for_backward(slope if weight is None else slope.mul_(weight))
+        return value if weight is None else value.mul_(weight)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, grad: Tensor):
         (slope,) = ctx.saved_tensors
-        return grad * slope, None, None, None, None, None
+        return grad * slope, None, None, None, None, None, None
 
 
 def heatmap_loss(
@@ -76,4 +87,4 @@ def heatmap_loss(
     """
     foreground = F.max_pool2d(target, 3, stride=1, padding=1) > threshold
     weight = torch.where(foreground, foreground_weight, 1.0).to(prediction.dtype)
-    return (adaptive_wing(prediction, target) * weight).flatten(1).mean(1)
+    return adaptive_wing(prediction, target, weight=weight).flatten(1).mean(1)

@@ -3,6 +3,7 @@
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 
 def contrastive_terms(
@@ -32,11 +33,11 @@ def contrastive_terms(
         queue_labels: [Q].
         returns: [B, B].
     """
-    negative = (labels[:, None] != queue_labels[None, :]) & (queue_labels >= 0)
-    logits = (queue_similarity / temperature).masked_fill(~negative, -torch.inf)
-    # logsumexp over nothing is -inf with a NaN gradient; such rows have no loss at all.
-    has_negative = negative.any(1, keepdim=True)
-    log_sum = logits.masked_fill(~has_negative, 0).logsumexp(1, keepdim=True)
+    no_negative = (labels[:, None] == queue_labels[None, :]) | (queue_labels < 0)
+    has_negative = ~no_negative.all(1, keepdim=True)
+    # logsumexp over nothing is -inf with a NaN gradient; such rows keep all entries and have no loss at all.
+    logits = (queue_similarity / temperature).masked_fill_(no_negative & has_negative, -torch.inf)
+    log_sum = logits.logsumexp(1, keepdim=True)
     return F.softplus(log_sum - similarity / temperature) * has_negative
 
 
@@ -54,6 +55,12 @@ def queue_contrast(
         queue_labels: [Q], -1 for an empty slot.
         returns: scalar.
     """
-    terms = contrastive_terms(query @ keys.T, query @ queue.T, labels, queue_labels, temperature)
+    # The B x Q numbers are computed again in the backward pass rather than kept alive until then: two small products.
+    terms = checkpoint(
+        lambda query: contrastive_terms(query @ keys.T, query @ queue.T, labels, queue_labels, temperature),
+        query,
+        use_reentrant=False,
+        preserve_rng_state=False,
+    )
     positive = (labels[:, None] == labels[None, :]).to(terms.dtype)
     return ((terms * positive).sum(1) / positive.sum(1)).mean()

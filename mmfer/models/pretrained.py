@@ -106,7 +106,7 @@ def _read(backbone: nn.Module, source: str) -> Mapping:
             f'there, or train without it: {SWITCHES.format(depth=_depth(backbone))}')
     try:
         content = torch.load(source, map_location='cpu', weights_only=True)
-    except (UnpicklingError, RuntimeError, EOFError, UnicodeDecodeError, KeyError):
+    except (UnpicklingError, RuntimeError, EOFError, OSError, UnicodeDecodeError, KeyError):
         raise ValueError(
             f'{source} cannot be read as a file of plain tensors, and unpickling anything else may run its code: check '
             'that the download is whole, or convert it once, in a sandbox, to a state_dict saved with torch.save'

@@ -50,6 +50,7 @@ def _draw_losses(axes, epochs) -> None:
         shown += [value for _, value in points]
     if shown and min(shown) > 0 and max(shown) > 20 * min(shown):
         axes.set_yscale('log')
+        axes.yaxis.set_major_formatter(lambda value, _: f'{value:g}')
     elif shown and min(shown) >= 0:
         axes.set_ylim(bottom=0)
     axes.set_ylabel('training loss (epoch mean)')
@@ -64,7 +65,8 @@ def _draw_scores(axes, report) -> None:
     evaluated = [epoch for epoch in report['epochs'] if 'accuracy' in epoch]
     x = [epoch['epoch'] for epoch in evaluated]
     best, last5 = report['best'], report['last5']
-    axes.axvspan(last5['epochs'][0] - .5, last5['epochs'][-1] + .5, color='.95', zorder=0, linewidth=0)
+    if len(evaluated) > 5:
+        axes.axvspan(last5['epochs'][0] - .5, last5['epochs'][-1] + .5, color='.95', zorder=0, linewidth=0)
     curves = ('accuracy', 'accuracy', COLOURS[0]), ('mean_class_accuracy', 'mean class accuracy', COLOURS[1])
     for name, title, colour in curves:
         axes.plot(x, [epoch[name] for epoch in evaluated], color=colour, linewidth=2, marker='o', markersize=3.5,

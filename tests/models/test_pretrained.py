@@ -165,6 +165,13 @@ def test_a_broken_download_is_named(content, tmp_path):
         load_pretrained(make_backbone(), file)
 
 
+def test_half_a_download_is_named(original, tmp_path):
+    torch.save(original, tmp_path / 'face.pth')
+    (tmp_path / 'face.pth').write_bytes((tmp_path / 'face.pth').read_bytes()[:100_000])
+    with pytest.raises(ValueError, match=r'face\.pth cannot be read .* download is whole'):
+        load_pretrained(make_backbone(), tmp_path / 'face.pth')
+
+
 def test_a_file_without_tensors_is_named(tmp_path):
     assert 'holds a dict without tensors' in refusal({'epoch': 3}, tmp_path)
 
@@ -182,7 +189,7 @@ def test_a_missing_file_says_what_it_is_and_prints_both_switches(tmp_path):
 
 
 def test_torchvision_weights_come_from_the_hub_folder(original, tmp_path, monkeypatch):
-    monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path))
+    monkeypatch.setattr(torch.hub, '_hub_dir', str(tmp_path))
     (tmp_path / 'checkpoints').mkdir()
     torch.save(original, tmp_path / 'checkpoints' / 'resnet18-f37072fd.pth')  # the name of ImageNet V1
     backbone = make_backbone()
@@ -194,7 +201,7 @@ def test_torchvision_without_a_network_says_where_the_file_belongs(tmp_path, mon
     def no_network(*args, **kwargs):
         raise OSError('no route to host')
 
-    monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path))
+    monkeypatch.setattr(torch.hub, '_hub_dir', str(tmp_path))
     monkeypatch.setattr(torch.hub, 'download_url_to_file', no_network)
     with pytest.raises(FileNotFoundError, match=r'resnet18-f37072fd\.pth .*checkpoints.*model\.pretrained=None'):
         load_pretrained(make_backbone(), 'torchvision://resnet18')

@@ -1,5 +1,6 @@
-"""The launch scripts: real torchrun with a stand-in for the trainer, then the real trainer on two CPU processes."""
+"""The launch scripts: what they start and pass on, and LA-Net trained by them on two CPU processes."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -7,36 +8,38 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+from miniature import make_rafdb
 
 ROOT = Path(__file__).parents[2]
 
-STAND_IN = """
+ONE_FAILS = """
 import os
 import sys
-from torch import distributed
-from mmengine.config import Config
-from mmfer.compat import prepare
+import time
 
-if 'fail' in sys.argv and os.environ['RANK'] == '1':
-    sys.exit('rank 1 gives up')
-prepare(Config(), sys.argv[sys.argv.index('--launcher') + 1])
-ranks = [None] * distributed.get_world_size()
-distributed.all_gather_object(ranks, (distributed.get_rank(), int(os.environ['LOCAL_RANK'])))
-if distributed.get_rank() == 0:
-    print('SEEN', distributed.get_backend(), ranks, sys.argv[1:], os.environ['OMP_NUM_THREADS'], flush=True)
+assert os.environ['OMP_NUM_THREADS'] == '3'
+if os.environ['RANK'] == '1':
+    sys.exit('rank 1 gives up on ' + repr(sys.argv[1:]))
+time.sleep(300)
 """
 
 
 @pytest.fixture
 def tools(tmp_path):
-    """The launch scripts beside a train.py and a test.py that only say what reached them."""
+    """The launch scripts, to be run beside a stand-in for what they launch."""
     folder = tmp_path / 'tools'
     folder.mkdir()
     for script in ('dist_train.sh', 'dist_test.sh', 'slurm_train.sh'):
         shutil.copy(ROOT / 'tools' / script, folder)
-    for script in ('train.py', 'test.py'):
-        (folder / script).write_text(STAND_IN)
     return folder
+
+
+def executable(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(0o755)
+    return str(path)
 
 
 def launch(*command, **environment):
@@ -45,25 +48,21 @@ def launch(*command, **environment):
     return subprocess.run([str(part) for part in command], env=outer, capture_output=True, text=True, timeout=300)
 
 
-def test_two_processes_meet_through_gloo_and_get_the_arguments(tools):
-    done = launch(tools / 'dist_train.sh', 'some config.py', 2, '--cfg-options', 'a=1 2', OMP_NUM_THREADS='1')
-    assert done.returncode == 0, done.stderr
+def test_a_process_that_fails_ends_the_launch(tools):
+    (tools / 'train.py').write_text(ONE_FAILS)
+    done = launch(tools / 'dist_train.sh', 'some config.py', 2, '--cfg-options', 'a=1 2', OMP_NUM_THREADS='3')
+    assert done.returncode != 0
     arguments = ['some config.py', '--launcher', 'pytorch', '--cfg-options', 'a=1 2']
-    assert f'SEEN gloo {[(0, 0), (1, 1)]} {arguments} 1\n' in done.stdout
+    assert f'rank 1 gives up on {arguments}' in done.stderr
 
 
 def test_a_checkpoint_is_tested_by_several_processes(tools):
-    done = launch(tools / 'dist_test.sh', 'config.py', 'epoch_1.pth', 1, '--out', 'faces.csv')
+    python = executable(tools / 'python', '#!/bin/sh\necho "$OMP_NUM_THREADS: $*"\n')
+    done = launch(tools / 'dist_test.sh', 'config.py', 'epoch_1.pth', 1, '--out', 'faces.csv', PYTHON=python)
     assert done.returncode == 0, done.stderr
-    arguments = ['config.py', 'epoch_1.pth', '--launcher', 'pytorch', '--out', 'faces.csv']
-    assert f'SEEN gloo {[(0, 0)]} {arguments} {os.cpu_count()}\n' in done.stdout
-
-
-def test_a_process_that_fails_fails_the_launch(tools):
-    done = launch(tools / 'dist_train.sh', 'config.py', 2, 'fail')
-    assert done.returncode != 0
-    assert 'rank 1 gives up' in done.stderr
-    assert 'SEEN' not in done.stdout
+    assert done.stdout.startswith(f'{os.cpu_count()}: -m torch.distributed.run --nnodes=1 ')
+    arguments = 'config.py epoch_1.pth --launcher pytorch --out faces.csv'
+    assert done.stdout.endswith(f'--nproc_per_node=1 {tools}/test.py {arguments}\n')
 
 
 @pytest.mark.parametrize(
@@ -84,36 +83,28 @@ def test_missing_arguments_print_the_usage(tools, script, arguments):
 
 
 def test_without_an_active_environment_the_projects_own_is_used(tools):
-    python = tools.parent / '.venv' / 'bin' / 'python'
-    python.parent.mkdir(parents=True)
-    python.write_text('#!/bin/sh\necho "own environment: $*"\n')
-    python.chmod(0o755)
+    executable(tools.parent / '.venv' / 'bin' / 'python', '#!/bin/sh\necho "own environment: $*"\n')
     done = launch(tools / 'dist_train.sh', 'config.py', 2, PYTHON='', VIRTUAL_ENV='', CONDA_PREFIX='')
     assert done.stdout.startswith('own environment: -m torch.distributed.run --nnodes=1 ')
     assert done.stdout.endswith(f'{tools}/train.py config.py --launcher pytorch\n')
 
 
 def test_several_machines_meet_at_the_address_given(tools):
-    python = tools / 'python'
-    python.write_text('#!/bin/sh\necho "$*"\n')
-    python.chmod(0o755)
+    python = executable(tools / 'python', '#!/bin/sh\necho "$*"\n')
     machines = dict(NNODES='2', NODE_RANK='1', MASTER_ADDR='10.0.0.1', PORT='4000')
-    done = launch(tools / 'dist_train.sh', 'config.py', 8, PYTHON=str(python), **machines)
+    done = launch(tools / 'dist_train.sh', 'config.py', 8, PYTHON=python, **machines)
     assert '--nnodes=2 --node_rank=1 --master_addr=10.0.0.1 --master_port=4000 --nproc_per_node=8' in done.stdout
     del machines['MASTER_ADDR']
-    done = launch(tools / 'dist_train.sh', 'config.py', 8, PYTHON=str(python), **machines)
+    done = launch(tools / 'dist_train.sh', 'config.py', 8, PYTHON=python, **machines)
     assert done.returncode != 0
     assert 'MASTER_ADDR' in done.stderr
 
 
 def test_slurm_gets_one_task_a_gpu_and_a_port_of_the_jobs_own(tools, tmp_path):
-    srun = tmp_path / 'srun'
-    srun.write_text('#!/bin/bash\necho "$*" > "$(dirname "$0")/asked"\nwhile [[ $1 == --* ]]; do shift; done\n"$@"\n')
-    srun.chmod(0o755)
-    python = tmp_path / 'python'
-    python.write_text('#!/bin/sh\necho "port $MASTER_PORT threads $OMP_NUM_THREADS: $*"\n')
-    python.chmod(0o755)
-    environment = dict(PATH=f'{tmp_path}:{os.environ["PATH"]}', PYTHON=str(python), SLURM_JOB_ID='40007', GPUS='4')
+    fake_srun = '#!/bin/bash\necho "$*" > "$(dirname "$0")/asked"\nwhile [[ $1 == --* ]]; do shift; done\n"$@"\n'
+    executable(tmp_path / 'srun', fake_srun)
+    python = executable(tmp_path / 'python', '#!/bin/sh\necho "port $MASTER_PORT threads $OMP_NUM_THREADS: $*"\n')
+    environment = dict(PATH=f'{tmp_path}:{os.environ["PATH"]}', PYTHON=python, SLURM_JOB_ID='40007', GPUS='4')
     done = launch(tools / 'slurm_train.sh', 'gpu', 'lanet', 'config.py', '--amp', SRUN_ARGS='--qos=high', **environment)
     assert done.returncode == 0, done.stderr
     assert done.stdout == f'port 20007 threads 5: -u {tools}/train.py config.py --launcher slurm --amp\n'
@@ -122,3 +113,28 @@ def test_slurm_gets_one_task_a_gpu_and_a_port_of_the_jobs_own(tools, tmp_path):
         assert f'{option} ' in asked
     launch(tools / 'slurm_train.sh', 'cpu', 'lanet', 'config.py', GPUS_PER_NODE='0', **environment)
     assert '--gres' not in (tmp_path / 'asked').read_text()
+
+
+def test_la_net_trains_on_two_cpu_processes(tmp_path):
+    data = make_rafdb(tmp_path / 'raf-db', per_class=2, size=48)
+    loaders = ('train_dataloader', 'val_dataloader')
+    options = [f'{loader}.dataset.data_root={data}' for loader in loaders]
+    options += [f'{loader}.{value}' for loader in loaders for value in ('num_workers=0', 'persistent_workers=False')]
+    options += ['train_dataloader.batch_size=4', 'train_cfg.max_epochs=1', 'data_preprocessor.size=64']
+    done = launch(
+        ROOT / 'tools' / 'dist_train.sh',
+        ROOT / 'configs' / 'lanet' / 'r18_rafdb_96px_12e.py',
+        2,
+        '--work-dir',
+        tmp_path / 'run',
+        '--cfg-options',
+        *options,
+        OMP_NUM_THREADS='1',
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert '2 processes train on CPUs' in done.stdout
+    report = json.loads((tmp_path / 'run' / 'metrics.json').read_text())
+    assert report['faces'] == 14  # both ranks' shares, none twice
+    checkpoint = torch.load(tmp_path / 'run' / 'epoch_1.pth')
+    assert checkpoint['meta']['iter'] == 2  # 14 faces / (2 ranks x 4)
+    assert all(tensor.isfinite().all() for tensor in checkpoint['state_dict'].values())

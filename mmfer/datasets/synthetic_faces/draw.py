@@ -11,7 +11,7 @@ from .geometry import face_points
 from .person import Person
 from .relief import skin_relief
 
-RENDERER_VERSION = 3
+RENDERER_VERSION = 1
 """Part of the cache key: raise it with every change that moves a pixel."""
 
 

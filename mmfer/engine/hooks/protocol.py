@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from mmengine.dist import is_main_process
 from mmengine.hooks import CheckpointHook, EarlyStoppingHook, Hook
+from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from mmfer.evaluation import FERMetric, protocol_report, report_table, write_report
@@ -57,8 +58,6 @@ class ProtocolHook(Hook):
         evaluated = any(record['metrics'] for record in self.records)
         return self._report() if evaluated and self.confusion else None
 
-    # -- collecting ---------------------------------------------------------------------------------------------------
-
     def before_train(self, runner: Runner) -> None:
         """Checks that nothing chooses on the sly, and what may choose does so where it says."""
         self._training = True
@@ -66,6 +65,7 @@ class ProtocolHook(Hook):
             self.select_on = ProtocolHook(runner.cfg.get('select_on')).select_on
         self._config = Path(runner.cfg.filename or runner.work_dir).stem
         self._seed = runner.seed
+        _check_classes(runner)
         if runner.val_loop is None:
             return
         self._split = _split_of(runner.val_dataloader.dataset)
@@ -130,8 +130,6 @@ class ProtocolHook(Hook):
             runner.logger.warning(SELECTED_ON_TEST)
         runner.logger.info(f'metrics.json, {pictures[0].name} and {pictures[1].name} are in {runner.work_dir}')
 
-    # -- checkpoint ---------------------------------------------------------------------------------------------------
-
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Stores the history as plain lists and numbers, which torch.load reads with weights_only."""
         steps = {name: [float(value) for value in values] for name, values in self._steps.items()}
@@ -149,8 +147,6 @@ class ProtocolHook(Hook):
             return
         self.records, self._steps = state['records'], state['steps']
         self.confusion, self.classes = state['confusion'], state['classes']
-
-    # -- parts --------------------------------------------------------------------------------------------------------
 
     def _report(self) -> dict[str, Any]:
         return protocol_report(self.records, config=self._config, seed=self._seed, split=self._split,
@@ -177,6 +173,15 @@ class ProtocolHook(Hook):
                 return metric
         raise ValueError("ProtocolHook reports what mmfer.FERMetric counts: add dict(type='mmfer.FERMetric') to "
                          'val_evaluator')
+
+
+def _check_classes(runner: Runner) -> None:
+    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    scores = getattr(getattr(model, 'head', None), 'num_classes', None)
+    classes = getattr(runner.train_dataloader.dataset, 'metainfo', {}).get('classes')
+    if scores and classes and scores != len(classes):
+        raise ValueError(f'model.head.num_classes is {scores} but the training set has {len(classes)} classes '
+                         f'({", ".join(classes)}): set model.head.num_classes={len(classes)}')
 
 
 def _chooses(hook: Hook) -> bool:

@@ -46,10 +46,10 @@ class SampleBankHook(Hook):
         supervision.bank.allocate(labels, len(dataset.metainfo['classes']), dataset.fingerprint())
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs=None) -> None:
-        """Commits what the iteration staged."""
+        """Commits what the iteration has to remember."""
         supervision = _supervision(runner)
         if supervision is not None:
-            supervision.bank.commit()
+            supervision.commit()
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Adds the bank; it is the same on every rank, so that no rank has to be asked."""

@@ -33,7 +33,7 @@ class Supervision(nn.Module):
     - ``bank_columns()``: what it remembers per sample, name to :class:`~mmfer.structures.Column`
     - ``begin(...)``: called before the network runs, wired like ``forward``, for what needs the inputs only: its
       working memory is gone again before the network's activations fill it; returns what it publishes, a dict
-    - ``finish(...)``: called after the losses, wired like ``forward``, for memories such as queues
+    - ``finish(...)``: called after the iteration, wired like ``forward``, for memories such as queues
     - ``loss_weight``: of a loss; in the config also ``[(epoch, weight), ...]``, linear in between
     - ``local_rows = True``: a loss that takes this rank's rows and averages over ranks itself
 
@@ -91,6 +91,7 @@ class Supervision(nn.Module):
                         known[published] = f'from {where}'
                     if hasattr(part, 'finish'):
                         finishers.append((where, part, inputs))
+        self._pending: list[tuple[Callable, dict]] = []
         self._finish = [
             Call(part.finish, where, known, _own(inputs, part.finish)) for where, part, inputs in finishers
         ]
@@ -153,9 +154,15 @@ class Supervision(nn.Module):
                 value = call(trace.local if getattr(loss, 'local_rows', False) else trace.whole)
                 method, _, name = where.removeprefix('supervision.').split('.')
                 losses[f'{method}.{name}_loss'] = value
-            for finish in self._finish:
-                finish(trace.whole)
+            self._pending = [(finish.function, detached(finish.arguments(trace.whole))) for finish in self._finish]
         return losses
+
+    def commit(self) -> None:
+        """Writes what the step has to remember, once its backward pass needs the old memories no more."""
+        for finish, arguments in self._pending:
+            finish(**arguments)
+        self._pending = []
+        self.bank.commit()
 
     def _parts(self) -> Iterator[tuple[str, nn.Module, Call]]:
         for kind in KINDS:
@@ -191,6 +198,11 @@ def batch_rows(batch: FaceBatch) -> dict[str, Tensor]:
     if batch.landmarks is not None:
         rows |= {'landmarks': batch.landmarks, 'landmark_valid': batch.landmark_valid}
     return rows
+
+
+def detached(values: dict[str, Any]) -> dict[str, Any]:
+    """The values without their graph."""
+    return {name: value.detach() if isinstance(value, Tensor) else value for name, value in values.items()}
 
 
 def interpolate(points: list[tuple[float, float]], epoch: int) -> float:

@@ -50,7 +50,11 @@ class Call:
 
     def __call__(self, read: Callable[[str], Any]) -> Any:
         """Calls the function with what `read` gives for each name."""
-        return self.function(**{parameter: read(source) for parameter, source in self.names.items()})
+        return self.function(**self.arguments(read))
+
+    def arguments(self, read: Callable[[str], Any]) -> dict[str, Any]:
+        """What the function would be called with."""
+        return {parameter: read(source) for parameter, source in self.names.items()}
 
 
 def build_part(cfg: Mapping, where: str) -> nn.Module:

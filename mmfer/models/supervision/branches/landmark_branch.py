@@ -1,6 +1,8 @@
 """The landmark branch of LA-Net: a second trunk that sees where the face parts are."""
 
 import copy
+from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -75,28 +77,27 @@ class LandmarkBranch(nn.Module):
             else:
                 initialize(stage, model.backbone.init_cfg)
 
-    def run_stages(self, x: Tensor) -> tuple[list[Tensor], Tensor]:
-        """The maps of all stages, the shared one first, and the embedding."""
-        maps = [x]
-        for stage in self.stages:
-            maps.append(stage(maps[-1]))
-        embedding = sum(
-            F.linear(level.mean((2, 3)), lateral.weight.flatten(1))
-            for level, lateral in zip(maps, self.laterals, strict=True)
-        )
-        return maps, embedding
+    def embed(self, x: Tensor, per_stage: Callable[[Tensor, nn.Module], Any] = lambda level, lateral: None):
+        """The embedding, and what a function of each stage's map and lateral gives, the shared stage first."""
+        embedding, results = 0, []
+        for stage, lateral in zip((nn.Identity(), *self.stages), self.laterals, strict=True):
+            x = stage(x)
+            # Right behind the stage, so that the backward pass holds the maps' gradients of one stage at a time.
+            embedding = embedding + F.linear(x.mean((2, 3)), lateral.weight.flatten(1))
+            results.append(per_stage(x, lateral))
+        return embedding, results
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         """Publishes heatmaps and embedding."""
-        maps, embedding = self.run_stages(x)
         head = self.to_heatmaps.weight.flatten(1)
-        heatmaps = None
-        for level, lateral in zip(reversed(maps), reversed(self.laterals), strict=True):
-            folded = (head @ lateral.weight.flatten(1))[..., None, None]
-            here = F.conv2d(level, folded)
-            if heatmaps is not None:
-                here = here + F.interpolate(heatmaps, size=here.shape[-2:], mode='bilinear', align_corners=False)
-            heatmaps = here
+
+        def fold(level: Tensor, lateral: nn.Module) -> Tensor:
+            return F.conv2d(level, (head @ lateral.weight.flatten(1))[..., None, None])
+
+        embedding, levels = self.embed(x, fold)
+        heatmaps = levels[-1]
+        for level in reversed(levels[:-1]):
+            heatmaps = level + F.interpolate(heatmaps, size=level.shape[-2:], mode='bilinear', align_corners=False)
         return {'heatmaps': heatmaps, 'landmark_embedding': embedding}
 
 

@@ -73,10 +73,9 @@ class MomentumKeys(nn.Module):
         return {
             'expression_key': expression_key,
             'landmark_key': landmark_key,
-            # Clones: the queues change in place before the backward pass has read them.
-            'expression_queue': self.expression_queue.clone(),
-            'landmark_queue': self.landmark_queue.clone(),
-            'queue_label': self.queue_label.clone(),
+            'expression_queue': self.expression_queue,
+            'landmark_queue': self.landmark_queue,
+            'queue_label': self.queue_label,
         }
 
     def forward(self, embedding: Tensor, landmark_embedding: Tensor) -> dict[str, Tensor]:
@@ -137,7 +136,7 @@ class MomentumKeys(nn.Module):
         twin = self.twin
         with self.twin_taps.record(twin['backbone']) as tapped:
             features = twin['neck'](twin['backbone'](inputs))
-        _, landmark = twin['landmark'].run_stages(tapped['shared'])
+        landmark, _ = twin['landmark'].embed(tapped['shared'])
         return (
             F.normalize(twin['project_expression'](features[-1]), dim=1),
             F.normalize(twin['project_landmark'](landmark), dim=1),
