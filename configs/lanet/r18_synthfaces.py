@@ -1,0 +1,10 @@
+# LA-Net ResNet-18 on the built-in synthetic faces: some minutes on 2 CPU cores.
+_base_ = [
+    '../_base_/models/resnet18.py',
+    '../_base_/datasets/synthfaces.py',
+    '../_base_/schedules/adam_80e.py',
+    '../_base_/supervision/lanet.py',
+    '../_base_/default_runtime.py',
+]
+model = dict(supervision=dict(lanet=_base_.lanet))
+train_cfg = dict(max_epochs=12)
