@@ -1,6 +1,8 @@
 # What every run shares.
 default_scope = 'mmpretrain'
-select_on = None  # None: report every epoch, select none. 'val': keep the best on a held-out part of train. 'test': see docs
+# Which split may choose an epoch. None: every epoch is reported, none is chosen. 'val': the best on a held-out part of
+# train is kept. 'test': the best on the test set is kept, and the log says so.
+select_on = None
 default_hooks = dict(
     logger=dict(type='LoggerHook', interval=50),
     checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=1, save_last=True),
@@ -8,6 +10,7 @@ default_hooks = dict(
 custom_hooks = [
     dict(type='mmfer.ReseedHook'),
     dict(type='mmfer.SampleBankHook'),
+    dict(type='mmfer.NoiseReportHook'),
     dict(type='mmfer.ProtocolHook'),
 ]
 env_cfg = dict(cudnn_benchmark=False, mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0))

@@ -92,6 +92,10 @@ class SampleBank:
             )
         return self._values[name][sample_idx]
 
+    def column(self, name: str) -> Tensor:
+        """Committed values of all samples [N, ...], for reports."""
+        return self._values[name]
+
     def stage(self, name: str, sample_idx: Tensor, rows: Tensor) -> None:
         """Notes new values of the given samples; they take effect at :meth:`commit`."""
         self._staged.append((name, sample_idx, rows.detach().to(self._values[name].dtype)))

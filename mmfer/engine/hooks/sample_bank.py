@@ -5,6 +5,7 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
+from mmfer.models.supervision import Supervision
 from mmfer.registry import HOOKS
 
 
@@ -25,7 +26,7 @@ class SampleBankHook(Hook):
         Raises:
             ValueError: If a part needs landmarks and the data set gives none, or the data set has no sample indices.
         """
-        supervision = _supervision(runner)
+        supervision = supervision_of(runner)
         if supervision is None or isinstance(runner._train_loop, dict | None):
             return  # a test run
         dataset = runner.train_dataloader.dataset
@@ -47,23 +48,24 @@ class SampleBankHook(Hook):
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs=None) -> None:
         """Commits what the iteration has to remember."""
-        supervision = _supervision(runner)
+        supervision = supervision_of(runner)
         if supervision is not None:
             supervision.commit()
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Adds the bank; it is the same on every rank, so that no rank has to be asked."""
-        supervision = _supervision(runner)
+        supervision = supervision_of(runner)
         if supervision is not None and supervision.bank.columns:
             checkpoint['sample_bank'] = supervision.bank.state_dict()
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Restores the bank of a run that is resumed."""
-        supervision = _supervision(runner)
+        supervision = supervision_of(runner)
         if supervision is not None and supervision.bank.columns and runner._resume and 'sample_bank' in checkpoint:
             supervision.bank.load_state_dict(checkpoint['sample_bank'])
 
 
-def _supervision(runner: Runner):
+def supervision_of(runner: Runner) -> Supervision | None:
+    """The supervision of the runner's model, if it has one."""
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
     return getattr(model, 'supervision', None)
