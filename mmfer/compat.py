@@ -173,8 +173,13 @@ def _start_gloo(launcher: str, dist_cfg: Mapping) -> None:
         )
     timeout = dist_cfg.get('timeout')
     distributed.init_process_group('gloo', timeout=None if timeout is None else timedelta(seconds=timeout))
-    atexit.register(lambda: distributed.is_initialized() and distributed.destroy_process_group())
+    atexit.register(_stop_gloo)
     print_log(f'No GPU: {distributed.get_world_size()} processes train on CPUs and talk through gloo', 'current')
+
+
+def _stop_gloo() -> None:
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
 
 
 def _slurm_environment() -> dict[str, str]:

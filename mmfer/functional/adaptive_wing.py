@@ -1,6 +1,7 @@
 """Adaptive wing loss on heatmaps."""
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -42,7 +43,16 @@ class _AdaptiveWing(torch.autograd.Function):
     """Computes value and slope in one go: left to autograd, some fifteen heatmaps would be kept for the backward."""
 
     @staticmethod
-    def forward(ctx, prediction: Tensor, target: Tensor, weight: Tensor | None, alpha, omega, epsilon, theta) -> Tensor:
+    def forward(
+        ctx: Any,
+        prediction: Tensor,
+        target: Tensor,
+        weight: Tensor | None,
+        alpha: float,
+        omega: float,
+        epsilon: float,
+        theta: float,
+    ) -> Tensor:
         target = target.expand_as(prediction)
         # Heatmaps are large: what is used up is overwritten.
         distance = (prediction - target).abs_()
@@ -68,7 +78,7 @@ class _AdaptiveWing(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx, grad: Tensor):
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         (slope,) = ctx.saved_tensors
         return grad * slope, None, None, None, None, None, None
 

@@ -6,6 +6,8 @@ DistributedDataParallel takes over ranks makes it right again, for parameters be
 ranks with B/2 rows each train as 1 rank with B rows does. Without a process group all of them are identities.
 """
 
+from typing import Any
+
 import torch
 import torch.distributed as dist
 from torch import Tensor
@@ -18,13 +20,13 @@ def world_size() -> int:
 
 class _SumOverRanks(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor) -> Tensor:
         x = x.clone()
         dist.all_reduce(x)
         return x
 
     @staticmethod
-    def backward(ctx, grad: Tensor) -> Tensor:
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
         grad = grad.clone()
         dist.all_reduce(grad)
         return grad

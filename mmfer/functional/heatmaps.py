@@ -18,8 +18,11 @@ def pixels_to_cells(points: Tensor, image_size: tuple[int, int], map_size: tuple
         points: [..., 2].
         returns: [..., 2].
     """
-    scale = points.new_tensor([map_size[1] / image_size[1], map_size[0] / image_size[0]])
-    return (points + 0.5) * scale - 0.5
+    x, y = points.unbind(-1)
+    # Two numbers rather than a tensor of them, which would have to be copied to the device.
+    x = (x + 0.5) * (map_size[1] / image_size[1]) - 0.5
+    y = (y + 0.5) * (map_size[0] / image_size[0]) - 0.5
+    return torch.stack([x, y], dim=-1)
 
 
 def gaussian_heatmaps(points: Tensor, size: tuple[int, int], sigma: float = 1.5) -> Tensor:

@@ -31,6 +31,7 @@ class FaceAugmentation:
         parts = [_build(dict(cfg), size) for cfg in transforms]
         self._images = kornia.AugmentationSequential(*parts, data_keys=['input'])
         self._both = kornia.AugmentationSequential(*parts, data_keys=['input', 'keypoints'])
+        self._mirror = torch.tensor(MIRROR_68)
 
     def __call__(self, images: Tensor, landmarks: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
         """Augments a batch, one draw per image.
@@ -47,7 +48,8 @@ class FaceAugmentation:
         if matrix is not None and landmarks.size(1) == NUM_POINTS:
             # A mirror, however it came about, is what has a negative determinant.
             mirrored = torch.linalg.det(matrix[:, :2, :2]) < 0
-            swapped = landmarks[:, torch.tensor(MIRROR_68, device=landmarks.device)]
+            self._mirror = self._mirror.to(landmarks.device)
+            swapped = landmarks[:, self._mirror]
             landmarks = torch.where(mirrored.to(landmarks.device)[:, None, None], swapped, landmarks)
         return images, landmarks
 

@@ -59,19 +59,16 @@ class LandmarkSet:
     def __len__(self) -> int:
         return len(self.members)
 
-    def select(self, landmarks: Tensor) -> Tensor:
-        """The set's points of 68-point landmarks.
+    def weights(self) -> Tensor:
+        """How each landmark is averaged from the 68: ``weights @ landmarks`` gives the set's points.
 
         Shapes:
-            landmarks: [..., 68, 2].
-            returns: [..., L, 2].
+            returns: [L, 68], rows sum to 1.
         """
-        if landmarks.size(-2) != NUM_POINTS:
-            raise ValueError(f'the landmark set "{self.name}" is defined on 68 points, got {landmarks.size(-2)}')
-        weights = landmarks.new_zeros(len(self.members), NUM_POINTS)
+        weights = torch.zeros(len(self.members), NUM_POINTS)
         for row, points in enumerate(self.members):
             weights[row, list(points)] = 1 / len(points)
-        return weights @ torch.nan_to_num(landmarks)
+        return weights
 
 
 def landmark_set(name: str) -> LandmarkSet:

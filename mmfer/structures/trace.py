@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
+from mmengine.dist import get_rank
 from torch import Tensor
 
 from mmfer.functional import gather_rows, rows_per_rank, world_size
@@ -69,7 +70,7 @@ class Trace:
             return self._shared[name]
         if name not in self._local:
             rank_rows = self._counts()
-            start = sum(rank_rows[: _rank()])
+            start = sum(rank_rows[: get_rank()])
             self._local[name] = self._whole[name][start : start + self._size]
         return self._local[name]
 
@@ -92,9 +93,3 @@ class Trace:
             device = next(iter((self._local or self._whole).values())).device
             self._rows_per_rank = rows_per_rank(self._size, device) if world_size() > 1 else [self._size]
         return self._rows_per_rank
-
-
-def _rank() -> int:
-    import torch.distributed as dist
-
-    return dist.get_rank() if world_size() > 1 else 0

@@ -37,13 +37,13 @@ def test_the_19_points_of_the_method_page():
         p[1], p[30], p[15], p[48], (p[62] + p[66]) / 2, p[54], p[8]], dim=1)  # fmt: skip
     chosen = landmark_set('aflw19')
     assert len(chosen) == 19
-    torch.testing.assert_close(chosen.select(points), expected)
+    torch.testing.assert_close(chosen.weights().double() @ points, expected, atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize(('name', 'first'), [('all', 0), ('no_jaw', 17)])
 def test_whole_and_jawless(name, first):
     points = torch.rand(2, 68, 2)
-    assert torch.equal(landmark_set(name).select(points), points[:, first:])
+    torch.testing.assert_close(landmark_set(name).weights() @ points, points[:, first:])
 
 
 @pytest.mark.parametrize('name', ['all', 'aflw19', 'no_jaw'])
@@ -57,5 +57,3 @@ def test_a_set_of_a_mirrored_face_has_the_same_points(name):
 def test_mistakes_are_named():
     with pytest.raises(ValueError, match='no landmark set "aflw_19"; choose one of all, no_jaw, aflw19'):
         landmark_set('aflw_19')
-    with pytest.raises(ValueError, match='defined on 68 points, got 5'):
-        landmark_set('all').select(torch.zeros(1, 5, 2))

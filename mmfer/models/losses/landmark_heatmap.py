@@ -1,10 +1,11 @@
 """Landmark heatmap loss (LA-Net)."""
 
+import torch
 from torch import Tensor, nn
 
 from mmfer.functional import gaussian_heatmaps, heatmap_loss, mean_over_ranks, pixels_to_cells
 from mmfer.registry import MODELS
-from mmfer.structures.landmark_sets import LandmarkSet, landmark_set
+from mmfer.structures.landmark_sets import landmark_set
 
 
 @MODELS.register_module()
@@ -34,22 +35,28 @@ class LandmarkHeatmapLoss(nn.Module):
         self, points: str = 'aflw19', sigma: float = 1.5, foreground_weight: float = 10.0, loss_weight: float = 1.0
     ):
         super().__init__()
-        self.points: LandmarkSet = landmark_set(points)
+        self.points = points
+        self.register_buffer('points_from_68', landmark_set(points).weights(), persistent=False)
         self.sigma, self.foreground_weight, self.loss_weight = sigma, foreground_weight, loss_weight
 
     def forward(self, heatmaps: Tensor, landmarks: Tensor, landmark_valid: Tensor, inputs: Tensor) -> Tensor:
         """Mean over the global batch's faces with landmarks.
 
         Raises:
-            ValueError: If the branch draws another number of points.
+            ValueError: If the branch draws another number of points, or the landmarks are not the 68.
         """
         size = heatmaps.shape[-2:]
-        points = pixels_to_cells(self.points.select(landmarks), inputs.shape[-2:], size)
-        if points.size(1) != heatmaps.size(1):
+        wanted, known = self.points_from_68.shape
+        if wanted != heatmaps.size(1):
             raise ValueError(
-                f'LandmarkHeatmapLoss draws {points.size(1)} points ({self.points.name}), the branch '
-                f'{heatmaps.size(1)}; set num_landmarks={points.size(1)} of the LandmarkBranch'
+                f'LandmarkHeatmapLoss draws {wanted} points ({self.points}), the branch {heatmaps.size(1)}; '
+                f'set num_landmarks={wanted} of the LandmarkBranch'
             )
+        if landmarks.size(1) != known:
+            raise ValueError(f'the landmark set "{self.points}" is defined on {known} points, got {landmarks.size(1)}')
+        # A face without landmarks may hold NaN, which would spread through the product.
+        points = self.points_from_68 @ torch.nan_to_num(landmarks)
+        points = pixels_to_cells(points, inputs.shape[-2:], size)
         target = gaussian_heatmaps(points, size, self.sigma)
         terms = heatmap_loss(heatmaps.float(), target, self.foreground_weight)
         return self.loss_weight * mean_over_ranks(terms, landmark_valid)
