@@ -139,9 +139,11 @@ class SampleBank:
 def _merge_duplicates(sample_idx: Tensor, rows: Tensor) -> Tensor:
     """Gives the rows of one sample a common value, without a host sync (as torch.unique would need)."""
     same = sample_idx[:, None] == sample_idx[None, :]
+    flat = rows.reshape(len(rows), -1)
     if rows.dtype.is_floating_point:
         share = same.to(rows.dtype)
-        return ((share @ rows.flatten(1)) / share.sum(1, keepdim=True)).view_as(rows) if rows.dim() > 1 else (
-            (share @ rows) / share.sum(1)
-        )
-    return torch.where(same, rows[None, :], torch.iinfo(rows.dtype).max).amin(1)
+        merged = (share @ flat) / share.sum(1, keepdim=True)
+    else:
+        candidates = torch.where(same[..., None], flat.long()[None], torch.iinfo(torch.int64).max)
+        merged = candidates.amin(1).to(rows.dtype)
+    return merged.view_as(rows)

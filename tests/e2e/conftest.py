@@ -1,69 +1,44 @@
-"""A clone in small: every path that the configs name is there, so that commands run as they are typed."""
+"""The miniature clone as the current folder, and tools/train.py as a function."""
 
 import importlib.util
-from collections.abc import Iterable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 import torch
-from miniature import make_rafdb
-from mmengine.config import Config
+from e2e.clone import ROOT, make_clone, options
+from mmengine.config import config as mmengine_config
+from mmengine.runner import Runner
+from torchvision.models import get_model
 
-ROOT = Path(__file__).parents[2]
-CONFIGS = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob('configs/[!_]*/*.py'))
-TRAIN_FACES, TEST_FACES = 16, 9
-
-NARROW = {'model.backbone.base_channels': 8, 'model.backbone.stem_channels': 8, 'model.head.in_channels': 64}
-"""A ResNet-18 with an eighth of its channels."""
-
-
-def options(values: dict) -> list[str]:
-    """`--cfg-options` by key."""
-    return ['--cfg-options', *(f'{key}={value}' for key, value in values.items())]
-
-
-def shrink(cfg: Config) -> dict:
-    """Options that leave a config's method and network as they are, and make data, pictures and memories tiny.
-
-    Two iterations of eight faces.
-    """
-    small = {'train_cfg.max_epochs': 1, 'data_preprocessor.size': 32}
-    for split in ('train', 'val'):
-        loader = f'{split}_dataloader'
-        small |= {f'{loader}.batch_size': 8, f'{loader}.num_workers': 0, f'{loader}.persistent_workers': False}
-        kind = cfg[loader].dataset.type
-        if kind == 'mmfer.SyntheticFaces':
-            small |= {f'{loader}.dataset.num': TRAIN_FACES if split == 'train' else TEST_FACES}
-        else:
-            assert kind == 'mmfer.RAFDB', f'{cfg.filename}: teach the fixture `clone` to write a miniature {kind}'
-            small |= {f'{loader}.dataset.pipeline.0.size': 32}
-    small |= {f'model.supervision.{place}': 16 for place in places(cfg.model.get('supervision') or {}, 'queue_size')}
-    return small
-
-
-def places(cfg: dict, key: str) -> Iterable[str]:
-    """Dotted paths of a key in nested dicts."""
-    for name, value in cfg.items():
-        if name == key:
-            yield name
-        elif isinstance(value, dict):
-            yield from (f'{name}.{place}' for place in places(value, key))
+from mmfer.apis import train
 
 
 @pytest.fixture(scope='session')
 def _clone(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp('clone')
-    (folder / 'configs').symlink_to(ROOT / 'configs')
-    make_rafdb(folder / 'data' / 'raf-db', per_class=[4, *[2] * 6], size=32, test_per_class=[3, *[1] * 6])
-    (folder / 'pretrained').mkdir()
-    return folder
+    return make_clone(tmp_path_factory.mktemp('clone'))
 
 
 @pytest.fixture
 def clone(_clone, monkeypatch) -> Path:
-    """The current folder: configs, data/raf-db (16 + 9 faces of 32 px) and an empty pretrained; for reading only."""
+    """The current folder; who changes something there puts it back."""
     monkeypatch.chdir(_clone)
     return _clone
+
+
+@pytest.fixture
+def face_weights(clone) -> Iterator[Callable[[str | None], None]]:
+    """Writes the weights that a config names, those of a plain torchvision network, for the length of a test."""
+    written = []
+
+    def write(name: str | None) -> None:
+        if name is not None:
+            written.append(clone / name)
+            torch.save(get_model(Path(name).stem.split('_')[0]).state_dict(), written[-1])
+
+    yield write
+    for path in written:
+        path.unlink()
 
 
 @pytest.fixture(scope='session')
@@ -75,13 +50,21 @@ def train_tool():
     return module
 
 
+@pytest.fixture(autouse=True)
+def _unformatted_dumps(monkeypatch) -> None:
+    """MMEngine formats a run's config four times, which takes as long as a tiny training."""
+    monkeypatch.setattr(mmengine_config, 'FormatCode', lambda text, **_: (text, False))
+
+
 @pytest.fixture
-def weights(clone):
-    """Writes the face-pretrained weights that a config names: torchvision's layout, random values."""
-    def write(name: str | None) -> None:
-        if name and not Path(name).exists():
-            from torchvision.models import get_model
+def trained(clone, train_tool, monkeypatch, tmp_path) -> Callable[[str, Mapping], Runner]:
+    """Trains as tools/train.py does, without checkpoints and pictures, and gives the runner at its end."""
+    for name in ('draw_confusion_matrix', 'draw_learning_curves'):
+        monkeypatch.setattr(f'mmfer.engine.hooks.protocol.{name}', lambda *_, **__: None)
 
-            torch.save(get_model(Path(name).stem.split('_')[0]).state_dict(), name)
+    def train_one(config: str, values: Mapping) -> Runner:
+        values = {**values, 'default_hooks.checkpoint': None}
+        arguments = [config, '--work-dir', str(tmp_path / 'run'), *options(values)]
+        return train(train_tool.configure(train_tool.parse_args(arguments)))
 
-    return write
+    return train_one

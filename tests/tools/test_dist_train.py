@@ -133,6 +133,7 @@ def test_la_net_trains_on_two_cpu_processes(tmp_path):
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert '2 processes train on CPUs' in done.stdout
+    assert 'Warning:' not in done.stderr
     report = json.loads((tmp_path / 'run' / 'metrics.json').read_text())
     assert report['faces'] == 14  # both ranks' shares, none twice
     checkpoint = torch.load(tmp_path / 'run' / 'epoch_1.pth')

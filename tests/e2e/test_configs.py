@@ -1,0 +1,124 @@
+"""Every config trains as it stands, and gives way to a child config and to the command line."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+from e2e.clone import CONFIGS, NARROW, TEST_FACES, TRAIN_FACES, options, tiny
+from mmengine.config import Config
+from torch.testing import assert_close
+
+from mmfer.apis.training import protocol_of
+
+LANET, PLAIN = 'configs/lanet/r18_synthfaces.py', 'configs/baseline/r18_synthfaces.py'
+METHOD = 'model.supervision.lanet'
+
+
+def terms_of(cfg: Config) -> set[str]:
+    """The losses that a config asks for, by the names under which they are reported."""
+    methods = {name: method for name, method in (cfg.model.get('supervision') or {}).items() if method is not None}
+    return {f'{name}.{loss}_loss' for name, method in methods.items()
+            for loss, part in (method.get('losses') or {}).items() if part is not None}
+
+
+def without_gradient(runner) -> list[str]:
+    """Trainable weights that no loss has reached: under DDP they end a run."""
+    reached = runner.optim_wrapper.optimizer.state
+    named = runner.model.named_parameters()
+    return [name for name, weight in named if weight.requires_grad and weight not in reached]
+
+
+def test_the_glob_finds_the_configs():
+    assert {LANET, PLAIN, 'configs/lanet/r18_rafdb.py', 'configs/lanet/r18_rafdb_96px_12e.py'} <= set(CONFIGS)
+    assert not [config for config in CONFIGS if '_base_' in config]
+
+
+@pytest.mark.parametrize('config', CONFIGS)
+def test_a_config_trains_and_validates(config, trained, face_weights, tmp_path):
+    cfg = Config.fromfile(config)
+    face_weights(cfg.model.pretrained)
+    runner = trained(config, tiny(config))
+    report = json.loads((tmp_path / 'run' / 'metrics.json').read_text())
+    epoch, = report['epochs']
+    assert (runner.iter, epoch['iter'], report['faces']) == (2, 2, TEST_FACES)
+    assert len(runner.train_dataloader.dataset) == TRAIN_FACES
+
+    terms = terms_of(cfg)
+    assert 'cls.ce_loss' in terms
+    assert {name for name in epoch['train'] if name.endswith('_loss')} == terms
+    assert all(math.isfinite(epoch['train'][name]) and epoch['train'][name] > 0 for name in terms)  # null is no float
+    assert epoch['train']['loss'] == pytest.approx(sum(epoch['train'][name] for name in terms))
+
+    assert without_gradient(runner) == []
+    assert all(tensor.isfinite().all() for tensor in runner.model.state_dict().values())
+    state = runner.optim_wrapper.optimizer.state
+    assert all(state[weight]['exp_avg'].any() for weight in runner.model.backbone.parameters())
+
+    noise = cfg.train_dataloader.dataset.get('label_noise')
+    assert ('clean_label' in runner.train_dataloader.dataset.columns) == (noise is not None)
+    assert sum(map(sum, report['confusion_matrix'])) == TEST_FACES
+    assert 0 <= report['last']['accuracy'] <= 100
+
+
+def one_step(trained, **changes):
+    """The terms of LA-Net's first iteration, from the same weights, faces and augmentations whatever is changed."""
+    values = tiny(LANET, faces=8) | NARROW | {f'{METHOD}.{key}': value for key, value in changes.items()}
+    runner = trained(LANET, values)
+    assert runner.iter == 1
+    record, = protocol_of(runner).records
+    return {name: value for name, value in record['train'].items() if name != 'loss'}, runner
+
+
+def test_a_loss_weight_from_the_command_line_weighs_that_loss_only(trained):
+    full, _ = one_step(trained)
+    half, _ = one_step(trained, **{'losses.kl.loss_weight': .5})
+    assert half.pop('lanet.kl_loss') == pytest.approx(full.pop('lanet.kl_loss') / 2, rel=1e-6)
+    assert half == full
+
+
+def test_a_loss_that_is_none_is_out_and_the_others_stay(trained):
+    full, _ = one_step(trained)
+    without, _ = one_step(trained, **{'losses.contrast': None})
+    assert full.pop('lanet.contrast_loss') > 0
+    assert without == full
+
+
+@pytest.mark.parametrize('parts', [
+    ['losses.contrast'], ['losses.kl'], ['losses.contrast', 'branches.keys'], ['losses.kl', 'losses.contrast'],
+    ['losses.heatmap'],
+], ids=' '.join)
+def test_an_ablation_leaves_no_weight_without_a_loss(trained, parts):
+    _, runner = one_step(trained, **dict.fromkeys(parts))
+    assert without_gradient(runner) == []
+
+
+def test_a_method_that_is_none_leaves_the_plain_model(trained, tmp_path):
+    def figures(config, **values):
+        runner = trained(config, tiny(config) | NARROW | values)
+        report = json.loads((tmp_path / 'run' / 'metrics.json').read_text())
+        return report['epochs'], report['confusion_matrix'], runner.model.state_dict()
+
+    plain = figures(PLAIN)
+    values = tiny(LANET)
+    assert values.pop(f'{METHOD}.branches.keys.queue_size')
+    lanet = figures(LANET, **values, **{METHOD: None})
+    assert lanet[:2] == plain[:2]
+    assert_close(lanet[2], plain[2], rtol=0, atol=0)
+
+
+def test_a_child_config_says_what_the_command_line_says(clone, train_tool, tmp_path):
+    child = tmp_path / 'child.py'
+    child.write_text(f"_base_ = {str(clone / LANET)!r}\n"
+                     'model = dict(supervision=dict(lanet=dict(losses=dict(kl=dict(loss_weight=.5), contrast=None))))\n'
+                     'train_cfg = dict(max_epochs=3)\n')
+    typed = options({f'{METHOD}.losses.kl.loss_weight': .5, f'{METHOD}.losses.contrast': None,
+                     'train_cfg.max_epochs': 3})
+    inherited, told, base = (train_tool.configure(train_tool.parse_args(arguments)).to_dict()
+                             for arguments in ([str(child)], [LANET, *typed], [LANET]))
+    lanet = base['model']['supervision']['lanet']
+    lanet['losses']['kl']['loss_weight'], lanet['losses']['contrast'] = .5, None
+    base['train_cfg']['max_epochs'] = 3
+    for key in ('model', 'train_cfg', 'train_dataloader', 'optim_wrapper', 'custom_hooks'):
+        assert inherited[key] == told[key] == base[key]
+    assert inherited['work_dir'] == str(Path('work_dirs') / 'child')

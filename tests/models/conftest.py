@@ -1,0 +1,6 @@
+"""Makes the neighbours of the tests (`tiny`) importable, in spawned processes too."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
