@@ -1,4 +1,5 @@
-# Plain ResNet-18 on RAF-DB, published setting: batch 128 (over all ranks), 80 epochs, 224 px.
+# Plain ResNet-18 on RAF-DB, published setting: 80 epochs, 224 px, batch 128 in all:
+# on N GPUs set train_dataloader.batch_size to 128 / N.
 _base_ = [
     '../_base_/models/resnet18.py',
     '../_base_/datasets/rafdb.py',

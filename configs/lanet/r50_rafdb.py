@@ -1,4 +1,5 @@
-# LA-Net ResNet-50 on RAF-DB, published setting: batch 128 (over all ranks), 80 epochs, 224 px.
+# LA-Net ResNet-50 on RAF-DB, published setting: 80 epochs, 224 px, batch 128 in all:
+# on N GPUs set train_dataloader.batch_size to 128 / N.
 _base_ = [
     '../_base_/models/resnet50.py',
     '../_base_/datasets/rafdb.py',

@@ -57,14 +57,14 @@ def _unformatted_dumps(monkeypatch) -> None:
 
 
 @pytest.fixture
-def trained(clone, train_tool, monkeypatch, tmp_path) -> Callable[[str, Mapping], Runner]:
+def trained(clone, train_tool, monkeypatch, tmp_path) -> Callable[..., Runner]:
     """Trains as tools/train.py does, without checkpoints and pictures, and gives the runner at its end."""
     for name in ('draw_confusion_matrix', 'draw_learning_curves'):
         monkeypatch.setattr(f'mmfer.engine.hooks.protocol.{name}', lambda *_, **__: None)
 
-    def train_one(config: str, values: Mapping) -> Runner:
+    def train_one(config: str, values: Mapping, launcher: str = 'none') -> Runner:
         values = {**values, 'default_hooks.checkpoint': None}
         arguments = [config, '--work-dir', str(tmp_path / 'run'), *options(values)]
-        return train(train_tool.configure(train_tool.parse_args(arguments)))
+        return train(train_tool.configure(train_tool.parse_args(arguments)), launcher)
 
     return train_one

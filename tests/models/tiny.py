@@ -92,3 +92,28 @@ class OwnRowsLoss(nn.Module):
         from mmfer.functional import mean_over_ranks
 
         return mean_over_ranks(nn.functional.cross_entropy(logits, target, reduction='none') * weight)
+
+
+class ToyHead(nn.Linear):
+    """The two calls of mmpretrain's linear head that a step makes."""
+
+    def pre_logits(self, feats: tuple[Tensor, ...]) -> Tensor:
+        return feats[-1]
+
+    def forward(self, feats: tuple[Tensor, ...]) -> Tensor:
+        return super().forward(self.pre_logits(feats))
+
+
+class ToyClassifier(nn.Module):
+    """The smallest network that a Supervision can run: backbone.conv, backbone.deep.relu, head."""
+
+    def __init__(self):
+        super().__init__()
+        self.backbone = nn.Sequential()
+        self.backbone.add_module('conv', nn.Conv2d(3, 4, 3))
+        self.backbone.add_module('deep', nn.Sequential())
+        self.backbone.deep.add_module('relu', nn.ReLU())
+        self.head = ToyHead(4, 3)
+
+    def extract_feat(self, inputs: Tensor) -> tuple[Tensor]:
+        return (self.backbone(inputs).mean((2, 3)),)

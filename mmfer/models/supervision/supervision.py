@@ -2,14 +2,12 @@
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
-import torch
-from mmengine.logging import MessageHub
 from torch import Tensor, nn
 
+from mmfer.models.supervision.named import Named
+from mmfer.models.supervision.step import batch_rows, detached, full_precision, interpolate, progress
 from mmfer.models.supervision.taps import Taps
 from mmfer.models.supervision.wiring import Call, build_part
 from mmfer.structures import REFINABLE, SHARED, VOCABULARY, FaceBatch, SampleBank, Trace
@@ -132,7 +130,7 @@ class Supervision(nn.Module):
             Losses, as ``<method>.<name>_loss``, and diagnostics.
         """
         trace = Trace(
-            {'inputs': inputs, **batch_rows(batch)}, {'bank': self.bank, 'model': model, **_progress()}
+            {'inputs': inputs, **batch_rows(batch)}, {'bank': self.bank, 'model': model, **progress()}
         )
         for part, begin in self._begin:
             trace.publish(begin(trace.local), whole=False, shared=getattr(part, 'shares', ()))
@@ -167,61 +165,6 @@ class Supervision(nn.Module):
     def _parts(self) -> Iterator[tuple[str, nn.Module, Call]]:
         for kind in KINDS:
             yield from self._calls[kind]
-
-
-class Named(nn.Module):
-    """Modules by name, as `nn.ModuleDict`, which refuses names such as "keys" that are its own methods."""
-
-    def __init__(self, modules: Mapping[str, nn.Module] | None = None):
-        super().__init__()
-        self._modules.update(modules or {})
-
-    def __setitem__(self, name: str, module: nn.Module) -> None:
-        self._modules[name] = module
-
-    def __getitem__(self, name: str) -> nn.Module:
-        return self._modules[name]
-
-    def values(self) -> Iterator[nn.Module]:
-        """The modules, in the order of the config."""
-        return iter(self._modules.values())
-
-
-def batch_rows(batch: FaceBatch) -> dict[str, Tensor]:
-    """The rows of a batch under their Trace names."""
-    rows = {
-        'label': batch.label,
-        'target': batch.label if batch.score is None else batch.score,
-        'weight': torch.ones(len(batch), device=batch.label.device),
-        'sample_idx': batch.sample_idx,
-    }
-    if batch.landmarks is not None:
-        rows |= {'landmarks': batch.landmarks, 'landmark_valid': batch.landmark_valid}
-    return rows
-
-
-def detached(values: dict[str, Any]) -> dict[str, Any]:
-    """The values without their graph."""
-    return {name: value.detach() if isinstance(value, Tensor) else value for name, value in values.items()}
-
-
-def interpolate(points: list[tuple[float, float]], epoch: int) -> float:
-    """Value at an epoch of a schedule given as [(epoch, value), ...], linear in between, constant outside."""
-    epochs, values = zip(*points, strict=True)
-    return float(np.interp(epoch, epochs, values))
-
-
-@contextmanager
-def full_precision(device_type: str) -> Iterator[None]:
-    """No autocast: losses overflow in half precision."""
-    with torch.autocast(device_type, enabled=False):
-        yield
-
-
-def _progress() -> dict[str, int]:
-    """Epoch and number of epochs, which mmengine's RuntimeInfoHook keeps."""
-    info = MessageHub.get_current_instance().runtime_info
-    return {'epoch': int(info.get('epoch', 0)), 'max_epochs': int(info.get('max_epochs', 1))}
 
 
 def _merge_taps(cfgs: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
