@@ -98,6 +98,7 @@ def group(monkeypatch):
 
 @pytest.mark.usefixtures('group')
 @pytest.mark.filterwarnings('ignore:`broadcast_buffers` is deprecated:FutureWarning')  # mmfer.compat says why
+@pytest.mark.filterwarnings('ignore:Grad strides do not match bucket view strides:UserWarning')  # 1x1 convolutions
 @pytest.mark.parametrize('parts', [
     [], ['losses.heatmap'], ['losses.kl'], ['losses.contrast'], ['losses.contrast', 'branches.keys'],
     ['losses.contrast', 'branches.keys', 'losses.kl', 'refiners.lde'],

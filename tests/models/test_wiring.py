@@ -223,7 +223,7 @@ def test_a_part_is_built_from_its_registered_name_or_its_class():
 @pytest.mark.parametrize(('cfg', 'message'), [
     (dict(type='mmfer.DistributionKLoss'), 'here: no part is registered as "mmfer.DistributionKLoss"; '
                                            'did you mean "mmfer.DistributionKLLoss"?'),
-    (dict(type='LandmarkBranch'), 'no part is registered as "LandmarkBranch"; did you mean "mmfer.LandmarkBranch"?'),
+    (dict(type='LandmarkBranc'), 'no part is registered as "LandmarkBranc"; did you mean "mmfer.LandmarkBranch"?'),
     (dict(type='mmfer.CrossEntropyLoss', label_smothing=.1), 'here: mmfer.CrossEntropyLoss takes no "label_smothing"; '
      'did you mean "label_smoothing"? (it takes label_smoothing, loss_weight)'),
     (dict(loss_weight=1.0), 'here needs a "type", for example'),

@@ -1,5 +1,6 @@
 """Cross-entropy against the step's target."""
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -19,7 +20,7 @@ class CrossEntropyLoss(nn.Module):
     Shapes:
         logits: [N, K].
         target: [N] class ids or [N, K] distributions.
-        weight: [N]; the term is the weighted mean.
+        weight: [N]; the term is the weighted mean, 0 where all weights are.
         returns: scalar.
     """
 
@@ -30,4 +31,5 @@ class CrossEntropyLoss(nn.Module):
     def forward(self, logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
         """Weighted mean over the global batch."""
         terms = F.cross_entropy(logits, target, reduction='none', label_smoothing=self.label_smoothing)
-        return self.loss_weight * (terms * weight).sum() / weight.sum()
+        total = weight.sum().clamp_min(torch.finfo(weight.dtype).tiny)  # a method may take a whole batch out
+        return self.loss_weight * (terms * weight).sum() / total

@@ -1,7 +1,7 @@
 """Supervision: everything that only training needs, run in one order for all methods."""
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import Tensor, nn
@@ -10,9 +10,11 @@ from mmfer.models.supervision.named import Named
 from mmfer.models.supervision.step import batch_rows, detached, full_precision, interpolate, progress
 from mmfer.models.supervision.taps import Taps
 from mmfer.models.supervision.wiring import Call, build_part
-from mmfer.structures import REFINABLE, SHARED, VOCABULARY, FaceBatch, SampleBank, Trace
+from mmfer.structures import REFINABLE, VOCABULARY, FaceBatch, SampleBank, Trace
 
 KINDS = ('branches', 'refiners', 'losses')
+Wired = tuple[str, nn.Module, Call]
+"""Place in the config, part, and its wired function."""
 
 
 class Supervision(nn.Module):
@@ -26,7 +28,7 @@ class Supervision(nn.Module):
     A part is an `nn.Module` that may have:
 
     - ``publishes``: names of what a branch or refiner returns, a dict; ``shares``: those that are no rows of the batch
-    - ``setup(model)``: called once at build, where it copies or inspects the network
+    - ``setup(model, supervision)``: called once at build, where it copies or inspects the network and earlier parts
     - ``initialize(model, pretrained)``: called when the network's weights are initialised
     - ``bank_columns()``: what it remembers per sample, name to :class:`~mmfer.structures.Column`
     - ``begin(...)``: called before the network runs, wired like ``forward``, for what needs the inputs only: its
@@ -50,17 +52,10 @@ class Supervision(nn.Module):
         self.bank = SampleBank()
         self.methods = Named()
         self._schedules: dict[str, list] = {}
-        cfgs = {name: cfg for name, cfg in methods.items() if cfg is not None}
+        self._calls: dict[str, list[Wired]] = {stage: [] for stage in ('begin', *KINDS, 'finish')}
+        self._pending: list[tuple[Callable, dict]] = []
 
-        self.taps = Taps(model, _merge_taps(cfgs))
-        known = {**VOCABULARY, **{name: f'output of {path}' for name, path in self.taps.paths.items()}}
-        early = {name: meaning for name, meaning in VOCABULARY.items() if name not in ('embedding', 'logits')}
-        for name in self.taps.paths:
-            if name in VOCABULARY:
-                raise ValueError(f'the tap "{name}" has the name of something every step knows; choose another')
-        self._calls: dict[str, list[tuple[str, nn.Module, Call]]] = {kind: [] for kind in KINDS}
-        self._begin: list[tuple[nn.Module, Call]] = []
-        finishers: list[tuple[str, nn.Module, Mapping]] = []
+        cfgs = {name: cfg for name, cfg in methods.items() if cfg is not None}
         for name, cfg in cfgs.items():
             self.methods[name] = Named({kind: Named() for kind in KINDS})
             unknown = set(cfg) - {'taps', *KINDS}
@@ -68,31 +63,42 @@ class Supervision(nn.Module):
                 raise ValueError(
                     f'supervision.{name} takes taps, branches, refiners and losses, not "{sorted(unknown)[0]}"'
                 )
+        self.taps = Taps(model, _merge_taps(cfgs))
+        known = {**VOCABULARY, **{name: f'output of {path}' for name, path in self.taps.paths.items()}}
+        parts = []
         for kind in KINDS:
             for method, cfg in cfgs.items():
                 for name, part_cfg in (cfg.get(kind) or {}).items():
-                    if part_cfg is None:
-                        continue
-                    where = f'supervision.{method}.{kind}.{name}'
-                    part, inputs = self._build(part_cfg, where)
-                    self.methods[method][kind][name] = part
-                    if hasattr(part, 'setup'):
-                        part.setup(model, self)
-                    if hasattr(part, 'bank_columns'):
-                        self.bank.declare(part.bank_columns(), where)
-                    if hasattr(part, 'begin'):
-                        self._begin.append((part, Call(part.begin, where, early, _own(inputs, part.begin))))
-                    self._calls[kind].append((where, part, Call(part.forward, where, known, inputs)))
-                    for published in getattr(part, 'publishes', ()):
-                        if published in known and not (kind == 'refiners' and published in REFINABLE):
-                            raise ValueError(f'{where} publishes "{published}", which something else does already')
-                        known[published] = f'from {where}'
-                    if hasattr(part, 'finish'):
-                        finishers.append((where, part, inputs))
-        self._pending: list[tuple[Callable, dict]] = []
-        self._finish = [
-            Call(part.finish, where, known, _own(inputs, part.finish)) for where, part, inputs in finishers
-        ]
+                    if part_cfg is not None:
+                        where = f'supervision.{method}.{kind}.{name}'
+                        part, inputs = self._build(part_cfg, where)
+                        self.methods[method][kind][name] = part
+                        self._wire(part, kind, where, known, inputs, model)
+                        parts.append((part, where, inputs))
+        # Memories may keep whatever the step has found out, also what later parts publish.
+        for part, where, inputs in parts:
+            if hasattr(part, 'finish'):
+                self._calls['finish'].append((where, part, Call(part.finish, where, known, _own(inputs, part.finish))))
+
+    def _wire(
+        self, part: nn.Module, kind: str, where: str, known: dict[str, str], inputs: Mapping, model: nn.Module
+    ) -> None:
+        """Sets a part up and connects its calls; `known` grows by what it publishes."""
+        if hasattr(part, 'setup'):
+            part.setup(model, self)
+        if hasattr(part, 'bank_columns'):
+            self.bank.declare(part.bank_columns(), where)
+        if hasattr(part, 'begin'):
+            early = {name: meaning for name, meaning in VOCABULARY.items() if name not in ('embedding', 'logits')}
+            self._calls['begin'].append((where, part, Call(part.begin, where, early, _own(inputs, part.begin))))
+        elsewhere = [getattr(part, name) for name in ('begin', 'finish') if hasattr(part, name)]
+        taken = {parameter for function in elsewhere for parameter in _own(inputs, function)}
+        mine = {**{k: v for k, v in inputs.items() if k not in taken}, **_own(inputs, part.forward)}
+        self._calls[kind].append((where, part, Call(part.forward, where, known, mine)))
+        for published in getattr(part, 'publishes', ()):
+            if published in known and not (kind == 'refiners' and published in REFINABLE):
+                raise ValueError(f'{where} publishes "{published}", which something else does already')
+            known[published] = f'from {where}'
 
     def _build(self, cfg: Mapping, where: str) -> tuple[nn.Module, Mapping]:
         cfg = dict(cfg)
@@ -105,7 +111,7 @@ class Supervision(nn.Module):
 
     @property
     def needs_landmarks(self) -> str | None:
-        """The first part that reads landmarks, or None."""
+        """Where the first part that reads landmarks stands in the config, or None."""
         for calls in self._calls.values():
             for where, _, call in calls:
                 if {'landmarks', 'landmark_valid'} & set(call.names.values()):
@@ -114,9 +120,10 @@ class Supervision(nn.Module):
 
     def initialize(self, model: nn.Module, pretrained: bool) -> None:
         """Lets parts initialise themselves from the network, when its own weights are."""
-        for _, part, _ in self._parts():
-            if hasattr(part, 'initialize'):
-                part.initialize(model, pretrained)
+        for kind in KINDS:
+            for _, part, _ in self._calls[kind]:
+                if hasattr(part, 'initialize'):
+                    part.initialize(model, pretrained)
 
     def forward(self, model: nn.Module, inputs: Tensor, batch: FaceBatch) -> dict[str, Tensor]:
         """One supervised training step: the network once, then all parts.
@@ -127,12 +134,12 @@ class Supervision(nn.Module):
             batch: What came with them.
 
         Returns:
-            Losses, as ``<method>.<name>_loss``, and diagnostics.
+            Losses, as ``<method>.<name>_loss``.
         """
         trace = Trace(
             {'inputs': inputs, **batch_rows(batch)}, {'bank': self.bank, 'model': model, **progress()}
         )
-        for part, begin in self._begin:
+        for _, part, begin in self._calls['begin']:
             trace.publish(begin(trace.local), whole=False, shared=getattr(part, 'shares', ()))
         with self.taps.record(model) as tapped:
             features = model.extract_feat(inputs)
@@ -152,7 +159,9 @@ class Supervision(nn.Module):
                 value = call(trace.local if getattr(loss, 'local_rows', False) else trace.whole)
                 method, _, name = where.removeprefix('supervision.').split('.')
                 losses[f'{method}.{name}_loss'] = value
-            self._pending = [(finish.function, detached(finish.arguments(trace.whole))) for finish in self._finish]
+            self._pending = [
+                (finish.function, detached(finish.arguments(trace.whole))) for _, _, finish in self._calls['finish']
+            ]
         return losses
 
     def commit(self) -> None:
@@ -162,10 +171,6 @@ class Supervision(nn.Module):
         self._pending = []
         self.bank.commit()
 
-    def _parts(self) -> Iterator[tuple[str, nn.Module, Call]]:
-        for kind in KINDS:
-            yield from self._calls[kind]
-
 
 def _merge_taps(cfgs: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     paths: dict[str, str] = {}
@@ -173,9 +178,10 @@ def _merge_taps(cfgs: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
         for name, path in (cfg.get('taps') or {}).items():
             if path is None:
                 continue
+            if name in VOCABULARY:
+                raise ValueError(f'the tap "{name}" has the name of something every step knows; choose another')
             if paths.setdefault(name, path) != path:
                 raise ValueError(f'supervision.{method}.taps.{name} is {path}, but another method taps {paths[name]}')
-    assert not SHARED & set(paths)
     return paths
 
 

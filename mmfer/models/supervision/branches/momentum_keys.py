@@ -44,6 +44,8 @@ class MomentumKeys(nn.Module):
         super().__init__()
         if not 0 <= momentum <= 1:
             raise ValueError(f'momentum must lie in [0, 1], got {momentum}')
+        if queue_size < 1:
+            raise ValueError(f'queue_size must be at least 1, got {queue_size}; without a queue there are no negatives')
         self.landmark_branch, self.dim, self.queue_size, self.momentum = landmark_branch, dim, queue_size, momentum
 
     def setup(self, model: nn.Module, supervision: nn.Module) -> None:

@@ -1,0 +1,149 @@
+"""A run that is cut off and resumed ends bit for bit where an uninterrupted one ends."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from e2e.clone import NARROW, options, tiny
+from mmengine.device import get_device
+from mmengine.runner import EpochBasedTrainLoop, ValLoop
+
+from mmfer.engine.hooks import ReseedHook, SampleBankHook
+
+pytestmark = [
+    pytest.mark.skipif(get_device() != 'cpu', reason='GPUs do not add in a fixed order'),
+    # Python 3.12 and later warn when loaders fork their workers beside torch's threads.
+    pytest.mark.filterwarnings('ignore:This process .* is multi-threaded:DeprecationWarning'),
+]
+
+# Noisy labels, so that the report holds what the bank believes, too.
+CONFIG = 'configs/lanet/r18_rafdb_96px_12e_sym30.py'
+WORKERS = {f'{split}_dataloader.{key}': value for split in ('train', 'val')
+           for key, value in (('num_workers', 2), ('persistent_workers', True))}
+VALUES = tiny(CONFIG) | NARROW | WORKERS | {
+    'train_cfg.max_epochs': 4,
+    'train_dataloader.batch_size': 6,  # 6 + 6 + 4 faces an epoch; 64 keys pass through the queues of 20
+    'default_hooks.checkpoint.max_keep_ckpts': -1,
+}
+RUN: dict[str, Path] = {}
+
+
+@pytest.fixture
+def command(train_tool, clone):
+    """Runs tools/train.py in a folder."""
+    return lambda folder, *more: train_tool.main([CONFIG, '--work-dir', str(folder), *more, *options(VALUES)])
+
+
+@pytest.fixture
+def whole(command, tmp_path_factory) -> Path:
+    """The folder of a run of four epochs, made by the first test that asks."""
+    if not RUN:  # not scope='module': conftest clears mmengine's singletons only around functions
+        folder = tmp_path_factory.mktemp('whole')
+        command(folder)
+        RUN['folder'] = folder
+    return RUN['folder']
+
+
+def cut(monkeypatch, command, folder: Path, moment: str) -> None:
+    """Two epochs, then Ctrl-C at a moment."""
+    steps = dict(validation=(ValLoop, 'run', lambda loop, *_: loop.runner.epoch == 2),
+                 step=(EpochBasedTrainLoop, 'run_iter', lambda loop, idx, *_: (loop.epoch, idx) == (2, 1)))
+    loop_type, name, due = steps[moment]
+    method = getattr(loop_type, name)
+
+    def interrupted(loop, *args):
+        if due(loop, *args):
+            raise KeyboardInterrupt
+        return method(loop, *args)
+
+    with monkeypatch.context() as patch, pytest.raises(SystemExit) as stopped:
+        patch.setattr(loop_type, name, interrupted)
+        command(folder)
+    assert stopped.value.code == 130
+    assert sorted(path.name for path in folder.glob('epoch_*.pth')) == ['epoch_1.pth', 'epoch_2.pth']
+
+
+def leaves(value, path: str = '') -> Iterator[tuple[str, object]]:
+    """Everything in nested containers, by place."""
+    if isinstance(value, dict | list | tuple):
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from leaves(item, f'{path}/{key}')
+    else:
+        yield path, value
+
+
+def content(checkpoint: Path) -> dict[str, object]:
+    """What a checkpoint holds, apart from times and folders."""
+    holds = torch.load(checkpoint, weights_only=True)
+    meta, scalars = holds.pop('meta'), holds.pop('message_hub')['log_scalars']
+    meta = {key: meta[key] for key in ('epoch', 'iter', 'seed')}
+    scalars = {name: scalar.data[0].tolist() for name, scalar in scalars.items() if not name.endswith('time')}
+    assert {'state_dict', 'optimizer', 'param_schedulers', 'sample_bank', 'mmfer_protocol'} <= set(holds)
+    return dict(leaves(dict(holds, meta=meta, scalars=scalars)))
+
+
+def differences(ours: dict[str, object], theirs: dict[str, object]) -> list[str]:
+    """Places where two checkpoints differ in a single bit."""
+    def same(a, b):
+        return torch.equal(a, b) and a.dtype == b.dtype if isinstance(a, torch.Tensor) else a == b
+
+    return [place for place in ours.keys() | theirs.keys()
+            if place not in ours or place not in theirs or not same(ours[place], theirs[place])]
+
+
+@pytest.mark.parametrize('moment', ['validation', 'step'])
+def test_two_and_two_epochs_are_four(whole, command, monkeypatch, tmp_path, moment):
+    cut(monkeypatch, command, tmp_path, moment)
+    half = content(tmp_path / 'epoch_2.pth')
+    assert differences(half, content(whole / 'epoch_2.pth')) == []
+    command(tmp_path, '--resume')
+    resumed = content(tmp_path / 'epoch_4.pth')
+    assert differences(resumed, content(whole / 'epoch_4.pth')) == []
+    assert (tmp_path / 'metrics.json').read_text() == (whole / 'metrics.json').read_text()
+    assert [epoch['epoch'] for epoch in json.loads((tmp_path / 'metrics.json').read_text())['epochs']] == [1, 2, 3, 4]
+
+
+def test_what_is_compared_is_there_and_goes_on_moving(whole):
+    """Without this, equality could mean that nothing was remembered."""
+    half, end = content(whole / 'epoch_2.pth'), content(whole / 'epoch_4.pth')
+    moved = differences(half, end)
+    keys = '/state_dict/supervision.methods.lanet.branches.keys'
+    for place in ('/state_dict/backbone.conv1.weight', '/state_dict/head.fc.bias', '/state_dict/backbone.bn1.running_var',
+                  f'{keys}.expression_queue', f'{keys}.landmark_queue', f'{keys}.queue_label', f'{keys}.position',
+                  f'{keys}.twin.backbone.conv1.weight', f'{keys}.twin.backbone.bn1.running_mean',
+                  '/optimizer/state/0/exp_avg_sq', '/optimizer/state/0/step', '/optimizer/param_groups/0/lr',
+                  '/sample_bank/columns/label_distribution', '/mmfer_protocol/records/3/train/lanet.kl_loss'):
+        assert place in end
+        assert place in moved
+    bank = end['/sample_bank/columns/label_distribution']
+    assert bank.shape == (16, 7)
+    assert ((bank > 0) & (bank < 1)).any()
+    assert end['/meta/iter'] == 12
+    assert any(name.startswith('/scalars/val/distribution_top1') for name in end)
+
+
+@pytest.mark.parametrize('forgetful', ['the bank', 'the random numbers'])
+def test_a_resume_that_forgets_something_is_noticed(whole, command, monkeypatch, tmp_path, forgetful):
+    for name in ('epoch_2.pth', 'last_checkpoint'):
+        (tmp_path / name).write_bytes((whole / name).read_bytes())
+    (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'epoch_2.pth'))
+    hook, method = (SampleBankHook, 'after_load_checkpoint') if forgetful == 'the bank' else (
+        ReseedHook, 'before_train_iter')
+    monkeypatch.setattr(hook, method, lambda *_, **__: None)
+    command(tmp_path, '--resume')
+    places = differences(content(tmp_path / 'epoch_4.pth'), content(whole / 'epoch_4.pth'))
+    assert '/state_dict/backbone.conv1.weight' in places
+    assert '/sample_bank/columns/label_distribution' in places
+    assert (tmp_path / 'metrics.json').read_text() != (whole / 'metrics.json').read_text()
+
+
+def test_a_run_resumes_on_the_faces_and_labels_it_began_with(whole, train_tool, capsys, tmp_path):
+    (tmp_path / 'epoch_2.pth').write_bytes((whole / 'epoch_2.pth').read_bytes())
+    other = VALUES | {'train_dataloader.dataset.label_noise.seed': 1}
+    with pytest.raises(SystemExit) as stopped:
+        train_tool.main([CONFIG, '--work-dir', str(tmp_path), '--resume', str(tmp_path / 'epoch_2.pth'),
+                         *options(other)])
+    assert stopped.value.code == 1
+    assert 'the checkpoint remembers another training set (other images or labels)' in capsys.readouterr().err
