@@ -4,7 +4,7 @@ default_scope = 'mmpretrain'
 # train is kept. 'test': the best on the test set is kept, and the log says so.
 select_on = None
 default_hooks = dict(
-    logger=dict(type='LoggerHook', interval=50),
+    logger=dict(type='LoggerHook', interval=20),
     checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=1, save_last=True),
 )
 custom_hooks = [

@@ -6,3 +6,4 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 train_cfg = dict(max_epochs=12)
+default_hooks = dict(logger=dict(interval=10))
