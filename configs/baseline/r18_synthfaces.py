@@ -7,3 +7,4 @@ _base_ = [
 ]
 train_cfg = dict(max_epochs=12)
 default_hooks = dict(logger=dict(interval=10))
+sync_bn = 'torch'  # several GPUs train as one would

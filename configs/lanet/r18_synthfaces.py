@@ -9,3 +9,4 @@ _base_ = [
 model = dict(supervision=dict(lanet=_base_.lanet))
 train_cfg = dict(max_epochs=12)
 default_hooks = dict(logger=dict(interval=10))
+sync_bn = 'torch'  # several GPUs train as one would

@@ -27,7 +27,13 @@ class ConcatFaces(ConcatDataset):
         """What the pipeline gets for one face."""
         idx = range(len(self))[idx]
         which, local = self._get_ori_dataset_idx(idx)
-        return {**self.datasets[which].get_data_info(local), 'sample_idx': idx}
+        info = {**self.datasets[which].get_data_info(local), 'sample_idx': idx}
+        # A batch must have the same columns whichever dataset its faces come from.
+        if self.has_landmarks and 'landmarks' not in info:
+            info.update(landmarks=np.zeros((68, 2), np.float32), landmark_valid=False)
+        if 'gt_score' not in info and any('score' in dataset.columns for dataset in self.datasets):
+            info['gt_score'] = np.eye(len(self.metainfo['classes']), dtype=np.float32)[info['gt_label']]
+        return info
 
     def __getitem__(self, idx: int) -> dict[str, Any]:
         which, _ = self._get_ori_dataset_idx(idx)

@@ -49,7 +49,7 @@ def read_landmarks(path: str) -> LandmarkFile:
     """
     if not osp.exists(path):
         raise FileNotFoundError(f'landmark file {osp.abspath(path)} is missing; put it there, name another with '
-                                'landmarks=..., or use a method that needs none')
+                                'landmarks=..., or set landmarks=None for a method that needs none')
     kind = 'folder' if osp.isdir(path) else osp.splitext(path)[1].lower()
     reader = {'folder': _read_folder, '.npz': _read_npz, '.csv': _read_csv}.get(kind)
     if reader is None:
@@ -119,6 +119,8 @@ def _checked(path: str, names: np.ndarray, points: np.ndarray, score: np.ndarray
 
 def _read_npz(path: str) -> LandmarkFile:
     try:
+        if not zipfile.is_zipfile(path):  # np.load would advise to unpickle it
+            raise ValueError('it is no archive')
         with open(path, 'rb') as stream, np.load(stream, allow_pickle=False) as arrays:
             lacking = [key for key in LandmarkFile._fields if key not in arrays]
             if lacking:

@@ -47,3 +47,11 @@ def test_classes_must_agree(parts):
         build([parts[0], other])
     same = build([dict(part, metainfo=dict(classes=list(RAFDB.METAINFO['classes'][::-1]))) for part in parts])
     assert np.array_equal(same.get_gt_labels(), 6 - build(parts).get_gt_labels())
+
+
+def test_a_batch_from_the_dataset_without_landmarks_has_the_columns_of_the_others(parts):
+    both = build(parts)
+    batch = collate_faces([both[i] for i in range(14, 18)])['data_samples']
+    assert batch.landmarks.shape == (4, 68, 2)
+    assert batch.landmark_valid.tolist() == [False] * 4
+    assert collate_faces([both[0]])['data_samples'].landmark_valid.tolist() == [True]

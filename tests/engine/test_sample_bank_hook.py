@@ -17,7 +17,7 @@ from mmfer.registry import HOOKS
 
 sys.path.insert(0, str(Path(__file__).parents[1] / 'models'))
 
-from tiny import CE, ToyClassifier, classifier, faces, lanet, total  # noqa: E402
+from tiny import CE, ToyClassifier, classifier, faces, lanet, total
 
 
 @pytest.fixture(scope='module')
@@ -90,9 +90,9 @@ def test_a_dataset_that_cannot_tell_its_samples_apart_is_refused(model):
         SampleBankHook().before_run(runner_of(model, dataset))
 
 
-@pytest.mark.parametrize('model', [ToyClassifier(), classifier()], ids=['no mmfer model', 'no supervision'])
-def test_other_models_are_left_alone(folders, model):
-    hook, runner, checkpoint = SampleBankHook(), runner_of(model, rafdb(folders)), {}
+@pytest.mark.parametrize('build', [ToyClassifier, classifier], ids=['no mmfer model', 'no supervision'])
+def test_other_models_are_left_alone(folders, build):
+    hook, runner, checkpoint = SampleBankHook(), runner_of(build(), rafdb(folders)), {}
     hook.before_run(runner)
     hook.after_train_iter(runner, 0)
     hook.before_save_checkpoint(runner, checkpoint)

@@ -59,7 +59,8 @@ def test_a_copy_of_the_network_can_be_recorded_with_the_same_taps():
 @pytest.mark.parametrize(('path', 'nearest'), [
     ('backbone.layer5', 'backbone.layer'), ('layer4', 'backbone.layer4'), ('backbone.layer3.2', 'backbone.layer3')])
 def test_a_path_that_is_not_there_is_met_with_the_nearest(path, nearest):
-    with pytest.raises(ValueError, match=f'tap "stage4": the network has no module "{path}"; the nearest is "{nearest}'):
+    message = f'tap "stage4": the network has no module "{path}"; the nearest is "{nearest}'
+    with pytest.raises(ValueError, match=message):
         Taps(classifier(), dict(stage4=path))
 
 

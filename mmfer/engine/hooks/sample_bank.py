@@ -59,9 +59,19 @@ class SampleBankHook(Hook):
             checkpoint['sample_bank'] = supervision.bank.state_dict()
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Restores the bank of a run that is resumed."""
+        """Restores the bank of a run that is resumed.
+
+        Raises:
+            ValueError: If the checkpoint has none, or one of other data or parts.
+        """
         supervision = supervision_of(runner)
-        if supervision is not None and supervision.bank.columns and runner._resume and 'sample_bank' in checkpoint:
+        if supervision is not None and supervision.bank.columns and runner._resume:
+            if 'sample_bank' not in checkpoint:
+                raise ValueError(
+                    'the checkpoint remembers nothing per sample, but the config needs '
+                    f'{sorted(supervision.bank.columns)}; resume with the config it was trained with, or start '
+                    'anew with load_from'
+                )
             supervision.bank.load_state_dict(checkpoint['sample_bank'])
 
 

@@ -58,5 +58,6 @@ class LandmarkHeatmapLoss(nn.Module):
         points = self.points_from_68 @ torch.nan_to_num(landmarks)
         points = pixels_to_cells(points, inputs.shape[-2:], size)
         target = gaussian_heatmaps(points, size, self.sigma)
-        terms = heatmap_loss(heatmaps.float(), target, self.foreground_weight)
+        heatmaps = heatmaps.float() if heatmaps.dtype.itemsize < 4 else heatmaps
+        terms = heatmap_loss(heatmaps, target, self.foreground_weight)
         return self.loss_weight * mean_over_ranks(terms, landmark_valid)

@@ -114,7 +114,7 @@ class Supervision(nn.Module):
         """Where the first part that reads landmarks stands in the config, or None."""
         for calls in self._calls.values():
             for where, _, call in calls:
-                if {'landmarks', 'landmark_valid'} & set(call.names.values()):
+                if {'landmarks', 'landmark_valid'} & call.required:
                     return where
         return None
 

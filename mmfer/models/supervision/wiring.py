@@ -33,6 +33,7 @@ class Call:
         }
         self.function = function
         self.names: dict[str, str] = {}
+        self.optional = {name for name, p in parameters.items() if p.default is not inspect.Parameter.empty}
         for parameter, source in inputs.items():
             if parameter not in parameters:
                 raise ValueError(
@@ -54,7 +55,19 @@ class Call:
 
     def arguments(self, read: Callable[[str], Any]) -> dict[str, Any]:
         """What the function would be called with."""
-        return {parameter: read(source) for parameter, source in self.names.items()}
+        values = {}
+        for parameter, source in self.names.items():
+            try:
+                values[parameter] = read(source)
+            except KeyError:  # such as landmarks, which not every data set has
+                if parameter not in self.optional:
+                    raise
+        return values
+
+    @property
+    def required(self) -> set[str]:
+        """Names that it cannot do without."""
+        return {source for parameter, source in self.names.items() if parameter not in self.optional}
 
 
 def build_part(cfg: Mapping, where: str) -> nn.Module:
@@ -76,7 +89,8 @@ def build_part(cfg: Mapping, where: str) -> nn.Module:
             raise ValueError(
                 f'{where}: {kind} takes no "{key}"{_nearest(key, arguments)} (it takes {", ".join(arguments)})'
             )
-    return MODELS.build(dict(cfg))
+    # By class: mmengine would look a name without a package up in the default scope again.
+    return MODELS.build({**cfg, 'type': cls})
 
 
 def _registered() -> list[str]:

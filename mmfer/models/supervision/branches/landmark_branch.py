@@ -71,11 +71,15 @@ class LandmarkBranch(nn.Module):
 
     def initialize(self, model: nn.Module, pretrained: bool) -> None:
         """Starts from the backbone's pretrained stages, or from a draw of its own."""
+        init_cfg = getattr(model.backbone, 'init_cfg', None)
+        cfgs = init_cfg if isinstance(init_cfg, list) else [init_cfg or {}]
+        # The other way to pretrained weights: mmpretrain's own.
+        pretrained = pretrained or any(cfg.get('type') == 'Pretrained' for cfg in cfgs)
         for name, stage in zip(self.own_stages, self.stages, strict=True):
             if pretrained:
                 stage.load_state_dict(getattr(model.backbone, name).state_dict())
-            else:
-                initialize(stage, model.backbone.init_cfg)
+            elif init_cfg:
+                initialize(stage, init_cfg)
 
     def embed(self, x: Tensor, per_stage: Callable[[Tensor, nn.Module], Any] = lambda level, lateral: None):
         """The embedding, and what a function of each stage's map and lateral gives, the shared stage first."""

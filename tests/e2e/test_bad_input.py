@@ -1,0 +1,177 @@
+"""What users get wrong ends before the first step, with one sentence that names the thing and the cure.
+
+docs/reliability.md is the list of these sentences: a row for each test here and a test for each row there.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from e2e.clone import NARROW, ROOT, make_clone, options, tiny
+
+from mmfer.models.classifiers import FERClassifier
+
+CONFIG = 'configs/lanet/r18_rafdb_96px_12e.py'
+PRETRAINED = 'configs/lanet/r18_rafdb.py'
+METHOD = 'model.supervision.lanet'
+LABELS = 'data/raf-db/basic/EmoLabel/list_patition_label.txt'
+WEIGHTS = 'pretrained/resnet18_msceleb.pth'
+LANDMARKS = 'data/raf-db/landmarks68.npz'
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """Something wrong, and what the sentence must name: the thing, then the cure."""
+
+    wrong: str
+    names: tuple[str, ...]
+    values: Mapping[str, object] = field(default_factory=dict)
+    spoil: Callable[[], object] = lambda: None
+    config: str = CONFIG
+    more: tuple[str, ...] = ()
+    steps: bool = False  # it can show only when faces are loaded
+
+    def command(self) -> list[str]:
+        """Arguments of tools/train.py."""
+        values = tiny(self.config) | NARROW | self.values if Path(self.config).is_file() else {}
+        return [self.config, *self.more, *(options(values) if values else [])]
+
+
+def move_the_data():
+    Path('data/raf-db').rename('data/rafdb')
+
+
+def write_a_word_for_a_number():
+    lines = Path(LABELS).read_text().splitlines()
+    lines[4] = 'train_00005.jpg happy'
+    Path(LABELS).write_text('\n'.join(lines))
+
+
+def drop_three_rows_of_landmarks():
+    with np.load(LANDMARKS) as rows:
+        rows = {name: column[3:] for name, column in rows.items()}
+    np.savez(LANDMARKS, **rows)
+
+
+def spoil_a_picture():
+    Path('data/raf-db/basic/Image/aligned/train_00005_aligned.jpg').write_bytes(b'\xff\xd8 not really')
+
+
+def save_weights_of_a_face_recogniser():
+    torch.save({name: torch.zeros(64) for name in ('input_layer.1.weight', 'body.0.res_layer.0.weight')}, WEIGHTS)
+
+
+MISTAKES = [
+    Mistake('no pretrained weights', (WEIGHTS, 'model.pretrained=None', 'model.pretrained=torchvision://resnet18'),
+            config=PRETRAINED),
+    Mistake('pretrained weights that are no weights', (WEIGHTS, 'the download is whole'), config=PRETRAINED,
+            spoil=lambda: Path(WEIGHTS).write_text('<html>404</html>')),
+    Mistake('pretrained weights of another network', (WEIGHTS, 'IR-50', 'ResNet-18', 'model.pretrained=None'),
+            config=PRETRAINED, spoil=save_weights_of_a_face_recogniser),
+    Mistake('no data folder', ('data/raf-db', LABELS[12:], 'apply at http', 'ln -s'), spoil=move_the_data),
+    Mistake('a bad line in the label file', (f'{LABELS}:5', 'train_00005.jpg happy', 'expected', 'correct or remove'),
+            spoil=write_a_word_for_a_number),
+    Mistake('a picture that is listed but not there', ('train_00005_aligned.jpg', '1 of the 16', 'unpack'),
+            spoil=lambda: Path('data/raf-db/basic/Image/aligned/train_00005_aligned.jpg').unlink()),
+    Mistake('a picture that is damaged', ('train_00005_aligned.jpg',), spoil=spoil_a_picture, steps=True),
+    Mistake('no landmark file', ('landmarks68.npz', 'landmarks=...'), spoil=lambda: Path(LANDMARKS).unlink()),
+    Mistake('a landmark file with too few rows',
+            (LANDMARKS, '3 of 16', 'train_00001_aligned.jpg', 'add a row for each', 'landmarks=...'),
+            spoil=drop_three_rows_of_landmarks),
+    Mistake('a landmark file that is none', (LANDMARKS, 'expected an .npz'),
+            spoil=lambda: Path(LANDMARKS).write_text('1 2 3')),
+    Mistake('a loss that needs landmarks, on data without', ('lanet.losses.heatmap', 'dataset.landmarks=', 'None'),
+            {'train_dataloader.dataset.landmarks': None}),
+    Mistake('the type of a part misspelt', ('lanet.losses.kl', 'DistributionKLLos"', 'did you mean', 'KLLoss"'),
+            {f'{METHOD}.losses.kl.type': 'mmfer.DistributionKLLos'}),
+    Mistake("a part's parameter misspelt", ('lanet.losses.kl', '"loss_wieght"', 'did you mean "loss_weight"'),
+            {f'{METHOD}.losses.kl.loss_wieght': .5}),
+    Mistake("a dataset's parameter misspelt", ("RAFDB has no parameter 'landmark'", 'did you mean landmarks'),
+            {'train_dataloader.dataset.landmark': 'landmarks68.npz'}),
+    Mistake('a part that reads a name nothing publishes', ('lanet.losses.kl', '"distributon"', '"distribution"'),
+            {f'{METHOD}.losses.kl.inputs.distribution': 'distributon'}),
+    Mistake('a branch taken out that another part reads', ('lanet.losses.kl', '"distribution"', 'known here are'),
+            {f'{METHOD}.refiners.lde': None}),
+    Mistake('the path of a tap misspelt', ('"shared"', '"backbone.layr1"', 'nearest is "backbone.layer1'),
+            {f'{METHOD}.taps.shared': 'backbone.layr1'}),
+    Mistake('another number of landmarks than the loss draws', ('19 points', '68', 'num_landmarks=19'),
+            {f'{METHOD}.branches.landmark.num_landmarks': 68}, steps=True),
+    Mistake('the wrong number of classes', ('model.head.num_classes is 8', 'set model.head.num_classes=7'),
+            {'model.head.num_classes': 8}),
+    Mistake('the path of the config misspelt', ('configs/lanet/r18_rafbd.py', 'mean configs/lanet/r18_rafdb.py?'),
+            config='configs/lanet/r18_rafbd.py'),
+    Mistake('a key of --cfg-options misspelt', ('select_onn', 'did you mean select_on'), {'select_onn': 'val'}),
+    Mistake('choosing on val where val is the test set', ("select_on='val'", "'test'", 'holdout=dict(', "='test'"),
+            {'select_on': 'val'}),
+    Mistake('a val split of data that has none', ('RAFDB', 'holdout=dict(fraction=.1, seed=0)'),
+            {'select_on': 'val', 'val_dataloader.dataset.split': 'val'}),
+    Mistake('a kind of label noise that there is not', ("'symmetrical'", "'symmetric' or 'asymmetric'"),
+            {'train_dataloader.dataset.label_noise.kind': 'symmetrical',
+             'train_dataloader.dataset.label_noise.rate': .3}),
+    Mistake('resuming from a checkpoint that is not there', ('epoch_9.pth', '--resume alone'),
+            more=('--resume', 'epoch_9.pth')),
+    Mistake('weights that are no numbers any more', ('nan', 'lower optim_wrapper.optimizer.lr'),
+            {'optim_wrapper.optimizer.lr': 1e30}, steps=True),
+]
+
+
+def promised() -> dict[str, str]:
+    """What docs/reliability.md says that mmfer says, by what is wrong."""
+    row = re.compile(r'^\| (.+?) \| `(mmfer: error: .+?)` \| .+ \|$', re.MULTILINE)
+    return dict(row.findall((ROOT / 'docs/reliability.md').read_text()))
+
+
+def agrees(printed: str, documented: str) -> bool:
+    """Whether a sentence is the documented one; an ellipsis stands for anything."""
+    pattern = '.+'.join(map(re.escape, documented.split('…')))
+    return re.fullmatch(pattern, printed.replace(str(Path.cwd()), '/home/you/mmfer')) is not None
+
+
+def test_every_row_of_the_page_is_tested():
+    assert [mistake.wrong for mistake in MISTAKES] == list(promised())
+
+
+@pytest.fixture
+def own_clone(tmp_path, monkeypatch):
+    """A clone to be spoilt, as the current folder."""
+    monkeypatch.chdir(make_clone(tmp_path))
+
+
+@pytest.mark.usefixtures('own_clone')
+@pytest.mark.parametrize('mistake', MISTAKES, ids=lambda mistake: mistake.wrong)
+def test_a_mistake_ends_in_one_sentence(mistake, train_tool, monkeypatch, capsys):
+    mistake.spoil()
+    if not mistake.steps:
+        monkeypatch.setattr(FERClassifier, 'train_step', lambda *_, **__: pytest.fail('it trains'))
+    with pytest.raises(SystemExit) as stopped:
+        train_tool.main(mistake.command())
+    assert stopped.value.code == 1
+    told = capsys.readouterr().err
+    printed, = (line for line in told.splitlines() if line.startswith('mmfer: error: '))
+    assert told.endswith(f'{printed}\n')
+    assert 'Traceback' not in told
+    for name in mistake.names:
+        assert name in printed
+    assert agrees(printed, promised()[mistake.wrong]), printed
+
+
+@pytest.mark.usefixtures('own_clone')
+@pytest.mark.parametrize('wrong', ['no pretrained weights', 'no data folder'])
+def test_as_a_program_it_ends_within_seconds_with_exit_code_1(wrong):
+    mistake, = (mistake for mistake in MISTAKES if mistake.wrong == wrong)
+    mistake.spoil()
+    command = [sys.executable, str(ROOT / 'tools' / 'train.py'), mistake.config]
+    before = os.times()
+    done = subprocess.run(command, env=os.environ | dict(PYTHONPATH=str(ROOT)), capture_output=True, text=True)
+    after = os.times()  # of the processor: the machine may be busy
+    assert after.children_user + after.children_system - before.children_user - before.children_system < 30
+    assert done.returncode == 1
+    assert 'Traceback' not in done.stderr
+    assert agrees(done.stderr.splitlines()[-1], promised()[wrong])

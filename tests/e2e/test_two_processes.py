@@ -1,0 +1,103 @@
+"""LA-Net on two CPU processes, started as a user does; tests/tools/test_dist_train.py tests the launcher itself."""
+
+import json
+import math
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+from e2e.clone import NARROW, ROOT, TEST_FACES, make_clone, options, tiny
+
+CONFIG = 'configs/lanet/r18_synthfaces.py'
+TRAIN_FACES = 24
+
+WATCH = '''
+"""A plugin: notes what each rank reports at every step, and what it holds at the end."""
+import hashlib
+import json
+from pathlib import Path
+
+from mmengine.dist import get_rank
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS as ALL_HOOKS
+from mmengine.registry import Registry
+
+HOOKS = Registry('hook', parent=ALL_HOOKS, scope='watch')
+
+
+@HOOKS.register_module()
+class Watch(Hook):
+    def before_train(self, runner):
+        self.steps, self.faces = [], []
+
+    def after_train_iter(self, runner, batch_idx, data_batch, outputs):
+        self.steps.append({name: float(value) for name, value in outputs.items()})
+        self.faces.append(data_batch['data_samples'].sample_idx.tolist())
+
+    def after_train(self, runner):
+        model = runner.model.module
+        memory = model.supervision.bank.state_dict()['columns']
+        held = {**model.state_dict(), **{f'bank.{name}': value for name, value in memory.items()}}
+        digests = {name: hashlib.sha256(value.numpy().tobytes()).hexdigest() for name, value in held.items()}
+        noted = dict(steps=self.steps, faces=self.faces, digests=digests)
+        (Path(runner.work_dir) / f'rank{get_rank()}.json').write_text(json.dumps(noted))
+'''
+
+
+@pytest.fixture(scope='module')
+def ended(tmp_path_factory):
+    """The folder of an epoch on two processes, and what the command said."""
+    home = make_clone(tmp_path_factory.mktemp('clone'))
+    (home / 'watch').mkdir()
+    (home / 'watch' / 'registry.py').write_text(WATCH)
+    values = tiny(CONFIG, TRAIN_FACES) | NARROW
+    values |= {'train_dataloader.batch_size': 4, 'default_hooks.watch.type': 'watch.Watch'}
+    environment = os.environ | dict(CUDA_VISIBLE_DEVICES='', PYTHON=sys.executable, OMP_NUM_THREADS='1',
+                                    PYTHONPATH=os.pathsep.join([str(ROOT), str(home)]))
+    command = [str(ROOT / 'tools' / 'dist_train.sh'), CONFIG, '2', *options(values)]
+    done = subprocess.run(command, cwd=home, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return home / 'work_dirs' / 'r18_synthfaces', done.stdout
+
+
+@pytest.fixture(scope='module')
+def ranks(ended):
+    """What the plugin noted on each."""
+    return [json.loads((ended[0] / f'rank{rank}.json').read_text()) for rank in range(2)]
+
+
+def test_an_epoch_is_trained_and_reported_once(ended):
+    folder, said = ended
+    report = json.loads((folder / 'metrics.json').read_text())
+    epoch, = report['epochs']
+    assert (epoch['iter'], report['faces']) == (TRAIN_FACES // 8, TEST_FACES)
+    assert all(math.isfinite(value) for value in epoch['train'].values())
+    assert said.count('every figure: ') == 1
+    checkpoint = torch.load(folder / 'epoch_1.pth', weights_only=True)
+    assert set(checkpoint['sample_bank']['columns']) == {'label_distribution'}
+
+
+def test_each_face_is_drawn_by_one_rank(ranks):
+    faces = [face for rank in ranks for step in rank['faces'] for face in step]
+    assert [len(step) for rank in ranks for step in rank['faces']] == [4] * 6
+    # The first epoch draws classes as often as they occur, so every face once.
+    assert sorted(faces) == list(range(TRAIN_FACES))
+
+
+def test_both_ranks_report_the_loss_of_the_global_batch(ranks):
+    first, second = (rank['steps'] for rank in ranks)
+    assert len(first) == 3
+    assert {'cls.ce_loss', 'lanet.heatmap_loss', 'lanet.kl_loss', 'lanet.contrast_loss'} < set(first[0])
+    assert first == second
+    assert first[0] != first[1]
+
+
+def test_both_ranks_hold_the_same_weights_queues_and_memory(ranks):
+    first, second = (rank['digests'] for rank in ranks)
+    assert first == second
+    # Also the batch-norm statistics, which SyncBN keeps equal on GPUs and SyncBuffersHook on CPUs.
+    for part in ('bank.label_distribution', '.expression_queue', '.queue_label', '.twin.backbone.conv1.weight',
+                 'head.fc.weight', 'backbone.bn1.running_mean'):
+        assert any(name.endswith(part) for name in first)
