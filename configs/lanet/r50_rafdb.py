@@ -8,4 +8,5 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 model = dict(pretrained='pretrained/resnet50_msceleb.pth', supervision=dict(lanet=_base_.lanet))
+train_dataloader = dict(dataset=dict(landmarks='landmarks68.npz'))
 sync_bn = 'torch'  # several GPUs train as one would

@@ -13,7 +13,8 @@ data_preprocessor = dict(
 )
 
 _pipeline = [dict(type='mmfer.LoadFace', size=100), dict(type='mmfer.PackFace')]
-_dataset = dict(type='mmfer.RAFDB', data_root='data/raf-db', landmarks='landmarks68.npz', pipeline=_pipeline)
+# Configs of methods that use landmarks name the file: landmarks='landmarks68.npz', in data_root.
+_dataset = dict(type='mmfer.RAFDB', data_root='data/raf-db', pipeline=_pipeline)
 _loader = dict(num_workers=2, persistent_workers=True, collate_fn=dict(type='mmfer.collate_faces'))
 
 train_dataloader = dict(
