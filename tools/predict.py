@@ -7,11 +7,10 @@ from collections import Counter
 from contextlib import closing
 from pathlib import Path
 
-from mmengine.config import DictAction
 from mmengine.device import get_device
 
 from mmfer.apis import FaceAligner, FacePredictor, find_pictures, predict_pictures, read_config, user_errors
-from mmfer.apis.config import as_typed
+from mmfer.apis.config import KeyValue, as_typed
 from mmfer.apis.prediction import Prediction, PredictionTable
 from mmfer.visualization import draw_predictions
 
@@ -30,7 +29,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--sheets', type=int, default=5, help='contact sheets to draw at most (default: 5)')
     parser.add_argument('--batch-size', type=int, default=64, help='faces a forward pass (default: 64)')
     parser.add_argument('--device', help='default: the accelerator where there is one')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='overrides the config')
+    parser.add_argument('--cfg-options', nargs='+', action=KeyValue, metavar='KEY=VALUE', help='overrides the config')
     return parser.parse_args(argv)
 
 

@@ -7,11 +7,10 @@ import os
 import shlex
 from pathlib import Path
 
-from mmengine.config import DictAction
 from mmengine.dist import is_main_process
 
 from mmfer.apis import evaluate, read_config, user_errors
-from mmfer.apis.config import as_typed
+from mmfer.apis.config import KeyValue, as_typed
 from mmfer.evaluation.protocol import HEADLINE
 
 
@@ -22,7 +21,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('checkpoint', help='a checkpoint of training, or an exported one')
     parser.add_argument('--work-dir', help='folder for what is written (default: work_dirs/<config>/test)')
     parser.add_argument('--out', metavar='CSV', help='where to write one row an image (default: in the work folder)')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='overrides the config')
+    parser.add_argument('--cfg-options', nargs='+', action=KeyValue, metavar='KEY=VALUE', help='overrides the config')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm'], default='none', help='set by dist_test.sh')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
     args = parser.parse_args(argv)

@@ -8,12 +8,12 @@ import shlex
 import sys
 from pathlib import Path
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
 from mmfer.apis import read_config, train, user_errors
-from mmfer.apis.config import as_typed
+from mmfer.apis.config import KeyValue, as_typed
 from mmfer.apis.training import protocol_of
 
 
@@ -26,7 +26,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
                         help='go on from the newest checkpoint of the work folder, or from the one named')
     parser.add_argument('--amp', action='store_true', help='mixed precision')
     parser.add_argument('--seed', type=int, help="overrides the config's seed")
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+    parser.add_argument('--cfg-options', nargs='+', action=KeyValue, metavar='KEY=VALUE',
                         help='overrides the config, for example model.pretrained=None train_cfg.max_epochs=20')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm'], default='none',
                         help='set by dist_train.sh and slurm_train.sh')

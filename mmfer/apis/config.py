@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import inspect
+from argparse import ArgumentError
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config
+from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 
 import mmfer
@@ -47,7 +48,12 @@ def read_config(path: str | Path,
         known = {*cfg, *list(inspect.signature(Runner.__init__).parameters)[1:], *OTHER_KEYS}
         if top not in known:
             raise ValueError(f'--cfg-options {key}: no part of a run reads the key {top!r}{nearest(top, known)}')
-    cfg.merge_from_dict(dict(options or {}))
+        if options[key] is None and key.startswith('model.supervision.'):
+            _check_is_there(cfg, key)
+    try:
+        cfg.merge_from_dict(dict(options or {}))
+    except TypeError as error:
+        raise ValueError(f'--cfg-options do not fit the config: {error}') from None
     if work_dir is not None:
         cfg.work_dir = str(work_dir)
     elif not cfg.get('work_dir'):
@@ -55,10 +61,32 @@ def read_config(path: str | Path,
     return cfg
 
 
+class KeyValue(DictAction):
+    """`--cfg-options KEY=VALUE ...`; a word without `=` is refused in words."""
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        """Called by argparse."""
+        for value in values:
+            if '=' not in value:
+                raise ArgumentError(self, f'{value!r} is no KEY=VALUE, for example model.pretrained=None')
+        super().__call__(parser, namespace, values, option_string)
+
+
 def as_typed(path: str | Path) -> str:
     """A path as one would type it here: relative where it lies below the current folder."""
     path = Path(path).absolute()
     return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+
+
+def _check_is_there(cfg: Config, key: str) -> None:
+    """Refuses to take out what is not there: a misspelt ablation would train the whole method."""
+    parent: Any = cfg
+    *path, last = key.split('.')
+    for name in path:
+        parent = parent.get(name) if isinstance(parent, Mapping | Config) else None
+    if not isinstance(parent, Mapping) or last not in parent:
+        known = parent if isinstance(parent, Mapping) else ()
+        raise ValueError(f'--cfg-options {key}=None takes out what is not there{nearest(last, known)}')
 
 
 def _configs() -> list[str]:

@@ -107,8 +107,11 @@ def _parameters(built: Callable) -> list[str]:
 def _built(error: BaseException, where: str) -> Callable | None:
     """What MMEngine was building when `where` (it, or a parent of it) refused, or what a frame knows by that name."""
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)][::-1]
-    name = where.split('.')[0]
+    name, _, method = where.partition('.')
     for frame in frames:
+        owner = frame.f_globals.get(name)
+        if method not in ('', '__init__') and hasattr(owner, method):
+            return getattr(owner, method)  # such as Runner.set_randomness
         built = frame.f_locals.get('obj_cls')
         if name in [owner.__name__ for owner in getattr(built, '__mro__', (built,)) if owner is not None]:
             return built

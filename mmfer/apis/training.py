@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from mmengine.config import Config
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
@@ -19,6 +22,9 @@ def train(cfg: Config, launcher: str = 'none') -> Runner:
         cfg: A config with a `work_dir`, see `read_config`. It is changed in place.
         launcher: What started this process: 'none', 'pytorch' (torchrun) or 'slurm'.
     """
+    if takes_parts_out(cfg.model):
+        # What fed them may be left without a gradient, for which DistributedDataParallel would wait in vain.
+        cfg.setdefault('find_unused_parameters', True)
     compat.prepare(cfg, launcher)
     if cfg.get('select_on') is not None and 'checkpoint' in (cfg.get('default_hooks') or {}):
         cfg.default_hooks.checkpoint.setdefault('save_best', 'accuracy')
@@ -26,6 +32,12 @@ def train(cfg: Config, launcher: str = 'none') -> Runner:
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     runner.train()
     return runner
+
+
+def takes_parts_out(model: Mapping[str, Any]) -> bool:
+    """Whether a part of a method is None: an ablation."""
+    methods = [method for method in (model.get('supervision') or {}).values() if method is not None]
+    return any(part is None for method in methods for kind in method.values() for part in (kind or {}).values())
 
 
 def protocol_of(runner: Runner) -> ProtocolHook | None:

@@ -108,10 +108,16 @@ MISTAKES = [
     Mistake('the path of the config misspelt', ('configs/lanet/r18_rafbd.py', 'mean configs/lanet/r18_rafdb.py?'),
             config='configs/lanet/r18_rafbd.py'),
     Mistake('a key of --cfg-options misspelt', ('select_onn', 'did you mean select_on'), {'select_onn': 'val'}),
+    Mistake('an option that does not fit the config', ('depth', "'x': 3"), {'model.backbone.depth.x': 3}),
+    Mistake("a setting of the run's misspelt", ("'seeed'", 'did you mean seed'), {'randomness.seeed': 3}),
+    Mistake('a part to be taken out misspelt', ('lanet.losses.contrst=None', 'did you mean contrast'),
+            {f'{METHOD}.losses.contrst': None}),
     Mistake('choosing on val where val is the test set', ("select_on='val'", "'test'", 'holdout=dict(', "='test'"),
             {'select_on': 'val'}),
     Mistake('a val split of data that has none', ('RAFDB', 'holdout=dict(fraction=.1, seed=0)'),
             {'select_on': 'val', 'val_dataloader.dataset.split': 'val'}),
+    Mistake('a val split that is trained on, too', ('7 of the 7', 'train_dataloader.dataset', "{'fraction': 0.2}"),
+            {'select_on': 'val', 'val_dataloader.dataset.split': 'val', 'val_dataloader.dataset.holdout.fraction': .2}),
     Mistake('a kind of label noise that there is not', ("'symmetrical'", "'symmetric' or 'asymmetric'"),
             {'train_dataloader.dataset.label_noise.kind': 'symmetrical',
              'train_dataloader.dataset.label_noise.rate': .3}),
@@ -175,3 +181,11 @@ def test_as_a_program_it_ends_within_seconds_with_exit_code_1(wrong):
     assert done.returncode == 1
     assert 'Traceback' not in done.stderr
     assert agrees(done.stderr.splitlines()[-1], promised()[wrong])
+
+
+@pytest.mark.usefixtures('own_clone')
+def test_an_option_without_a_value_ends_with_the_usage(train_tool, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        train_tool.main([CONFIG, '--cfg-options', 'model.pretrained'])
+    assert stopped.value.code == 2
+    assert "'model.pretrained' is no KEY=VALUE, for example model.pretrained=None" in capsys.readouterr().err

@@ -15,8 +15,6 @@ from mmfer.apis.training import protocol_of
 
 LANET, PLAIN = 'configs/lanet/r18_synthfaces.py', 'configs/baseline/r18_synthfaces.py'
 METHOD = 'model.supervision.lanet'
-UNFED = pytest.mark.xfail(raises=RuntimeError, strict=True,
-                          reason='DistributedDataParallel waits for gradients of what fed the loss')
 
 
 def terms_of(cfg: Config) -> set[str]:
@@ -102,8 +100,7 @@ def group(monkeypatch):
 @pytest.mark.filterwarnings('ignore:`broadcast_buffers` is deprecated:FutureWarning')  # mmfer.compat says why
 @pytest.mark.filterwarnings('ignore:Grad strides do not match bucket view strides:UserWarning')  # 1x1 convolutions
 @pytest.mark.parametrize('parts', [
-    [], pytest.param(['losses.heatmap'], marks=UNFED), pytest.param(['losses.kl'], marks=UNFED),
-    pytest.param(['losses.contrast'], marks=UNFED), ['losses.contrast', 'branches.keys'],
+    [], ['losses.heatmap'], ['losses.kl'], ['losses.contrast'], ['losses.contrast', 'branches.keys'],
     ['losses.contrast', 'branches.keys', 'losses.kl', 'refiners.lde'],
 ], ids=lambda parts: ' '.join(parts) or 'none')
 def test_every_ablation_trains_where_gradients_are_exchanged(trained, parts):

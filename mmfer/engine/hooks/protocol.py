@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from mmengine.dist import is_main_process
 from mmengine.hooks import CheckpointHook, EarlyStoppingHook, Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
+from mmfer.engine.checks import check_classes, check_held_out
 from mmfer.evaluation import FERMetric, protocol_report, report_table, write_report
 from mmfer.registry import HOOKS
 from mmfer.visualization import draw_confusion_matrix, draw_learning_curves
@@ -65,7 +65,7 @@ class ProtocolHook(Hook):
             self.select_on = ProtocolHook(runner.cfg.get('select_on')).select_on
         self._config = Path(runner.cfg.filename or runner.work_dir).stem
         self._seed = runner.seed
-        _check_classes(runner)
+        check_classes(runner)
         if runner.val_loop is None:
             return
         self._split = _split_of(runner.val_dataloader.dataset)
@@ -75,9 +75,12 @@ class ProtocolHook(Hook):
             raise ValueError(f'{type(chooser).__name__} chooses an epoch by validation metrics but select_on is None: '
                              "take its save_best out, or say select_on='val' (or 'test') in the config")
         if self.select_on is not None and self._split in ('val', 'test') and self._split != self.select_on:
-            cure = 'holdout=dict(fraction=.1, seed=0) and split="val" in val_dataloader.dataset, or '
+            cure = ('split="val" in val_dataloader.dataset and the same holdout=dict(fraction=.1, seed=0) there and in '
+                    'train_dataloader.dataset, or ')
             raise ValueError(f'select_on={self.select_on!r} but val_dataloader evaluates split {self._split!r}: set '
                              f'{cure if self.select_on == "val" else ""}select_on={self._split!r}')
+        if self._split == 'val':
+            check_held_out(runner)
         if self.select_on == 'test':
             runner.logger.warning(SELECTED_ON_TEST)
 
@@ -173,15 +176,6 @@ class ProtocolHook(Hook):
                 return metric
         raise ValueError("ProtocolHook reports what mmfer.FERMetric counts: add dict(type='mmfer.FERMetric') to "
                          'val_evaluator')
-
-
-def _check_classes(runner: Runner) -> None:
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-    scores = getattr(getattr(model, 'head', None), 'num_classes', None)
-    classes = getattr(runner.train_dataloader.dataset, 'metainfo', {}).get('classes')
-    if scores and classes and scores != len(classes):
-        raise ValueError(f'model.head.num_classes is {scores} but the training set has {len(classes)} classes '
-                         f'({", ".join(classes)}): set model.head.num_classes={len(classes)}')
 
 
 def _chooses(hook: Hook) -> bool:
