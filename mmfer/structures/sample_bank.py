@@ -45,6 +45,8 @@ class SampleBank:
         self._declared: dict[str, Column] = {}
         self._values: dict[str, Tensor] = {}
         self._staged: list[tuple[str, Tensor, Tensor]] = []
+        self.labels: Tensor = torch.empty(0, dtype=torch.int64)
+        """Observed labels of all samples [N], for statistics per class; known once the bank is sized."""
         self.fingerprint = ''
 
     def declare(self, columns: dict[str, Column], owner: str) -> None:
@@ -73,6 +75,7 @@ class SampleBank:
         """
         self._values = {name: column.initial(labels, num_classes) for name, column in self._declared.items()}
         self._staged.clear()
+        self.labels = labels
         self.fingerprint = fingerprint
 
     def read(self, name: str, sample_idx: Tensor) -> Tensor:

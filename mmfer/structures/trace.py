@@ -20,12 +20,13 @@ VOCABULARY = {
     'sample_idx': 'global index of the sample in the training set [N]',
     'bank': 'the SampleBank: what is remembered per sample',
     'model': 'the classifier itself, for branches that run it again',
+    'log': 'log(name=value) shows numbers beside the losses, as <method>.<name>',
     'epoch': 'the current epoch, from 0',
     'max_epochs': 'the number of epochs of the run',
 }
 """Names that every step knows. Taps and parts add theirs."""
 
-SHARED = frozenset({'bank', 'model', 'epoch', 'max_epochs'})
+SHARED = frozenset({'bank', 'model', 'log', 'epoch', 'max_epochs'})
 """Names whose values are no rows of the batch: the same on every rank, never gathered."""
 
 REFINABLE = frozenset({'target', 'weight'})

@@ -101,6 +101,24 @@ def run_model(rank):
     return {'loss': loss.detach(), 'gradient': weight.grad / dist.get_world_size()}
 
 
+def penalised(rows, weight, everyone=lambda x: x):
+    """A loss on the gradient of scores that know of the whole batch through its mean."""
+    mean = everyone(rows.sum(0)) / 5
+    scores = ((rows @ weight.T).sin() * (1 + mean @ weight.T)).sum()
+    gradient, = torch.autograd.grad(scores, rows, create_graph=True)
+    return everyone((gradient.square() * rows).sum())
+
+
+def run_gradient_loss(rank):
+    """Passes a sum over ranks twice backwards."""
+    weight = data(4, 5, seed=4).requires_grad_()
+    rows = (data(5, 5, seed=6).split((3, 2))[rank] @ weight.T @ weight).tanh()
+    loss = penalised(rows, weight, sum_over_ranks)
+    loss.backward()
+    dist.all_reduce(weight.grad)
+    return {'loss': loss.detach(), 'gradient': weight.grad / dist.get_world_size()}
+
+
 SCENARIOS = {
     **{f'gather {split}': (run_gather, split, False) for split in SPLITS},
     **{f'gather counted {split}': (run_gather, split, True) for split in SPLITS},
@@ -111,6 +129,7 @@ SCENARIOS = {
     **{f'mean {mask}': (run_mean, mask) for mask in (None, *MASKS)},
     'mean of no rows': (run_mean_of_no_rows,),
     'model': (run_model,),
+    'gradient loss': (run_gradient_loss,),
 }
 
 

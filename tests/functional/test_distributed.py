@@ -10,7 +10,7 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
-from collectives import MASKS, SPLITS, WORLD, data, pairwise_loss, work
+from collectives import MASKS, SPLITS, WORLD, data, pairwise_loss, penalised, work
 from torch.nn.functional import normalize
 from torch.testing import assert_close
 
@@ -115,6 +115,15 @@ def test_the_ranks_average_of_parameter_gradients_is_that_of_one_process(ranks):
     loss = contrast + embedding.square().sum(dim=1)[labels < 2].mean()
     loss.backward()
     for seen in ranks('model'):
+        assert_close(seen['loss'], loss.detach(), **EXACT)
+        assert_close(seen['gradient'], weight.grad, **EXACT)
+
+
+def test_a_loss_on_gradients_passes_a_sum_over_ranks_twice(ranks):
+    weight = data(4, 5, seed=4).requires_grad_()
+    loss = penalised((data(5, 5, seed=6) @ weight.T @ weight).tanh(), weight)
+    loss.backward()
+    for seen in ranks('gradient loss'):
         assert_close(seen['loss'], loss.detach(), **EXACT)
         assert_close(seen['gradient'], weight.grad, **EXACT)
 

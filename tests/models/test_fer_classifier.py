@@ -260,6 +260,15 @@ def test_backbones_that_bring_their_own_start_are_followed(init_cfg, tmp_path):
         assert_close(stages[1][0].conv1.weight, source['layer3.0.conv1.weight'], rtol=0, atol=0)
 
 
+def test_a_head_that_does_not_take_what_the_neck_gives_is_refused_at_build():
+    class Narrow(torch.nn.Module):
+        out_channels = 5
+
+    said = 'Narrow gives 5 features, but head.in_channels is 64: set model.head.in_channels=5'
+    with pytest.raises(ValueError, match=said):
+        FERClassifier(**{**network(), 'neck': Narrow()})
+
+
 def test_mixing_images_is_refused():
     with pytest.raises(ValueError, match='mixes images, whose landmarks cannot be mixed'):
         classifier(dict(cls=CE), train_cfg=dict(augments=dict(type='Mixup', alpha=0.2)))

@@ -8,7 +8,7 @@ from torch import nn
 from torch.testing import assert_close
 
 from mmfer.models.supervision import Supervision
-from mmfer.models.supervision.step import interpolate
+from mmfer.models.supervision.step import frozen_buffers, interpolate
 from mmfer.structures import Column, FaceBatch
 
 CE = dict(type='mmfer.CrossEntropyLoss')
@@ -281,3 +281,126 @@ def test_landmarks_under_another_name_are_landmarks_still():
     cfg = dict(type=Points, inputs=dict(points='landmarks'))
     supervision = Supervision(dict(a=dict(losses=dict(p=cfg))), ToyClassifier())
     assert supervision.needs_landmarks == 'supervision.a.losses.p'
+
+
+# --- the log ---
+
+
+class Talks(nn.Module):
+    def __init__(self, name='mean'):
+        super().__init__()
+        self.name = name
+
+    def forward(self, logits, log):
+        log(**{self.name: logits.mean(), 'fixed': 2})
+        return logits.square().mean()
+
+
+def test_parts_show_numbers_beside_the_losses_without_a_graph():
+    model = ToyClassifier()
+    supervision = Supervision({m: dict(losses=dict(talk=dict(type=Talks))) for m in ('a', 'b')}, model)
+    losses = supervision(model, torch.randn(2, 3, 8, 8), batch_of(2))
+    assert set(losses) == {f'{m}.{name}' for m in 'ab' for name in ('talk_loss', 'mean', 'fixed')}
+    assert losses['a.fixed'] == losses['b.fixed'] == 2
+    assert losses['a.mean'].shape == ()
+    assert (losses['a.mean'].requires_grad, losses['a.talk_loss'].requires_grad) == (False, True)
+
+
+def test_a_number_that_would_be_minimised_is_refused():
+    model = ToyClassifier()
+    supervision = Supervision(dict(a=dict(losses=dict(talk=dict(type=Talks, name='my_loss')))), model)
+    with pytest.raises(ValueError, match='a.talk logs "my_loss".*rename it'):
+        supervision(model, torch.randn(2, 3, 8, 8), batch_of(2))
+
+
+# --- combinations ---
+
+
+class Replaces(nn.Module):
+    publishes = ('target',)
+
+    def forward(self, label):
+        return {'target': label * 0 + 2}
+
+
+class Amends(Replaces):
+    def forward(self, target):
+        return {'target': (target + 1) % 3}
+
+
+class Weighs(nn.Module):
+    publishes = ('weight',)
+
+    def forward(self, label):
+        return {'weight': label * 0.5}
+
+
+def targets(*refiners):
+    """The target that losses see after refiners of these types."""
+    class Shows(nn.Module):
+        def forward(self, target, log):
+            log(target=target.double().mean())
+            return target.sum() * 0.0
+
+    model = ToyClassifier()
+    methods = {f'm{i}': dict(refiners=dict(r=dict(type=kind))) for i, kind in enumerate(refiners)}
+    supervision = Supervision({**methods, 'seen': dict(losses=dict(s=dict(type=Shows)))}, model)
+    return supervision(model, torch.randn(3, 3, 8, 8), batch_of(3))['seen.target'].item()
+
+
+def test_refiners_amend_the_target_in_the_order_written():
+    assert targets(Replaces) == 2
+    assert targets(Replaces, Amends) == 0
+    assert targets(Amends, Amends, Amends) == 1
+    assert targets(Replaces, Weighs) == 2
+
+
+def test_a_refiner_that_would_throw_away_anothers_target_is_refused():
+    both = r'supervision.m0.refiners.r and supervision.m1.refiners.r both set "target"'
+    for first in (Replaces, Amends):
+        with pytest.raises(ValueError, match=both):
+            targets(first, Replaces)
+
+
+def test_a_part_may_refuse_the_network_at_build_and_before_the_run():
+    class Fussy(nn.Module):
+        def check(self, model):
+            if any(isinstance(module, nn.SyncBatchNorm) for module in model.modules()):
+                raise ValueError('not across SyncBatchNorm')
+
+        def forward(self, logits):
+            return logits.sum()
+
+    model, methods = ToyClassifier(), dict(a=dict(losses=dict(f=dict(type=Fussy, inputs={}))))
+    supervision = Supervision(methods, model)
+    model.backbone.add_module('norm', nn.SyncBatchNorm(4))
+    for refuses in (lambda: supervision.check(model), lambda: Supervision(methods, model)):
+        with pytest.raises(ValueError, match='not across SyncBatchNorm'):
+            refuses()
+
+
+# --- further passes of the network ---
+
+
+@pytest.mark.parametrize('training', [True, False])
+def test_a_further_pass_leaves_no_trace_in_the_networks_buffers(training):
+    model = ToyClassifier()
+    model.backbone.add_module('norm', nn.BatchNorm2d(4))
+    model.train(training)
+    inputs = torch.randn(4, 3, 8, 8)
+    first = model.backbone(inputs)
+    before = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    with frozen_buffers(model):
+        second = model.backbone(inputs + 1)
+    (first.sum() + second.square().sum()).backward()  # restoring is no change to what backward needs
+    assert_close(dict(model.named_buffers()), before, rtol=0, atol=0)
+    assert before['backbone.norm.num_batches_tracked'] == training
+
+
+def test_buffers_are_restored_when_the_pass_fails():
+    model = ToyClassifier()
+    model.backbone.add_module('norm', nn.BatchNorm2d(4))
+    model.backbone.add_module('broken', nn.Linear(1, 1))
+    with pytest.raises(RuntimeError, match='shapes'), frozen_buffers(model):
+        model.backbone(torch.randn(4, 3, 8, 8))
+    assert not model.backbone.norm.running_mean.any()

@@ -46,6 +46,12 @@ class SampleBankHook(Hook):
         labels = torch.as_tensor(dataset.get_gt_labels(), device=device)
         supervision.bank.allocate(labels, len(dataset.metainfo['classes']), dataset.fingerprint())
 
+    def before_train(self, runner: Runner) -> None:
+        """Checks the network as it will run: wrapped, with SyncBatchNorm, compiled."""
+        supervision = supervision_of(runner)
+        if supervision is not None:
+            supervision.check(runner.model.module if is_model_wrapper(runner.model) else runner.model)
+
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs=None) -> None:
         """Commits what the iteration has to remember."""
         supervision = supervision_of(runner)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.logging import MessageHub
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmfer.structures import FaceBatch
 
@@ -28,6 +28,46 @@ def batch_rows(batch: FaceBatch) -> dict[str, Tensor]:
 def detached(values: dict[str, Any]) -> dict[str, Any]:
     """The values without their graph."""
     return {name: value.detach() if isinstance(value, Tensor) else value for name, value in values.items()}
+
+
+class StepLog:
+    """What parts show in the log: numbers beside the losses, under the name of their method."""
+
+    def __init__(self) -> None:
+        self.figures: dict[str, Tensor] = {}
+        self.method = self.part = ''
+
+    def enter(self, where: str) -> None:
+        """Says whose numbers follow."""
+        _, self.method, _, self.part = where.split('.')
+
+    def __call__(self, **figures: Tensor | float) -> None:
+        """Notes numbers; tensors stay on the device, so that nothing waits for them here.
+
+        Raises:
+            ValueError: If a name contains "loss": MMEngine would add the number to what it minimises.
+        """
+        for name, value in figures.items():
+            if 'loss' in name:
+                raise ValueError(
+                    f'{self.method}.{self.part} logs "{name}", but MMEngine minimises what is called "loss"; rename it'
+                )
+            self.figures[f'{self.method}.{name}'] = torch.as_tensor(value).detach()
+
+
+@contextmanager
+def frozen_buffers(model: nn.Module) -> Iterator[None]:
+    """Runs the network again without a trace in its statistics: afterwards its buffers are what they were.
+
+    Those of `supervision` are not looked after: the network's passes do not reach them.
+    """
+    buffers = [b for name, child in model.named_children() if name != 'supervision' for b in child.buffers()]
+    before = [buffer.clone() for buffer in buffers]
+    try:
+        yield
+    finally:
+        for buffer, value in zip(buffers, before, strict=True):
+            buffer.data.copy_(value)  # past autograd, which would count it as a change to what backward needs
 
 
 def interpolate(points: list[tuple[float, float]], epoch: int) -> float:

@@ -1,15 +1,13 @@
 """Supervision: everything that only training needs, run in one order for all methods."""
 
-import inspect
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from torch import Tensor, nn
 
 from mmfer.models.supervision.named import Named
-from mmfer.models.supervision.step import batch_rows, detached, full_precision, interpolate, progress
-from mmfer.models.supervision.taps import Taps
-from mmfer.models.supervision.wiring import Call, build_part
+from mmfer.models.supervision.step import StepLog, batch_rows, detached, full_precision, interpolate, progress
+from mmfer.models.supervision.taps import Taps, merge_taps
+from mmfer.models.supervision.wiring import Call, build_part, own_renames
 from mmfer.structures import REFINABLE, VOCABULARY, FaceBatch, SampleBank, Trace
 
 KINDS = ('branches', 'refiners', 'losses')
@@ -29,6 +27,8 @@ class Supervision(nn.Module):
 
     - ``publishes``: names of what a branch or refiner returns, a dict; ``shares``: those that are no rows of the batch
     - ``setup(model, supervision)``: called once at build, where it copies or inspects the network and earlier parts
+    - ``check(model)``: called at build, and before the first step on the network as it will run (batch norm may have
+      become SyncBatchNorm), to refuse what cannot work; `inputs` on the part holds the config's renames
     - ``initialize(model, pretrained)``: called when the network's weights are initialised
     - ``bank_columns()``: what it remembers per sample, name to :class:`~mmfer.structures.Column`
     - ``begin(...)``: called before the network runs, wired like ``forward``, for what needs the inputs only: its
@@ -52,6 +52,7 @@ class Supervision(nn.Module):
         self.bank = SampleBank()
         self.methods = Named()
         self._schedules: dict[str, list] = {}
+        self._refined: dict[str, str] = {}  # which refiner has last set target and weight
         self._calls: dict[str, list[Wired]] = {stage: [] for stage in ('begin', *KINDS, 'finish')}
         self._pending: list[tuple[Callable, dict]] = []
 
@@ -63,7 +64,7 @@ class Supervision(nn.Module):
                 raise ValueError(
                     f'supervision.{name} takes taps, branches, refiners and losses, not "{sorted(unknown)[0]}"'
                 )
-        self.taps = Taps(model, _merge_taps(cfgs))
+        self.taps = Taps(model, merge_taps(cfgs))
         known = {**VOCABULARY, **{name: f'output of {path}' for name, path in self.taps.paths.items()}}
         parts = []
         for kind in KINDS:
@@ -78,26 +79,39 @@ class Supervision(nn.Module):
         # Memories may keep whatever the step has found out, also what later parts publish.
         for part, where, inputs in parts:
             if hasattr(part, 'finish'):
-                self._calls['finish'].append((where, part, Call(part.finish, where, known, _own(inputs, part.finish))))
+                finish = Call(part.finish, where, known, own_renames(inputs, part.finish))
+                self._calls['finish'].append((where, part, finish))
+        self.check(model)
 
     def _wire(
         self, part: nn.Module, kind: str, where: str, known: dict[str, str], inputs: Mapping, model: nn.Module
     ) -> None:
         """Sets a part up and connects its calls; `known` grows by what it publishes."""
+        part.inputs = dict(inputs)
         if hasattr(part, 'setup'):
             part.setup(model, self)
         if hasattr(part, 'bank_columns'):
             self.bank.declare(part.bank_columns(), where)
         if hasattr(part, 'begin'):
             early = {name: meaning for name, meaning in VOCABULARY.items() if name not in ('embedding', 'logits')}
-            self._calls['begin'].append((where, part, Call(part.begin, where, early, _own(inputs, part.begin))))
+            self._calls['begin'].append((where, part, Call(part.begin, where, early, own_renames(inputs, part.begin))))
         elsewhere = [getattr(part, name) for name in ('begin', 'finish') if hasattr(part, name)]
-        taken = {parameter for function in elsewhere for parameter in _own(inputs, function)}
-        mine = {**{k: v for k, v in inputs.items() if k not in taken}, **_own(inputs, part.forward)}
-        self._calls[kind].append((where, part, Call(part.forward, where, known, mine)))
+        taken = {parameter for function in elsewhere for parameter in own_renames(inputs, function)}
+        mine = {**{k: v for k, v in inputs.items() if k not in taken}, **own_renames(inputs, part.forward)}
+        call = Call(part.forward, where, known, mine)
+        self._calls[kind].append((where, part, call))
         for published in getattr(part, 'publishes', ()):
-            if published in known and not (kind == 'refiners' and published in REFINABLE):
+            amends = kind == 'refiners' and published in REFINABLE
+            if published in known and not amends:
                 raise ValueError(f'{where} publishes "{published}", which something else does already')
+            before = self._refined.get(published)
+            if before and published not in call.names.values():
+                raise ValueError(
+                    f'{before} and {where} both set "{published}", and the second does not read what the first has '
+                    f'set: take one out with None, or let {type(part).__name__}.forward take {published} and amend it'
+                )
+            if amends:
+                self._refined[published] = where
             known[published] = f'from {where}'
 
     def _build(self, cfg: Mapping, where: str) -> tuple[nn.Module, Mapping]:
@@ -120,10 +134,16 @@ class Supervision(nn.Module):
 
     def initialize(self, model: nn.Module, pretrained: bool) -> None:
         """Lets parts initialise themselves from the network, when its own weights are."""
-        for kind in KINDS:
-            for _, part, _ in self._calls[kind]:
-                if hasattr(part, 'initialize'):
-                    part.initialize(model, pretrained)
+        for part in self._having('initialize'):
+            part.initialize(model, pretrained)
+
+    def check(self, model: nn.Module) -> None:
+        """Lets parts refuse a network that they cannot work with."""
+        for part in self._having('check'):
+            part.check(model)
+
+    def _having(self, method: str) -> list:
+        return [part for kind in KINDS for _, part, _ in self._calls[kind] if hasattr(part, method)]
 
     def forward(self, model: nn.Module, inputs: Tensor, batch: FaceBatch) -> dict[str, Tensor]:
         """One supervised training step: the network once, then all parts.
@@ -134,35 +154,39 @@ class Supervision(nn.Module):
             batch: What came with them.
 
         Returns:
-            Losses, as ``<method>.<name>_loss``.
+            Losses, as ``<method>.<name>_loss``, and what parts have logged, as ``<method>.<name>``.
         """
         trace = Trace(
-            {'inputs': inputs, **batch_rows(batch)}, {'bank': self.bank, 'model': model, **progress()}
+            {'inputs': inputs, **batch_rows(batch)},
+            {'bank': self.bank, 'model': model, 'log': (log := StepLog()), **progress()},
         )
-        for _, part, begin in self._calls['begin']:
+        for where, part, begin in self._calls['begin']:
+            log.enter(where)
             trace.publish(begin(trace.local), whole=False, shared=getattr(part, 'shares', ()))
         with self.taps.record(model) as tapped:
             features = model.extract_feat(inputs)
             embedding = model.head.pre_logits(features)
             logits = model.head(features)
         trace.publish({'embedding': embedding, 'logits': logits, **tapped}, whole=False)
-        for _, branch, call in self._calls['branches']:
+        for where, branch, call in self._calls['branches']:
+            log.enter(where)
             trace.publish(call(trace.local), whole=False, shared=getattr(branch, 'shares', ()))
 
         losses: dict[str, Tensor] = {}
         with full_precision(inputs.device.type):
-            for _, refiner, call in self._calls['refiners']:
+            for where, refiner, call in self._calls['refiners']:
+                log.enter(where)
                 trace.publish(call(trace.whole), whole=True, shared=getattr(refiner, 'shares', ()))
             for where, loss, call in self._calls['losses']:
+                log.enter(where)
                 if where in self._schedules:
                     loss.loss_weight = interpolate(self._schedules[where], trace.whole('epoch'))
                 value = call(trace.local if getattr(loss, 'local_rows', False) else trace.whole)
-                method, _, name = where.removeprefix('supervision.').split('.')
-                losses[f'{method}.{name}_loss'] = value
+                losses[f'{log.method}.{log.part}_loss'] = value
             self._pending = [
                 (finish.function, detached(finish.arguments(trace.whole))) for _, _, finish in self._calls['finish']
             ]
-        return losses
+        return {**losses, **log.figures}
 
     def commit(self) -> None:
         """Writes what the step has to remember, once its backward pass needs the old memories no more."""
@@ -170,22 +194,3 @@ class Supervision(nn.Module):
             finish(**arguments)
         self._pending = []
         self.bank.commit()
-
-
-def _merge_taps(cfgs: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    paths: dict[str, str] = {}
-    for method, cfg in cfgs.items():
-        for name, path in (cfg.get('taps') or {}).items():
-            if path is None:
-                continue
-            if name in VOCABULARY:
-                raise ValueError(f'the tap "{name}" has the name of something every step knows; choose another')
-            if paths.setdefault(name, path) != path:
-                raise ValueError(f'supervision.{method}.taps.{name} is {path}, but another method taps {paths[name]}')
-    return paths
-
-
-def _own(inputs: Mapping[str, str], function: Callable) -> dict[str, str]:
-    """The renames that concern one of a part's functions."""
-    parameters = inspect.signature(function).parameters
-    return {parameter: name for parameter, name in inputs.items() if parameter in parameters}

@@ -1,10 +1,13 @@
 """Taps: named outputs of the network's modules, recorded during one forward pass."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from difflib import get_close_matches
+from typing import Any
 
 from torch import Tensor, nn
+
+from mmfer.structures import VOCABULARY
 
 
 class Taps:
@@ -46,3 +49,21 @@ class Taps:
         finally:
             for handle in handles:
                 handle.remove()
+
+
+def merge_taps(cfgs: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """The taps of all methods; two methods may share one.
+
+    Raises:
+        ValueError: If two methods mean different modules by one name, or one hides a name of every step.
+    """
+    paths: dict[str, str] = {}
+    for method, cfg in cfgs.items():
+        for name, path in (cfg.get('taps') or {}).items():
+            if path is None:
+                continue
+            if name in VOCABULARY:
+                raise ValueError(f'the tap "{name}" has the name of something every step knows; choose another')
+            if paths.setdefault(name, path) != path:
+                raise ValueError(f'supervision.{method}.taps.{name} is {path}, but another method taps {paths[name]}')
+    return paths

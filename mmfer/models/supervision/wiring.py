@@ -93,6 +93,12 @@ def build_part(cfg: Mapping, where: str) -> nn.Module:
     return MODELS.build({**cfg, 'type': cls})
 
 
+def own_renames(inputs: Mapping[str, str], function: Callable) -> dict[str, str]:
+    """The renames that concern one of a part's functions."""
+    parameters = inspect.signature(function).parameters
+    return {parameter: name for parameter, name in inputs.items() if parameter in parameters}
+
+
 def _registered() -> list[str]:
     MODELS.import_from_location()
     return [f'mmfer.{name}' for name in MODELS.module_dict]
