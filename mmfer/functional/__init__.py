@@ -4,6 +4,7 @@ from mmfer.functional.adaptive_wing import adaptive_wing, heatmap_loss
 from mmfer.functional.contrastive import contrastive_terms, queue_contrast
 from mmfer.functional.distributed import gather_rows, mean_over_ranks, rows_per_rank, sum_over_ranks, world_size
 from mmfer.functional.heatmaps import gaussian_heatmaps, pixels_to_cells
+from mmfer.functional.importance import group_means, high_group, rank_regularization
 from mmfer.functional.label_distribution import (
     confident_labels,
     distribution_kl,
@@ -18,12 +19,15 @@ __all__ = [
     'distribution_kl',
     'gather_rows',
     'gaussian_heatmaps',
+    'group_means',
     'heatmap_loss',
+    'high_group',
     'mean_over_ranks',
     'nearest_neighbours',
     'neighbour_average',
     'pixels_to_cells',
     'queue_contrast',
+    'rank_regularization',
     'rows_per_rank',
     'sum_over_ranks',
     'world_size',

@@ -4,5 +4,12 @@ from mmfer.models.losses.cross_entropy import CrossEntropyLoss
 from mmfer.models.losses.distribution_kl import DistributionKLLoss
 from mmfer.models.losses.landmark_contrastive import LandmarkContrastiveLoss
 from mmfer.models.losses.landmark_heatmap import LandmarkHeatmapLoss
+from mmfer.models.losses.rank_regularization import RankRegularizationLoss
 
-__all__ = ['CrossEntropyLoss', 'DistributionKLLoss', 'LandmarkContrastiveLoss', 'LandmarkHeatmapLoss']
+__all__ = [
+    'CrossEntropyLoss',
+    'DistributionKLLoss',
+    'LandmarkContrastiveLoss',
+    'LandmarkHeatmapLoss',
+    'RankRegularizationLoss',
+]

@@ -52,7 +52,7 @@ class StepLog:
                 raise ValueError(
                     f'{self.method}.{self.part} logs "{name}", but MMEngine minimises what is called "loss"; rename it'
                 )
-            self.figures[f'{self.method}.{name}'] = torch.as_tensor(value).detach()
+            self.figures[f'{self.method}.{name}'] = torch.as_tensor(value).detach().float()
 
 
 @contextmanager

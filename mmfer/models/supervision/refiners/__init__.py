@@ -1,5 +1,6 @@
 """Parts that decide this step's targets from predictions and memory."""
 
 from mmfer.models.supervision.refiners.label_distribution_estimation import LabelDistributionEstimation
+from mmfer.models.supervision.refiners.margin_relabel import MarginRelabel
 
-__all__ = ['LabelDistributionEstimation']
+__all__ = ['LabelDistributionEstimation', 'MarginRelabel']

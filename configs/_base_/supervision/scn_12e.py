@@ -1,0 +1,4 @@
+# SCN for runs of 12 epochs: the published start in epoch 10, of 40 (paper) or 70 (code), would leave 2 of them to learn
+# from the new labels.
+_base_ = './scn.py'
+scn = dict(refiners=dict(relabel=dict(start_epoch=5)))
