@@ -1,6 +1,7 @@
 """Pure maths of the methods: tensors in and out, no state."""
 
 from mmfer.functional.adaptive_wing import adaptive_wing, heatmap_loss
+from mmfer.functional.attribution import attribution, class_score, landmark_prior, privileged_attribution
 from mmfer.functional.contrastive import contrastive_terms, queue_contrast
 from mmfer.functional.distributed import gather_rows, mean_over_ranks, rows_per_rank, sum_over_ranks, world_size
 from mmfer.functional.heatmaps import gaussian_heatmaps, pixels_to_cells
@@ -14,6 +15,8 @@ from mmfer.functional.label_distribution import (
 
 __all__ = [
     'adaptive_wing',
+    'attribution',
+    'class_score',
     'confident_labels',
     'contrastive_terms',
     'distribution_kl',
@@ -22,10 +25,12 @@ __all__ = [
     'group_means',
     'heatmap_loss',
     'high_group',
+    'landmark_prior',
     'mean_over_ranks',
     'nearest_neighbours',
     'neighbour_average',
     'pixels_to_cells',
+    'privileged_attribution',
     'queue_contrast',
     'rank_regularization',
     'rows_per_rank',

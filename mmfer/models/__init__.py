@@ -1,6 +1,6 @@
-"""Classifiers, heads, losses, branches and refiners; importing registers them."""
+"""Classifiers, necks, heads, autoencoders, losses, branches and refiners; importing registers them."""
 
-from mmfer.models import classifiers, heads, losses, supervision
+from mmfer.models import autoencoders, classifiers, heads, losses, necks, supervision
 from mmfer.models.data_preprocessor import FaceDataPreprocessor
 
-__all__ = ['FaceDataPreprocessor', 'classifiers', 'heads', 'losses', 'supervision']
+__all__ = ['FaceDataPreprocessor', 'autoencoders', 'classifiers', 'heads', 'losses', 'necks', 'supervision']

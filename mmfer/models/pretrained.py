@@ -26,11 +26,14 @@ WRAPPERS = ('state_dict', 'model_state_dict', 'model')
 NO_BACKBONE = ('fc', 'feature', 'classifier', 'head', 'output_layer', 'neck', 'supervision', 'data_preprocessor')
 """What stands beside a backbone: identity or ImageNet classifiers, and the rest of this framework's checkpoints."""
 
+PREFIXES = ('module', 'encoder', 'features', 'backbone')
+"""What training programs put before a backbone's names; not stripped where the backbone itself has such a child."""
+
 SEQUENTIAL = {'0': 'conv1', '1': 'bn1', '4': 'layer1', '5': 'layer2', '6': 'layer3', '7': 'layer4'}
 """Names in `nn.Sequential(*resnet.children())`, which many FER repositories call `features`."""
 
 SWITCHES = ('--cfg-options model.pretrained=None (train from scratch) or '
-            '--cfg-options model.pretrained=torchvision://resnet{depth} (ImageNet)')
+            '--cfg-options model.pretrained=torchvision://{name} (ImageNet)')
 
 
 @dataclass(frozen=True)
@@ -58,8 +61,8 @@ def load_pretrained(backbone: nn.Module, source: str | Path) -> PretrainedReport
     """Loads a file of weights into a backbone, renaming the known formats' keys.
 
     Known are torchvision's names, bare or under `state_dict`; the prefixes `module.`, `backbone.`, `encoder.` and
-    `features.` (also with the numbers of `nn.Sequential`); checkpoints of mmengine. Weights from before torch 0.4.1
-    have no `num_batches_tracked`, which then stays zero.
+    `features.` (also with the numbers of `nn.Sequential`); a VGG's numbered layers; checkpoints of mmengine. Weights
+    from before torch 0.4.1 have no `num_batches_tracked`, which then stays zero.
 
     Args:
         backbone: The network, changed in place.
@@ -89,7 +92,7 @@ def load_pretrained(backbone: nn.Module, source: str | Path) -> PretrainedReport
         raise ValueError(
             f'pretrained: matched only {matched} / {len(expected)} backbone tensors of {source}: '
             f'{"; ".join(problems)}; give weights of a {_describe(backbone)}, or '
-            f'{SWITCHES.format(depth=_depth(backbone))}')
+            f'{_switches(backbone)}')
     backbone.load_state_dict({key: weights[key] for key in expected}, strict=False)
     report = PretrainedReport(source, len(expected), len(expected), tuple(ignored))
     print_log(str(report), logger='current')
@@ -103,7 +106,7 @@ def _read(backbone: nn.Module, source: str) -> Mapping:
         raise FileNotFoundError(
             f'the pretrained weights {source} are missing: a {_describe(backbone)} trained to recognise faces (for '
             'resnet18_msceleb.pth: on MS-Celeb-1M, published with the repositories of SCN and EAC); put the file '
-            f'there, or train without it: {SWITCHES.format(depth=_depth(backbone))}')
+            f'there, or train without it: {_switches(backbone)}')
     try:
         content = torch.load(source, map_location='cpu', weights_only=True)
     except (UnpicklingError, RuntimeError, EOFError, OSError, UnicodeDecodeError, KeyError):
@@ -139,16 +142,18 @@ def _rename(content: Mapping, wanted: Mapping) -> tuple[dict[str, Tensor], list[
     """Backbone tensors under torchvision's names, and the keys that belong to no backbone."""
     weights = {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
     ignored: list[str] = []
-    prefix = re.compile(r'^(module|encoder|features|backbone)\.')
+    own = {key.split('.')[0] for key in wanted}
+    prefix = re.compile(rf'^({"|".join(name for name in PREFIXES if name not in own)})\.')
     while any(prefix.match(key) for key in weights):
         if any(key.startswith('backbone.') for key in weights):  # a whole classifier: nothing else is the backbone
             ignored += [key for key in weights if not key.startswith('backbone.')]
             weights = {key: value for key, value in weights.items() if key.startswith('backbone.')}
         weights = {prefix.sub('', key): value for key, value in weights.items()}
-    own = {key.split('.')[0] for key in wanted}
     heads = [key for key in weights if (top := key.split('.')[0]) in NO_BACKBONE and top not in own]
     weights = {key: value for key, value in weights.items() if key not in heads}
-    if '0.weight' in weights:
+    if 'features' in own:
+        weights = _from_vgg(weights, wanted)
+    elif '0.weight' in weights:
         weights = {_from_sequential(key): value for key, value in weights.items()}
     return weights, ignored + heads
 
@@ -156,6 +161,26 @@ def _rename(content: Mapping, wanted: Mapping) -> tuple[dict[str, Tensor], list[
 def _from_sequential(key: str) -> str:
     number, _, rest = key.partition('.')
     return f'{SEQUENTIAL.get(number, number)}.{rest}'
+
+
+def _from_vgg(weights: Mapping, wanted: Mapping) -> dict[str, Tensor]:
+    """A VGG's layers, which torchvision numbers one by one, under mmpretrain's names: a convolution with its norm is one.
+
+    The n-th convolution there is the n-th here. What has no place keeps its name, and is left over.
+    """
+    places = iter([key.removesuffix('.conv.weight') for key in wanted if key.endswith('.conv.weight')])
+    numbered = {key: match for key in weights if (match := re.fullmatch(r'(?:features\.)?(\d+)\.(\w+)', key))}
+    renamed = {key: value for key, value in weights.items() if key not in numbered}
+    place: str | None = None
+    convolutions = {match[1] for key, match in numbered.items() if weights[key].ndim == 4}
+    for number in sorted({match[1] for match in numbered.values()}, key=int):
+        if number in convolutions:
+            place = next(places, None)
+        kind = 'conv' if number in convolutions else 'bn'
+        for key, match in numbered.items():
+            if match[1] == number:
+                renamed[f'{place}.{kind}.{match[2]}' if place else key] = weights[key]
+    return renamed
 
 
 def _refuse_ir50(weights: Mapping, wanted: Mapping, source: str, backbone: nn.Module) -> None:
@@ -166,15 +191,23 @@ def _refuse_ir50(weights: Mapping, wanted: Mapping, source: str, backbone: nn.Mo
         raise ValueError(
             f'{source} holds an IR-50 face recogniser (its keys are input_layer.* and body.*, its faces 112 px), which '
             f'cannot start a {_describe(backbone)}: give weights of a {_describe(backbone)}, or '
-            f'{SWITCHES.format(depth=_depth(backbone))}')
+            f'{_switches(backbone)}')
 
 
-def _depth(backbone: nn.Module) -> int:
-    return getattr(backbone, 'depth', 18)
+def _switches(backbone: nn.Module) -> str:
+    family = 'vgg' if type(backbone).__name__ == 'VGG' else 'resnet'
+    with_norm = '_bn' if family == 'vgg' and any('.bn.' in key for key in backbone.state_dict()) else ''
+    return SWITCHES.format(name=f'{family}{_depth(backbone) or 18}{with_norm}')
+
+
+def _depth(backbone: nn.Module) -> int | None:
+    if hasattr(backbone, 'stage_blocks') and type(backbone).__name__ == 'VGG':
+        return sum(backbone.stage_blocks) + 3  # its name counts the linear layers, too
+    return getattr(backbone, 'depth', None)
 
 
 def _describe(backbone: nn.Module) -> str:
-    name, depth = type(backbone).__name__, getattr(backbone, 'depth', None)
+    name, depth = type(backbone).__name__, _depth(backbone)
     return name if depth is None else f'{name}-{depth}'
 
 

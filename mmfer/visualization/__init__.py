@@ -1,6 +1,15 @@
 """Pictures of runs and of predictions."""
 from mmfer.visualization.confusion import draw_confusion_matrix
+from mmfer.visualization.contact_sheet import draw_contact_sheet
 from mmfer.visualization.learning_curves import draw_learning_curves
+from mmfer.visualization.neighbours import LabelledFace, draw_neighbours
 from mmfer.visualization.predictions import draw_predictions
 
-__all__ = ['draw_confusion_matrix', 'draw_learning_curves', 'draw_predictions']
+__all__ = [
+    'LabelledFace',
+    'draw_confusion_matrix',
+    'draw_contact_sheet',
+    'draw_learning_curves',
+    'draw_neighbours',
+    'draw_predictions',
+]

@@ -1,23 +1,11 @@
 """From the data's class frequencies to equal ones, over the epochs."""
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
-from typing import Protocol
-
 import numpy as np
-from mmengine.dist import get_dist_info, sync_random_seed
 from mmengine.logging import MessageHub
-from torch.utils.data import Sampler
 
+from mmfer.datasets.samplers.by_class import ClassSampler, LabelledDataset
 from mmfer.registry import DATA_SAMPLERS
-
-
-class LabelledDataset(Protocol):
-    """What the sampler needs of a dataset."""
-
-    def get_gt_labels(self) -> np.ndarray:
-        """Observed labels, int64 [N]."""
 
 
 def progressive_counts(counts: np.ndarray, epoch: int, max_epochs: int) -> np.ndarray:
@@ -46,7 +34,7 @@ def progressive_counts(counts: np.ndarray, epoch: int, max_epochs: int) -> np.nd
 
 
 @DATA_SAMPLERS.register_module()
-class ProgressiveSampler(Sampler[int]):
+class ProgressiveSampler(ClassSampler):
     """Draws classes as often as they occur at first and equally often at last, linear in between.
 
     Rare expressions would be lost under the data's own frequencies, and repeated too often under equal ones; the
@@ -66,46 +54,13 @@ class ProgressiveSampler(Sampler[int]):
                  round_up: bool = True):
         if max_epochs is not None and max_epochs < 1:
             raise ValueError(f'ProgressiveSampler(max_epochs=...) must be at least 1, got {max_epochs}')
-        if not hasattr(dataset, 'get_gt_labels'):
-            raise ValueError(f'ProgressiveSampler needs a dataset with get_gt_labels(), which {type(dataset).__name__} '
-                             'has not; use mmfer.FaceDataset, or mmfer.ConcatFaces for several')
-        self.rank, self.world_size = get_dist_info()
-        self.labels = np.asarray(dataset.get_gt_labels())
-        self.max_epochs, self.round_up = max_epochs, round_up
-        self.seed = sync_random_seed() if seed is None else seed
-        self.epoch = 0
+        super().__init__(dataset, seed, round_up)
+        self.max_epochs = max_epochs
 
-    def set_epoch(self, epoch: int) -> None:
-        """Called by MMEngine before every epoch."""
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        """Draws of this rank."""
-        if self.round_up:
-            return math.ceil(len(self.labels) / self.world_size)
-        return math.ceil((len(self.labels) - self.rank) / self.world_size)
-
-    def __iter__(self) -> Iterator[int]:
-        drawn = self.draw()
-        if self.round_up:
-            drawn = np.resize(drawn, len(self) * self.world_size)
-        return iter(drawn[self.rank::self.world_size].tolist())
-
-    def draw(self) -> np.ndarray:
-        """The rows of this epoch over all ranks, int64 [N]."""
-        # Seed and epoch are mixed, not added: else runs with neighbouring seeds would share most epochs. And only
-        # random() is drawn, whose bits do not change between numpy versions.
-        random = np.random.default_rng([self.seed, self.epoch]).random
-        counts = np.bincount(self.labels)
+    def draws_of_classes(self) -> np.ndarray:
+        """As `progressive_counts` says."""
         # RuntimeInfoHook notes max_epochs before the first epoch, so `--cfg-options train_cfg.max_epochs=..` counts.
         max_epochs = self.max_epochs or MessageHub.get_current_instance().runtime_info.get('max_epochs')
         if max_epochs is None:
             raise ValueError('ProgressiveSampler outside a run does not know how many epochs there are: set max_epochs')
-        drawn = []
-        for label, wanted in enumerate(progressive_counts(counts, self.epoch, max_epochs)):
-            rows = np.flatnonzero(self.labels == label)
-            rounds = -(-wanted // len(rows)) if wanted else 0
-            permutations = [rows[np.argsort(random(len(rows)))] for _ in range(rounds)]
-            drawn.append(np.concatenate([*permutations, rows[:0]])[:wanted])
-        everything = np.concatenate(drawn)
-        return everything[np.argsort(random(len(everything)))]
+        return progressive_counts(np.bincount(self.labels), self.epoch, max_epochs)

@@ -1,23 +1,37 @@
-"""What a run believes about labels that are known to be noisy."""
+"""What a run believes about labels, held against the truth where it is known."""
+from __future__ import annotations
 
 import numpy as np
 import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
+from torch import Tensor
+from torch.nn.functional import one_hot
 
 from mmfer.engine.hooks.sample_bank import supervision_of
 from mmfer.registry import HOOKS
 
+TRUST = ('importance', 'reliability')
+"""Columns that say how much a face's label is to be trusted."""
+
 
 @HOOKS.register_module()
 class NoiseReportHook(Hook):
-    """Holds the remembered label distributions against the clean labels, where those are known.
+    """Holds what is remembered per sample against the clean labels.
 
-    After every epoch it adds to the report of :class:`~mmfer.engine.hooks.protocol.ProtocolHook`, in %:
-    ``distribution_top1`` (faces whose distribution peaks at the clean label), ``relabel_precision`` (of the faces whose
-    distribution contradicts the observed label, those it puts right), ``relabel_recall`` (of the mislabelled faces,
-    those it puts right); and ``distribution_kl``, the mean KL divergence from the true distribution (SyntheticFaces
-    know it; elsewhere all on the clean label), in nats. Without added noise it does nothing.
+    After every epoch it adds to the report of :class:`~mmfer.engine.hooks.protocol.ProtocolHook`, by bank column:
+
+    - ``label_distribution``: ``distribution_top1`` (faces whose distribution peaks at the clean label),
+      ``distribution_precision`` (of those whose distribution contradicts the observed label, the ones it puts right),
+      ``distribution_recall`` (of the mislabelled faces, the ones it puts right), in %; ``distribution_kl``, the mean KL
+      divergence from the true distribution (SyntheticFaces know it; elsewhere all on the clean label), in nats.
+    - ``relabelled``: ``relabelled`` (faces with another label than the observed one), ``relabel_precision`` (of these,
+      the ones put right), ``relabel_recall`` (of the mislabelled faces, the ones put right), in %.
+    - ``importance`` and ``reliability``: ``importance_right`` and ``importance_wrong``, the means over the rightly and
+      the wrongly labelled faces; ``importance_auc``, how often, in %, a rightly labelled face has more of it than a
+      wrongly labelled one (50 is chance).
+
+    Where no clean label is known, only ``relabelled`` is reported; figures that would be 0 / 0 are left out.
     """
 
     priority = 'NORMAL'  # before ProtocolHook, which collects
@@ -25,42 +39,69 @@ class NoiseReportHook(Hook):
     def after_train_epoch(self, runner: Runner) -> None:
         """Adds the figures of this epoch."""
         supervision = supervision_of(runner)
-        columns = getattr(runner.train_dataloader.dataset, 'columns', {})
-        if supervision is None or 'clean_label' not in columns:
+        if supervision is None:
             return
-        if 'label_distribution' not in supervision.bank.columns:
-            return
-        distribution = supervision.bank.column('label_distribution').cpu()
-        truth = columns.get('true_distribution')
-        for name, value in noise_figures(distribution, columns['label'], columns['clean_label'], truth).items():
+        bank, columns = supervision.bank, getattr(runner.train_dataloader.dataset, 'columns', {})
+        remembered = {name: bank.column(name).cpu() for name in bank.columns}
+        for name, value in noise_figures(remembered, bank.labels.cpu(), columns).items():
             runner.message_hub.update_scalar(f'val/{name}', value)
 
 
-def noise_figures(
-    distribution: torch.Tensor, observed: np.ndarray, clean: np.ndarray, true_distribution: np.ndarray | None = None
-) -> dict[str, float]:
-    """The figures of :class:`NoiseReportHook`; those that are 0 / 0 are left out.
+def noise_figures(remembered: dict[str, Tensor], observed: Tensor, columns: dict[str, np.ndarray]) -> dict[str, float]:
+    """The figures of :class:`NoiseReportHook`.
 
-    Shapes:
-        distribution: [N, K].
-        observed, clean: [N]; rows with an unknown clean label (-1) do not count.
-        true_distribution: [N, K] or None.
+    Args:
+        remembered: Bank columns [N, ...].
+        observed: Observed labels [N].
+        columns: Of the dataset, where it has them: ``clean_label`` [N] (-1: unknown), ``true_distribution`` [N, K].
     """
-    known = torch.from_numpy(np.asarray(clean) >= 0)
-    distribution = distribution[known].double()
-    label, truth = torch.as_tensor(observed)[known], torch.as_tensor(clean)[known]
-    believed = distribution.argmax(1)
-    target = torch.nn.functional.one_hot(truth, distribution.size(1)).double()
-    if true_distribution is not None:
-        target = torch.from_numpy(np.array(true_distribution))[known].double()
-    divergence = torch.xlogy(target, target) - target * distribution.clamp_min(1e-12).log()
-    right, changed, wrong = believed == truth, believed != label, label != truth
-    figures = {
-        'distribution_top1': 100 * right.double().mean().item(),
-        'distribution_kl': divergence.sum(1).mean().item(),
-    }
-    if changed.any():
-        figures['relabel_precision'] = 100 * right[changed].double().mean().item()
-    if wrong.any():
-        figures['relabel_recall'] = 100 * right[wrong].double().mean().item()
+    figures = {}
+    if 'relabelled' in remembered:
+        figures['relabelled'] = _percent(remembered['relabelled'] != observed)
+    if 'clean_label' not in columns:
+        return figures
+    clean = torch.from_numpy(np.array(columns['clean_label']))
+    known = clean >= 0
+    observed, clean = observed[known], clean[known]
+    remembered = {name: column[known] for name, column in remembered.items()}
+    if 'relabelled' in remembered:
+        figures |= repairs('relabel', remembered['relabelled'], observed, clean)
+    if 'label_distribution' in remembered:
+        distribution = remembered['label_distribution'].double()
+        truth = one_hot(clean, distribution.size(1)).double()
+        if 'true_distribution' in columns:
+            truth = torch.from_numpy(np.array(columns['true_distribution']))[known].double()
+        divergence = torch.xlogy(truth, truth) - truth * distribution.clamp_min(1e-12).log()
+        figures['distribution_top1'] = _percent(distribution.argmax(1) == clean)
+        figures['distribution_kl'] = divergence.sum(1).mean().item()
+        figures |= repairs('distribution', distribution.argmax(1), observed, clean)
+    for name in (name for name in TRUST if name in remembered):
+        figures |= trust(name, remembered[name].double(), observed == clean)
     return figures
+
+
+def repairs(name: str, believed: Tensor, observed: Tensor, clean: Tensor) -> dict[str, float]:
+    """Precision and recall, in %, of putting mislabelled faces right; class ids [N] each."""
+    right = believed == clean
+    shares = {'precision': right[believed != observed], 'recall': right[observed != clean]}
+    return {f'{name}_{figure}': _percent(faces) for figure, faces in shares.items() if len(faces)}
+
+
+def trust(name: str, value: Tensor, right: Tensor) -> dict[str, float]:
+    """Mean trust [N] in rightly and in wrongly labelled faces, and how well it tells them apart."""
+    groups = {'right': value[right], 'wrong': value[~right]}
+    figures = {f'{name}_{group}': values.mean().item() for group, values in groups.items() if len(values)}
+    if len(figures) == 2:
+        figures[f'{name}_auc'] = 100 * auroc(groups['right'], groups['wrong'])
+    return figures
+
+
+def auroc(higher: Tensor, lower: Tensor) -> float:
+    """Share of pairs (one of each group) whose first value is the larger; equal ones count half."""
+    lower = lower.sort().values
+    below = torch.searchsorted(lower, higher), torch.searchsorted(lower, higher, right=True)
+    return ((below[0] + below[1]).double() / 2).mean().item() / len(lower)
+
+
+def _percent(yes: Tensor) -> float:
+    return 100 * yes.double().mean().item()

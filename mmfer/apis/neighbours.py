@@ -1,0 +1,117 @@
+"""Which faces a run holds to be alike, and what it has come to believe about their labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmfer.apis.inspection import Run
+from mmfer.models.supervision.taps import Taps
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """What `find_neighbours` found, rows of the training set.
+
+    Args:
+        faces: The faces asked for [n].
+        spaces: By name of the space, each face's nearest others, the nearest first [n, k].
+        distribution: Of labels, for each face [n, K].
+        remembered: Whether the distribution is the bank's `label_distribution`; otherwise it is the prediction.
+    """
+
+    faces: np.ndarray
+    spaces: dict[str, np.ndarray]
+    distribution: np.ndarray
+    remembered: bool
+
+
+def choose_faces(run: Run, count: int, seed: int = 0) -> list[int]:
+    """Rows of the training set, drawn without repetition, in order."""
+    if count < 1:
+        raise ValueError(f'the number of faces to show must be at least 1, got {count}')
+    total = len(run.dataset)
+    return sorted(np.random.default_rng(seed).choice(total, min(count, total), replace=False).tolist())
+
+
+def find_neighbours(run: Run,
+                    faces: Sequence[int],
+                    count: int = 5,
+                    among: Sequence[int] | None = None,
+                    track: Callable[[Iterable, int], Iterable] = lambda batches, _total: batches,
+                    batch_size: int = 64) -> Neighbours:
+    """Finds faces' nearest others by cosine similarity of their embeddings, as LA-Net's label estimation does.
+
+    Training looks for them in the batch, this in the whole training set.
+
+    Args:
+        run: What `read_run` returns; where no branch publishes a landmark embedding, that space is left out.
+        faces: Rows of the training set.
+        count: Neighbours of each.
+        among: Rows to look for neighbours in. Defaults to None: all.
+        track: Wraps the batches and their number, for a progress bar.
+        batch_size: Faces that go through the network together.
+
+    Raises:
+        ValueError: The training set has no such face, or the count is below 1.
+    """
+    if count < 1:
+        raise ValueError(f'a face must have at least 1 neighbour, got {count}')
+    total = len(run.dataset)
+    for face in faces:
+        if not 0 <= face < total:
+            raise ValueError(f'there is no face {face}: the training set has {total:,}, numbered from 0')
+    rows = sorted({*faces, *(range(total) if among is None else among)})
+    values = [embed(run.model, inputs)
+              for inputs, _ in track(run.batches(rows, batch_size), -(-len(rows) // batch_size))]
+    found = {name: torch.cat([value[name] for value in values]) for name in values[0]}
+    place = torch.as_tensor(np.searchsorted(rows, faces))
+    probs = found.pop('probs')[place]
+    spaces = {name: np.asarray(rows)[nearest_rows(features, place, count)] for name, features in found.items()}
+    remembered = run.bank.get('label_distribution')
+    distribution = probs if remembered is None else remembered[torch.as_tensor(faces)]
+    return Neighbours(np.asarray(faces), spaces, distribution.numpy(), remembered is not None)
+
+
+@torch.inference_mode()
+def embed(model: nn.Module, inputs: Tensor) -> dict[str, Tensor]:
+    """A classifier's embeddings of faces, on the CPU.
+
+    Shapes:
+        inputs: [N, 3, H, W].
+        returns: expression [N, D], landmark [N, V] where a branch publishes one, probs [N, K].
+    """
+    branch = landmark_branch(model)
+    with Taps(model, {} if branch is None else {'shared': f'backbone.{branch.shared_stage}'}).record(model) as tapped:
+        features = model.extract_feat(inputs)
+    values = {'expression': model.head.pre_logits(features)}
+    if branch is not None:
+        values['landmark'], _ = branch.embed(tapped['shared'])
+    values['probs'] = model.head(features).softmax(1)
+    return {name: value.float().cpu() for name, value in values.items()}
+
+
+def landmark_branch(model: nn.Module) -> nn.Module | None:
+    """The branch that publishes a landmark embedding, if the model has one."""
+    methods = model.supervision.methods.values() if getattr(model, 'supervision', None) is not None else ()
+    branches = [branch for method in methods for branch in method['branches'].values()]
+    return next((b for b in branches if 'landmark_embedding' in getattr(b, 'publishes', ())), None)
+
+
+def nearest_rows(features: Tensor, place: Tensor, count: int) -> np.ndarray:
+    """The most similar other rows by cosine, the nearest first.
+
+    Shapes:
+        features: [N, D].
+        place: [n], rows whose neighbours are sought.
+        returns: [n, k], k = min(count, N - 1).
+    """
+    features = F.normalize(features, dim=1)
+    similarity = features[place] @ features.T
+    similarity[torch.arange(len(place)), place] = -torch.inf
+    return similarity.topk(min(count, len(features) - 1), dim=1).indices.numpy()

@@ -1,0 +1,213 @@
+"""The amending representation module (ARM), in place of global average pooling."""
+
+import logging
+
+import torch
+import torch.nn.functional as F
+from mmcv.cnn import build_norm_layer
+from mmengine.logging import print_log
+from mmengine.utils import to_2tuple
+from torch import Tensor, nn
+
+from mmfer.functional import sum_over_ranks
+from mmfer.registry import MODELS
+
+MATRIX_LIMIT = 2**24
+"""Entries of the largest matrix as which de-albino trains; for more (a stride of 1 or 2) it stays a convolution."""
+
+
+@MODELS.register_module()
+class ARM(nn.Module):
+    """Arranges channels into a larger map, pools it without trusting its border, and adds what all faces share.
+
+    1. *Feature arrangement*: each group of ``upscale ** 2`` channels becomes one map of ``upscale`` times the size, so
+       that the next step sees a map and not 7 x 7 cells.
+    2. *De-albino*: one convolution with a single channel, shared by all arranged channels, then a norm. Without
+       padding fewer windows cover a border cell, whose features padding has faded, so it counts less.
+    3. *Sharing affinity*: the mean over the arranged channels is what is unique to a face; its mean over faces,
+       ``generic``, is added ``a`` times, with ``a`` learned.
+
+    See `Learning to Amend Facial Expression Representation <https://arxiv.org/abs/2103.10189>`_, sec. 3. Its code takes
+    ``generic`` from the batch in testing too, so that a prediction depends on the other faces of the batch; here
+    ('ema') testing uses the average over training batches, and a face's prediction is its own.
+
+    Args:
+        in_channels: C of the backbone; a multiple of ``upscale ** 2``.
+        map_size: Height and width of the backbone's map, one number if equal; ResNet-18 gives input / 32.
+        upscale: Cells become squares of this side.
+        kernel_size: Of the convolution, in pixels of the arranged map. Two cells by default; one where there are two.
+        stride: Of the convolution; by default what divides the way of the kernel and is nearest to a tenth of it.
+        generic: In training always the mean over the global batch. In testing ``'ema'``: its moving average;
+            ``'batch'``: the mean over the test batch, as the paper's code does; ``'none'``: there is none, nor ``a``.
+        momentum: Share of the newest batch in the moving average.
+        arrange: False takes the arrangement out: as ``upscale=1``, the windows move over the C maps as they are.
+        de_albino: False takes the convolution out: average pooling of even cover to the same size.
+        affinity: False takes the generic part out: as ``generic='none'``.
+        norm_cfg: Of the norm behind the convolution; None for none.
+
+    Shapes:
+        x: [N, C, H, W], or a tuple whose last one counts.
+        returns: 1-tuple of [N, out_channels]; 121 for 7 x 7, 81 for 3 x 3 and for 2 x 2.
+    """
+
+    def __init__(
+        self,
+        in_channels: int = 512,
+        map_size: int | tuple[int, int] = 7,
+        upscale: int = 16,
+        kernel_size: int | tuple[int, int] | None = None,
+        stride: int | tuple[int, int] | None = None,
+        generic: str = 'ema',
+        momentum: float = 0.1,
+        arrange: bool = True,
+        de_albino: bool = True,
+        affinity: bool = True,
+        norm_cfg: dict | None = dict(type='BN'),  # noqa: B006  never changed
+    ):
+        super().__init__()
+        if generic not in ('ema', 'batch', 'none'):
+            raise ValueError(f"ARM(generic=...) is 'ema', 'batch' or 'none', got {generic!r}")
+        if not 0 < momentum <= 1:
+            raise ValueError(f'ARM(momentum=...) must lie in (0, 1], got {momentum}')
+        self.upscale = upscale if arrange else 1
+        if self.upscale < 1 or in_channels % self.upscale**2:
+            raise ValueError(
+                f'ARM arranges groups of upscale ** 2 = {upscale**2} channels, which in_channels={in_channels} is no '
+                'multiple of: set another upscale'
+            )
+        self.in_channels, self.map_size = in_channels, tuple(to_2tuple(map_size))
+        self.asked = to_2tuple(kernel_size), to_2tuple(stride)
+        kernel, self.stride, self.out_size = self._plan(self.map_size)
+        self.out_channels = self.out_size[0] * self.out_size[1]
+        self.de_albino = nn.Conv2d(1, 1, kernel, self.stride, bias=False) if de_albino else None
+        maps = in_channels // self.upscale**2
+        self.norm = nn.Identity() if norm_cfg is None else build_norm_layer(norm_cfg, maps)[1]
+        self.source = generic if affinity else 'none'
+        self.momentum, self._warned = momentum, False
+        if self.source != 'none':
+            self.a = nn.Parameter(torch.ones(()))
+        if self.source == 'ema':
+            self.register_buffer('generic', torch.zeros(self.out_size))
+            self.register_buffer('num_batches_tracked', torch.tensor(0))
+
+    def forward(self, x: Tensor | tuple[Tensor, ...]) -> tuple[Tensor]:
+        """Features of each face.
+
+        Raises:
+            ValueError: If the map has another size than the module was built for.
+        """
+        x = x if isinstance(x, Tensor) else x[-1]
+        self._check(x)
+        maps = self.norm(self._pool(F.pixel_shuffle(x, self.upscale)))
+        unique = maps.mean(1, dtype=torch.promote_types(maps.dtype, torch.float32))  # means of batches need the digits
+        features = unique if self.source == 'none' else unique + self.a * self._shared(unique)
+        return (features.flatten(1),)
+
+    def _pool(self, maps: Tensor) -> Tensor:
+        """De-albino: [N, G, H, W] to [N, G, *out_size]."""
+        if self.de_albino is None:
+            return F.adaptive_avg_pool2d(maps, self.out_size)
+        if not self.training or self.out_channels * maps[0, 0].numel() > MATRIX_LIMIT:
+            return self.de_albino(maps.flatten(0, 1).unsqueeze(1)).view(*maps.shape[:2], *self.out_size)
+        # The same as a matrix product: the backward pass of a convolution with one channel and a large kernel takes
+        # several times as long on a CPU. Row (p, q) of the matrix is the kernel at (p, q) times the stride on zeros:
+        # a window of the kernel in a wide border of zeros, the further up and left the further down and right it lies.
+        (height, width), (down, right) = maps.shape[2:], self.stride
+        kernel = self.de_albino.weight[0, 0]
+        below, beside = height - kernel.size(0), width - kernel.size(1)
+        framed = F.pad(kernel, (beside, beside, below, below))
+        matrix = framed.unfold(0, height, down).unfold(1, width, right).flip(0, 1)
+        return F.linear(maps.flatten(2), matrix.reshape(self.out_channels, -1)).unflatten(2, self.out_size)
+
+    def _shared(self, unique: Tensor) -> Tensor:
+        """The generic part [*out_size]."""
+        if not self.training and self.source == 'ema':
+            return self.generic
+        if not self.training:
+            self._warn()
+            return unique.mean(0)
+        # Sum and count in one collective.
+        total = sum_over_ranks(torch.cat([unique.sum(0).flatten(), unique.new_full((1,), len(unique))]))
+        mean = (total[:-1] / total[-1]).view(self.out_size)
+        if self.source == 'ema':
+            self._follow(mean.detach())
+        return mean
+
+    @torch.no_grad()
+    def _follow(self, mean: Tensor) -> None:
+        """Moves the average. Its weights, which fall with age, add up to 1 from the first batch on.
+
+        Started at zero it would be too small for dozens of steps, and started at the first batch it would remember for
+        as long what an untrained network said.
+        """
+        self.num_batches_tracked += 1
+        rate = self.momentum / (1 - (1 - self.momentum) ** self.num_batches_tracked.double())
+        self.generic += rate * (mean - self.generic)
+
+    def _warn(self) -> None:
+        if not self._warned:
+            self._warned = True
+            print_log(
+                "ARM(generic='batch') predicts from the mean of each test batch: a face's prediction depends on the "
+                "other faces of its batch, and figures on the batch size and the order; generic='ema' does not",
+                logger='current',
+                level=logging.WARNING,
+            )
+
+    def _check(self, x: Tensor) -> None:
+        if x.size(1) != self.in_channels:
+            raise ValueError(
+                f'ARM is built for {self.in_channels} channels, the backbone gives {x.size(1)}: set '
+                f'model.neck.in_channels={x.size(1)}'
+            )
+        size = tuple(x.shape[2:])
+        if size != self.map_size:
+            *_, (height, width) = self._plan(size)
+            wanted = size[0] if size[0] == size[1] else size
+            raise ValueError(
+                f'ARM is built for maps of {self.map_size[0]} x {self.map_size[1]}, this input gives {size[0]} x '
+                f'{size[1]}: set model.neck.map_size={wanted} and model.head.in_channels={height * width}'
+            )
+
+    def _plan(self, map_size: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
+        """Kernel, stride and output size for a map."""
+        axes = [fit(cells, self.upscale, *asked) for cells, *asked in zip(map_size, *self.asked, strict=True)]
+        return tuple(zip(*axes, strict=True))
+
+
+def fit(cells: int, upscale: int, kernel: int | None = None, stride: int | None = None) -> tuple[int, int, int]:
+    """Windows along one axis of the arranged map.
+
+    Args:
+        cells: Of the map.
+        upscale: Pixels a cell becomes.
+        kernel: Asked for, if any.
+        stride: Asked for, if any.
+
+    Returns:
+        Kernel, stride, and how many windows there are; together they end at the map's border.
+
+    Raises:
+        ValueError: If they cannot; names what could.
+    """
+    if cells < 2:
+        raise ValueError(
+            f'ARM needs a map of at least 2 x 2 cells, map_size has {cells}: use larger inputs (64 px for a ResNet), '
+            'or GlobalAveragePooling'
+        )
+    side = cells * upscale
+    kernel = upscale * min(cells - 1, 2) if kernel is None else kernel
+    where = f'the arranged map of {cells} cells x {upscale} = {side} px (map_size={cells})'
+    if not 1 <= kernel <= side:
+        raise ValueError(f'kernel_size={kernel} does not fit {where}: set one from 1 to {side}, or None')
+    way = side - kernel
+    divisors = [number for number in range(1, way + 1) if way % number == 0] or [1]
+    if stride is None:
+        stride = min(divisors, key=lambda number: abs(10 * number - way))  # the smaller of two
+    elif stride < 1 or way % stride:
+        nearest = min(divisors, key=lambda number: abs(number - stride))
+        raise ValueError(
+            f'stride={stride} does not carry kernel_size={kernel} over {where}: {side} - {kernel} = {way} is no '
+            f'multiple of it; the nearest that fits is {nearest}'
+        )
+    return kernel, stride, way // stride + 1

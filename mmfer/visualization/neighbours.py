@@ -1,0 +1,112 @@
+"""Faces beside their nearest others and what is believed about their labels."""
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from matplotlib.collections import PatchCollection
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from mmfer.visualization.learning_curves import COLOURS
+
+ROW, GAP, BETWEEN, NAMES, BARS, MARKS = 1.36, .08, .3, .78, 1.1, 1.25
+"""In inches, the side of a face: a row; space between faces and between groups; the chart's names, bars and marks."""
+
+
+@dataclass(frozen=True)
+class LabelledFace:
+    """A picture with what is known of its label.
+
+    Args:
+        picture: RGB uint8 [H, W, 3].
+        label: Observed class id.
+        clean: Class id before noise was added, -1 where unknown.
+        name: To be written in front of the label.
+    """
+
+    picture: np.ndarray
+    label: int
+    clean: int = -1
+    name: str = ''
+
+
+def draw_neighbours(faces: Sequence[LabelledFace],
+                    groups: Mapping[str, Sequence[Sequence[LabelledFace]]],
+                    distribution: np.ndarray,
+                    classes: Sequence[str],
+                    path: str | Path,
+                    chart: str = 'label distribution, %',
+                    title: str = '') -> Path:
+    """Draws a row for each face: the face, groups of other faces, and a bar chart of its label distribution.
+
+    Every class has a colour: frames show the observed label of a face, bars the share of a class.
+
+    Args:
+        faces: n faces.
+        groups: Heading to the other faces of each row, n lists.
+        distribution: [n, K].
+        classes: K names.
+        path: The PNG to write; its folder is made.
+        chart: Heading of the bar charts.
+        title: Heading of the picture.
+
+    Returns:
+        The path.
+    """
+    lefts, left = {}, 1 + BETWEEN
+    for heading, others in groups.items():
+        lefts[heading] = left
+        left += max(map(len, others)) * (1 + GAP) - GAP + BETWEEN
+    head = .3 + (.25 if title else 0)
+    width, height = left + NAMES + BARS + MARKS, len(faces) * ROW + head
+    figure = Figure(figsize=(width, height))
+    axes = figure.add_axes((0, 0, 1, 1))  # one axes with everything in it, see draw_predictions
+    for i, face in enumerate(faces):
+        top = head + i * ROW
+        _draw_face(axes, face, GAP, top, classes, main=True)
+        for heading, x in lefts.items():
+            for j, other in enumerate(groups[heading][i]):
+                _draw_face(axes, other, x + j * (1 + GAP), top, classes)
+        _draw_bars(axes, face, distribution[i], left + NAMES, top, classes)
+    for heading, x in {'face': GAP, **lefts, chart: left + NAMES}.items():
+        axes.text(x, head - .08, heading, size=8, va='bottom', color='.25')
+    if title:
+        axes.text(GAP, .12, title, size=9, va='center')
+    axes.set(xlim=(0, width), ylim=(height, 0))  # after imshow, which sets them to its picture
+    axes.axis('off')
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110)
+    return path
+
+
+def _colour(label: int) -> str:
+    return COLOURS[label % len(COLOURS)]
+
+
+def _draw_face(axes, face: LabelledFace, x: float, y: float, classes: Sequence[str], main: bool = False) -> None:
+    axes.imshow(face.picture, extent=(x, x + 1, y + 1, y), interpolation='bilinear', aspect='auto')
+    axes.add_patch(Rectangle((x, y), 1, 1, fill=False, edgecolor=_colour(face.label), linewidth=3.4 if main else 1.8))
+    text = f'{face.name} {classes[face.label]}'.strip()
+    if face.clean not in (-1, face.label):
+        text += f'\nclean: {classes[face.clean]}'
+    axes.text(x + .5, y + 1.04, text, size=6.6, ha='center', va='top', color='.1' if main else '.35', linespacing=1.1)
+
+
+def _draw_bars(axes, face: LabelledFace, shares: np.ndarray, x: float, y: float, classes: Sequence[str]) -> None:
+    step = 1 / len(classes)
+    size = min(6.3, 60 * step)
+    bars = []
+    for k, (name, share) in enumerate(zip(classes, shares, strict=True)):
+        middle = y + (k + .5) * step
+        marks = [mark for mark, label in (('observed', face.label), ('clean', face.clean)) if label == k]
+        weight, ink = ('bold', '.1') if marks else ('normal', '.4')
+        axes.text(x - .05, middle, name, size=size, ha='right', va='center', color=ink, weight=weight)
+        for length, fill in ((1, '.95'), (float(share), _colour(k))):
+            bars.append(Rectangle((x, middle - .36 * step), BARS * length, .72 * step, facecolor=fill))
+        says = f'{100 * share:.0f}' + (f'  ◂ {", ".join(marks)}' if marks else '')
+        axes.text(x + BARS + .04, middle, says, size=size, va='center', color=ink, weight=weight)
+    axes.add_collection(PatchCollection(bars, match_original=True, edgecolors='none'))
