@@ -101,8 +101,7 @@ def main() -> None:
         place = args.out / Path(autoencoder).stem
         if not args.table_only:
             train(autoencoder, place)  # resumed where it ended, if it has
-            checkpoint = (place / 'last_checkpoint').read_text().strip()
-            option = f'model.supervision.sna.branches.neighbours.checkpoint={checkpoint}'
+            option = f'model.supervision.sna.branches.neighbours.checkpoint={place}'
             options = {method: ['--cfg-options', option] for method in ('SNA', 'all')}
     if not args.table_only:
         todo = [key for key, place in places.items() if report_of(configs[key[0]], place) is None]

@@ -1,9 +1,9 @@
-"""Step time and peak memory of LA-Net and of the plain baseline, interleaved in one process.
+"""Step time and peak memory of every method and of the plain baseline, interleaved in one process.
 
     python benchmarks/step.py                          # (96 px, batch 128) and (224 px, batch 64)
-    python benchmarks/step.py --sizes 96:64 --rounds 9
+    python benchmarks/step.py --sizes 96:64 --rounds 9 --models plain SCN ARM
 
-A step is loss, backward pass and optimizer step on a batch that is ready for the network; augmentation, which both do
+A step is loss, backward pass and optimizer step on a batch that is ready for the network; augmentation, which all do
 alike, is left out. Times are medians over rounds in which every model runs once, so that whatever else the machine does
 hits all of them. `counted` is the ratio of the floating-point operations that a step does, which is what the ratio of
 times would be if everything but convolutions and matrix products were free. Memory is the peak of what tensors hold
@@ -21,17 +21,33 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mmfer.structures import FaceBatch
 
-MODELS_MEASURED = {'plain': 'configs/baseline/r18_rafdb.py', 'LA-Net': 'configs/lanet/r18_rafdb.py'}
+CONFIGS = {96: 'configs/{}r18_rafdb_96px_12e.py', 224: 'configs/{}r18_rafdb.py'}
+SNA = 'model.supervision.sna.branches.neighbours'
+MODELS_MEASURED: dict[str, tuple[str, dict]] = {
+    'plain': ('baseline/', {}),
+    'SCN': ('scn/', {}),
+    'ARM': ('arm/', {}),
+    'PAL': ('pal/', {}),
+    'PAL, layer3': ('pal/', {'model.supervision.pal.taps.stage4': 'backbone.layer3'}),
+    'LA-Net': ('lanet/', {}),
+    'SNA, random': ('sna/', {f'{SNA}.checkpoint': None, f'{SNA}.kind': 'random'}),
+    'SNA, advers.': ('sna/', {f'{SNA}.checkpoint': None, f'{SNA}.kind': 'adversarial'}),
+    'all': ('combined/scn_arm_pal_lanet_sna_', {f'{SNA}.checkpoint': None}),
+}
 
 
 class Stepper:
     """One model with its optimizer and a batch."""
 
-    def __init__(self, config: str, size: int, batch_size: int, device: str):
-        cfg = Config.fromfile(config)
+    def __init__(self, name: str, size: int, batch_size: int, device: str):
+        folder, options = MODELS_MEASURED[name]
+        cfg = Config.fromfile(CONFIGS[size].format(folder))
+        cfg.merge_from_dict(options)
         init_default_scope(cfg.default_scope)
         torch.manual_seed(0)
-        self.model = MODELS.build({**cfg.model, 'pretrained': None}).to(device).train()
+        preprocessor = {**cfg.data_preprocessor, 'size': size}
+        self.model = MODELS.build({**cfg.model, 'pretrained': None, 'data_preprocessor': preprocessor})
+        self.model.to(device).train()
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=1e-4)
         self.inputs = torch.randn(batch_size, 3, size, size, device=device)
         labels = torch.randint(0, 7, (batch_size,), device=device)
@@ -104,7 +120,8 @@ class Stepper:
 def main() -> None:
     """Prints a table a size."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--sizes', nargs='+', default=['96:128', '224:64'], help='side:batch')
+    parser.add_argument('--sizes', nargs='+', default=['96:128', '224:64'], help='side:batch; sides are 96 and 224')
+    parser.add_argument('--models', nargs='+', default=list(MODELS_MEASURED), choices=MODELS_MEASURED)
     parser.add_argument('--rounds', type=int, default=7)
     parser.add_argument('--threads', type=int, default=None)
     args = parser.parse_args()
@@ -114,9 +131,7 @@ def main() -> None:
     where = torch.cuda.get_device_name() if device == 'cuda' else f'CPU, {torch.get_num_threads()} threads'
     for setting in args.sizes:
         size, batch_size = map(int, setting.split(':'))
-        steppers = {
-            name: Stepper(config, size, batch_size, device) for name, config in MODELS_MEASURED.items()
-        }
+        steppers = {name: Stepper(name, size, batch_size, device) for name in args.models}
         for stepper in steppers.values():  # warm-up; also makes the optimizer state
             stepper.step()
             stepper.step()
@@ -125,13 +140,13 @@ def main() -> None:
             for name, stepper in steppers.items():
                 times[name].append(stepper.seconds())
         print(f'\n{size} px, batch {batch_size}, {where}, median of {args.rounds} interleaved rounds')
-        print(f'{"":10}{"step":>10}{"ratio":>8}{"counted":>9}{"memory":>11}{"ratio":>8}')
-        plain = None
+        print(f'{"":13}{"step":>10}{"ratio":>8}{"counted":>9}{"memory":>11}{"ratio":>8}')
+        plain = None  # the first model listed, to which the ratios refer
         for name, stepper in steppers.items():
             seconds, flops, peak = statistics.median(times[name]), stepper.flops(), stepper.peak_bytes()
             plain = plain or (seconds, flops, peak)
             print(
-                f'{name:10}{seconds * 1e3:8.0f}ms{seconds / plain[0]:8.2f}{flops / plain[1]:9.2f}'
+                f'{name:13}{seconds * 1e3:8.0f}ms{seconds / plain[0]:8.2f}{flops / plain[1]:9.2f}'
                 f'{peak / 2**20:8.0f}MiB{peak / plain[2]:8.2f}'
             )
 

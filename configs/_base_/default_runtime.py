@@ -11,6 +11,7 @@ custom_hooks = [
     dict(type='mmfer.ReseedHook'),
     dict(type='mmfer.SampleBankHook'),
     dict(type='mmfer.NoiseReportHook'),
+    dict(type='mmfer.RelabelLogHook'),
     dict(type='mmfer.ProtocolHook'),
 ]
 env_cfg = dict(cudnn_benchmark=False, mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0))

@@ -10,6 +10,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from mmfer import compat
+from mmfer.engine.checks import check_batches
 from mmfer.engine.hooks.protocol import ProtocolHook
 
 
@@ -30,6 +31,7 @@ def train(cfg: Config, launcher: str = 'none') -> Runner:
         cfg.default_hooks.checkpoint.setdefault('save_best', 'accuracy')
         cfg.default_hooks.checkpoint.setdefault('rule', 'greater')
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    check_batches(runner.train_loop.dataloader)  # before MMEngine's schedules stumble over an epoch of no steps
     runner.train()
     return runner
 

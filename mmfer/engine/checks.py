@@ -5,6 +5,7 @@ from typing import Any
 
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
+from torch.utils.data import DataLoader
 
 
 def check_classes(runner: Runner) -> None:
@@ -19,6 +20,17 @@ def check_classes(runner: Runner) -> None:
     if scores and classes and scores != len(classes):
         raise ValueError(f'model.head.num_classes is {scores} but the training set has {len(classes)} classes '
                          f'({", ".join(classes)}): set model.head.num_classes={len(classes)}')
+
+
+def check_batches(loader: DataLoader) -> None:
+    """There is at least one batch to train on; with ``drop_last`` a small set may give none.
+
+    Raises:
+        ValueError: There is not.
+    """
+    if len(loader) == 0:
+        raise ValueError(f'train_dataloader gives no batch: its {len(loader.sampler):,} faces a process do not fill '
+                         f'one of {loader.batch_size}; set a smaller train_dataloader.batch_size')
 
 
 def check_held_out(runner: Runner) -> None:

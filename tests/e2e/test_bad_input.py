@@ -105,6 +105,8 @@ MISTAKES = [
             {f'{METHOD}.branches.landmark.num_landmarks': 68}, steps=True),
     Mistake('the wrong number of classes', ('model.head.num_classes is 8', 'set model.head.num_classes=7'),
             {'model.head.num_classes': 8}),
+    Mistake('a batch that the training set does not fill', ('16 faces', 'one of 64', 'train_dataloader.batch_size'),
+            {'train_dataloader.batch_size': 64}),
     Mistake('the path of the config misspelt', ('configs/lanet/r18_rafbd.py', 'mean configs/lanet/r18_rafdb.py?'),
             config='configs/lanet/r18_rafbd.py'),
     Mistake('a key of --cfg-options misspelt', ('select_onn', 'did you mean select_on'), {'select_onn': 'val'}),

@@ -20,6 +20,8 @@ _loader = dict(num_workers=2, persistent_workers=True, collate_fn=dict(type='mmf
 train_dataloader = dict(
     **_loader,
     batch_size=128,
+    # The rest of an epoch would be a small batch, and the last that batch norm sees before it is judged.
+    drop_last=True,
     dataset=dict(**_dataset, split='train'),
     sampler=dict(type='mmfer.ProgressiveSampler'),  # from the classes' own shares to equal ones
 )

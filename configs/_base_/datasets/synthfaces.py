@@ -20,6 +20,8 @@ _loader = dict(batch_size=64, num_workers=0, collate_fn=dict(type='mmfer.collate
 
 train_dataloader = dict(
     **_loader,
+    # The rest of an epoch would be a small batch, and the last that batch norm sees before it is judged.
+    drop_last=True,
     dataset=dict(**_dataset, split='train', num=2000),
     sampler=dict(type='mmfer.ProgressiveSampler'),
 )

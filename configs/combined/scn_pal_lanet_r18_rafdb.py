@@ -1,0 +1,17 @@
+# SCN, PAL and LA-Net together on RAF-DB, in the setting of LA-Net: 80 epochs, 224 px, batch 128 in all.
+# On N GPUs set train_dataloader.batch_size to 128 / N.
+_base_ = [
+    '../_base_/models/scn_resnet18.py',
+    '../_base_/datasets/rafdb.py',
+    '../_base_/schedules/adam_80e.py',
+    '../_base_/supervision/scn.py',
+    '../_base_/supervision/pal.py',
+    '../_base_/supervision/lanet.py',
+    '../_base_/default_runtime.py',
+]
+model = dict(
+    pretrained='pretrained/resnet18_msceleb.pth',
+    supervision=dict(scn=_base_.scn, pal=_base_.pal, lanet=_base_.lanet),
+)
+train_dataloader = dict(dataset=dict(landmarks='landmarks68.npz'))
+sync_bn = 'torch'  # several GPUs train as one would

@@ -1,0 +1,4 @@
+# SNA on the built-in synthetic faces; like with like: all but the method is the baseline's. First:
+# autoencoder_synthfaces.py.
+_base_ = ['../baseline/r18_synthfaces.py', '../_base_/supervision/sna_synthfaces.py']
+model = dict(supervision=dict(sna=_base_.sna))
