@@ -23,4 +23,3 @@ custom_hooks = [
     dict(type='mmfer.ReseedHook'),
     dict(type='mmfer.AutoEncoderSheetHook', classifier='configs/sna/r18_rafdb.py'),
 ]
-sync_bn = 'torch'  # several GPUs train as one would

@@ -9,17 +9,16 @@ data_preprocessor = dict(
     augment=[dict(type='RandomHorizontalFlip', p=0.5), dict(type='RandomResizedCrop', scale=(0.75, 1.0), p=1.0)],
     augment_normalized=[],
 )
-train_dataloader = dict(sampler=dict(_delete_=True, type='DefaultSampler', shuffle=True))
+train_dataloader = dict(batch_size=32, sampler=dict(_delete_=True, type='DefaultSampler', shuffle=True))
 val_evaluator = dict(type='mmfer.ReconstructionMetric')
 test_dataloader = None
 test_evaluator = None
 optim_wrapper = dict(optimizer=dict(type='Adam', lr=1e-3, betas=(0.5, 0.999)))
 param_scheduler = dict(type='LinearLR', start_factor=1.0, end_factor=0.0, by_epoch=True, convert_to_iter_based=True)
-train_cfg = dict(by_epoch=True, max_epochs=20, val_interval=1)
+train_cfg = dict(by_epoch=True, max_epochs=30, val_interval=1)
 val_cfg = dict()
-default_hooks = dict(logger=dict(interval=10))
+default_hooks = dict(logger=dict(interval=20))
 custom_hooks = [
     dict(type='mmfer.ReseedHook'),
     dict(type='mmfer.AutoEncoderSheetHook', classifier='configs/sna/r18_synthfaces.py'),
 ]
-sync_bn = 'torch'  # several GPUs train as one would

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from pickle import UnpicklingError
@@ -19,7 +20,11 @@ import mmfer
 from mmfer.apis.errors import nearest
 
 DEPLOYED = ('backbone', 'neck', 'head')
-"""The children of mmpretrain's `ImageClassifier`; nothing else is deployed."""
+"""The children of mmpretrain's `ImageClassifier`; nothing else is deployed.
+
+Children of theirs that only training needs, such as the importance of SCN's head, are named by the class that has
+them, in `train_only`.
+"""
 
 BUFFERS = ('running_mean', 'running_var', 'num_batches_tracked')
 
@@ -67,7 +72,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
 
 
 def deployed_state(checkpoint: Mapping[str, Any], averaged: bool | None = None) -> dict[str, Tensor]:
-    """The tensors of `backbone`, `neck` and `head`.
+    """The tensors of `backbone`, `neck` and `head`, as far as they are not for training only.
 
     MMEngine's EMAHook leaves the averaged weights, which validation used, in `state_dict` and files the others under
     `ema_state_dict`.
@@ -86,7 +91,8 @@ def deployed_state(checkpoint: Mapping[str, Any], averaged: bool | None = None) 
     if averaged is False and other is not None:
         state = {key.removeprefix('module.'): value for key, value in other.items() if key.startswith('module.')}
     state = {key.removeprefix('module.'): value for key, value in state.items()}
-    state = {key: value for key, value in state.items() if key.split('.')[0] in DEPLOYED}
+    train_only = {f'{name}.{child}' for name in DEPLOYED for child in _train_only(_built_of(checkpoint, name))}
+    state = {key: value for key, value in state.items() if _is_deployed(key, train_only)}
     if not state:
         raise ValueError('the checkpoint has no tensor of a backbone, neck or head: it is none of a classifier')
     return state
@@ -110,8 +116,9 @@ def load_deployed(model: nn.Module, checkpoint: Mapping[str, Any], source: str |
     Raises:
         ValueError: They do not fit the model.
     """
-    state = deployed_state(checkpoint)
-    wanted = {key: value for key, value in model.state_dict().items() if key.split('.')[0] in DEPLOYED}
+    train_only = {f'{name}.{child}' for name in DEPLOYED for child in _train_only(getattr(model, name, None))}
+    state = {key: value for key, value in deployed_state(checkpoint).items() if _is_deployed(key, train_only)}
+    wanted = {key: value for key, value in model.state_dict().items() if _is_deployed(key, train_only)}
     problems = [f'{key} is missing' for key in wanted if key not in state]
     problems += [f'{key} is left over' for key in state if key not in wanted]
     problems += [f'{key} is {tuple(state[key].shape)} there and {tuple(wanted[key].shape)} in the config'
@@ -152,5 +159,34 @@ def export_deployed(source: str | Path, target: str | Path, averaged: bool | Non
         parameters=sum(value.numel() for key, value in state.items() if key.split('.')[-1] not in BUFFERS),
         sha256=hashlib.sha256(target.read_bytes()).hexdigest(),
         averaged='ema_state_dict' in checkpoint and averaged is not False,
-        dropped=Counter(key.removeprefix('module.').split('.')[0] for key in checkpoint['state_dict']
+        dropped=Counter(_owner(key.removeprefix('module.')) for key in checkpoint['state_dict']
                         if key.removeprefix('module.') not in state))
+
+
+def _is_deployed(key: str, train_only: Collection[str]) -> bool:
+    """Whether a tensor belongs to the deployed network."""
+    return key.split('.')[0] in DEPLOYED and '.'.join(key.split('.')[:2]) not in train_only
+
+
+def _owner(key: str) -> str:
+    """What a tensor that is left out belongs to: a child of the classifier, or what of a deployed one is not."""
+    return '.'.join(key.split('.')[:2 if key.split('.')[0] in DEPLOYED else 1])
+
+
+def _train_only(part: Any) -> Sequence[str]:
+    """Names of a deployed part's children (or of those of its class) that only training needs."""
+    return getattr(part, 'train_only', ())
+
+
+def _built_of(checkpoint: Mapping[str, Any], name: str) -> type | None:
+    """The class of a classifier's child as the config says that MMEngine keeps in checkpoints; read, never run."""
+    try:
+        config = ast.parse((checkpoint.get('meta') or {}).get('cfg') or '')
+        value: Any = next(line.value for line in config.body
+                          if isinstance(line, ast.Assign) and ast.unparse(line.targets[0]) == 'model')
+        for key in (name, 'type'):
+            value = next(keyword.value for keyword in value.keywords if keyword.arg == key)
+        return MODELS.get(ast.literal_eval(value))
+    # No config, none with such a child, or a class of mmpretrain (which has no scope there) or not installed here.
+    except (SyntaxError, StopIteration, AttributeError, ValueError, TypeError, RuntimeError):
+        return None

@@ -12,6 +12,7 @@ from mmfer.functional.label_distribution import (
     nearest_neighbours,
     neighbour_average,
 )
+from mmfer.functional.smoothness import jensen_shannon, kl_from_logits
 
 __all__ = [
     'adaptive_wing',
@@ -25,6 +26,8 @@ __all__ = [
     'group_means',
     'heatmap_loss',
     'high_group',
+    'jensen_shannon',
+    'kl_from_logits',
     'landmark_prior',
     'mean_over_ranks',
     'nearest_neighbours',

@@ -164,9 +164,10 @@ def _from_sequential(key: str) -> str:
 
 
 def _from_vgg(weights: Mapping, wanted: Mapping) -> dict[str, Tensor]:
-    """A VGG's layers, which torchvision numbers one by one, under mmpretrain's names: a convolution with its norm is one.
+    """A VGG's layers, which torchvision numbers one by one, under mmpretrain's names.
 
-    The n-th convolution there is the n-th here. What has no place keeps its name, and is left over.
+    The n-th convolution there is the n-th here, where it is one layer with its norm. What has no place keeps its name,
+    and is left over.
     """
     places = iter([key.removesuffix('.conv.weight') for key in wanted if key.endswith('.conv.weight')])
     numbered = {key: match for key in weights if (match := re.fullmatch(r'(?:features\.)?(\d+)\.(\w+)', key))}

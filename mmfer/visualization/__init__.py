@@ -1,4 +1,5 @@
 """Pictures of runs and of predictions."""
+from mmfer.visualization.attributions import draw_attributions
 from mmfer.visualization.confusion import draw_confusion_matrix
 from mmfer.visualization.contact_sheet import draw_contact_sheet
 from mmfer.visualization.learning_curves import draw_learning_curves
@@ -7,6 +8,7 @@ from mmfer.visualization.predictions import draw_predictions
 
 __all__ = [
     'LabelledFace',
+    'draw_attributions',
     'draw_confusion_matrix',
     'draw_contact_sheet',
     'draw_learning_curves',

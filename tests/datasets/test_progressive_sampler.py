@@ -6,7 +6,7 @@ import pytest
 from mmengine.dataset import ConcatDataset
 from mmengine.logging import MessageHub
 
-from mmfer.datasets.samplers import progressive
+from mmfer.datasets.samplers import by_class
 from mmfer.datasets.samplers.progressive import ProgressiveSampler, progressive_counts
 
 
@@ -103,7 +103,7 @@ def test_ranks_share_the_draws(monkeypatch, world, round_up):
     whole = list(sampler((9, 4), epoch=5))
     shards = []
     for rank in range(world):
-        monkeypatch.setattr(progressive, 'get_dist_info', lambda rank=rank: (rank, world))
+        monkeypatch.setattr(by_class, 'get_dist_info', lambda rank=rank: (rank, world))
         one = sampler((9, 4), epoch=5, round_up=round_up)
         shards.append(list(one))
         assert len(shards[-1]) == len(one)
@@ -117,12 +117,12 @@ def test_ranks_share_the_draws(monkeypatch, world, round_up):
 
 
 def test_more_ranks_than_faces(monkeypatch):
-    monkeypatch.setattr(progressive, 'get_dist_info', lambda: (6, 7))
+    monkeypatch.setattr(by_class, 'get_dist_info', lambda: (6, 7))
     assert len(list(sampler((1, 1)))) == 1
 
 
 def test_a_shared_seed_is_drawn_where_none_is_given(monkeypatch):
-    monkeypatch.setattr(progressive, 'sync_random_seed', lambda: 1234)
+    monkeypatch.setattr(by_class, 'sync_random_seed', lambda: 1234)
     assert sampler(seed=None).seed == 1234
 
 

@@ -7,7 +7,9 @@ from miniature import make_rafdb
 from mmengine.config import Config
 
 ROOT = Path(__file__).parents[2]
-CONFIGS = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob('configs/[!_]*/*.py'))
+ALL = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob('configs/[!_]*/*.py'))
+AUTOENCODERS = [config for config in ALL if Path(config).name.startswith('autoencoder_')]
+CONFIGS = [config for config in ALL if config not in AUTOENCODERS]
 TRAIN_FACES, TEST_FACES = 16, 9
 
 NARROW = {'model.backbone.base_channels': 8, 'model.backbone.stem_channels': 8, 'model.head.in_channels': 64}
@@ -38,8 +40,10 @@ def tiny(config: str, faces: int = TRAIN_FACES) -> dict[str, object]:
         else:
             assert kind == 'mmfer.RAFDB', f'{config}: teach make_clone() to write a miniature {kind}'
             small |= {f'{loader}.dataset.pipeline.0.size': 32}
-    queues = places(cfg.model.get('supervision') or {}, 'queue_size')
-    return small | {f'model.supervision.{place}': 20 for place in queues}
+    supervision = cfg.model.get('supervision') or {}
+    small |= {f'model.supervision.{place}': 20 for place in places(supervision, 'queue_size')}
+    # Weights of networks that are trained before the classifier.
+    return small | {f'model.supervision.{place}': None for place in places(supervision, 'checkpoint')}
 
 
 def options(values: Mapping[str, object]) -> list[str]:

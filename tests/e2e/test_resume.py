@@ -25,6 +25,7 @@ WORKERS = {f'{split}_dataloader.{key}': value for split in ('train', 'val')
 VALUES = tiny(CONFIG) | NARROW | WORKERS | {
     'train_cfg.max_epochs': 4,
     'train_dataloader.batch_size': 6,  # 6 + 6 + 4 faces an epoch; 64 keys pass through the queues of 20
+    'train_dataloader.drop_last': False,
     'default_hooks.checkpoint.max_keep_ckpts': -1,
 }
 RUN: dict[str, Path] = {}

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from mmpretrain.models import ResNet
-from torchvision.models import resnet18, resnet34
+from mmpretrain.models import VGG, ResNet
+from torchvision.models import resnet18, resnet34, vgg
 
 from mmfer.models.pretrained import load_pretrained
 
@@ -84,6 +84,67 @@ def test_weights_from_before_num_batches_tracked_fit(original, tmp_path):
     report = load_pretrained(backbone, file)
     assert (report.matched, report.expected) == (100, 100)
     torch.testing.assert_close(backbone.layer4[1].bn2.running_var, original['layer4.1.bn2.running_var'])
+
+
+def torchvision_vgg(depth: int, with_norm: bool = False) -> dict[str, torch.Tensor]:
+    """torchvision's VGG with random weights, its layers of 4096 made small."""
+    network = getattr(vgg, f'vgg{depth}{"_bn" if with_norm else ""}')
+    with torch.device('meta'):  # its classifier would take seconds to draw
+        state = network().state_dict()
+    return {
+        key: torch.zeros(2, 2) if key.startswith('classifier.') else
+        torch.randint(1, 9, value.shape) if value.dtype == torch.int64 else torch.rand(value.shape)
+        for key, value in state.items()
+    }  # fmt: skip
+
+
+@pytest.mark.filterwarnings('ignore:Unnecessary conv bias before batch:UserWarning')  # torchvision's has it, too
+@pytest.mark.parametrize('with_norm', [False, True], ids=['plain', 'batch norm'])
+def test_torchvisions_vgg16_reaches_every_layer(with_norm, tmp_path):
+    state = torchvision_vgg(16, with_norm)
+    torch.save(state, tmp_path / 'vgg16.pth')
+    backbone = VGG(depth=16, norm_cfg=dict(type='BN') if with_norm else None, out_indices=(4,), with_last_pool=False)
+    report = load_pretrained(backbone, tmp_path / 'vgg16.pth')
+    assert report.matched == report.expected == (13 * 7 if with_norm else 13 * 2)
+    assert all(key.startswith('classifier.') for key in report.ignored)
+    assert len(report.ignored) == 6
+    # The order of a VGG is that of its tensors, whatever they are called.
+    theirs = [value for key, value in state.items() if key.startswith('features.')]
+    for (key, mine), value in zip(backbone.state_dict().items(), theirs, strict=True):
+        torch.testing.assert_close(mine, value, rtol=0, atol=0, msg=key)
+
+
+@pytest.mark.parametrize('form', [
+    lambda s: {f'module.{key}': value for key, value in s.items()},
+    lambda s: {key.removeprefix('features.'): value for key, value in s.items() if key.startswith('features.')},
+], ids=['module.', 'of vgg.features'])
+def test_a_vgg_may_be_wrapped_or_come_without_its_name(form, tmp_path):
+    state = torchvision_vgg(11)
+    torch.save(form(state), tmp_path / 'vgg11.pth')
+    backbone = VGG(depth=11)
+    assert load_pretrained(backbone, tmp_path / 'vgg11.pth').matched == 16
+    torch.testing.assert_close(backbone.features[11].conv.weight, state['features.18.weight'], rtol=0, atol=0)
+
+
+def test_mmpretrains_own_vgg_is_a_backbone_with_features(tmp_path):
+    source, target = VGG(depth=11), VGG(depth=11)
+    torch.save({'state_dict': {f'backbone.{k}': v for k, v in source.state_dict().items()}}, tmp_path / 'vgg11.pth')
+    assert load_pretrained(target, tmp_path / 'vgg11.pth').matched == 16
+    torch.testing.assert_close(target.features[0].conv.weight, source.features[0].conv.weight)
+
+
+def test_a_deeper_vgg_does_not_pass_for_a_shallow_one(tmp_path):
+    message = refusal(torchvision_vgg(19), tmp_path, VGG(depth=16))
+    assert '6 left over (features.30.weight, features.30.bias, features.32.weight and 3 more)' in message
+    assert 'VGG-16' in message
+    assert 'torchvision://vgg16 ' in message
+
+
+@pytest.mark.filterwarnings('ignore:Unnecessary conv bias before batch:UserWarning')
+def test_a_vgg_without_norm_does_not_pass_for_one_with(tmp_path):
+    message = refusal(torchvision_vgg(16), tmp_path, VGG(depth=16, norm_cfg=dict(type='BN')))
+    assert '52 missing (features.0.bn.weight' in message
+    assert 'torchvision://vgg16_bn ' in message
 
 
 def refusal(state, tmp_path, backbone=None) -> str:

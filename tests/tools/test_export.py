@@ -2,6 +2,7 @@
 
 import copy
 import hashlib
+import json
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from mmengine.config import Config
 from mmengine.model import ExponentialMovingAverage
 from mmengine.registry import MODELS, DefaultScope
 from mmpretrain.models import ImageClassifier
+from scn_run import scn_run
 from torch import nn
 
 from mmfer.apis import export_deployed
@@ -18,7 +20,7 @@ from mmfer.apis.deployment import build_deployed, load_deployed, read_checkpoint
 def stock_of(run) -> ImageClassifier:
     model = Config.fromfile(run.config).model
     cfg = dict(type='ImageClassifier', backbone=dict(model.backbone, base_channels=8, stem_channels=8),
-               neck=model.neck, head=dict(model.head, in_channels=64))
+               neck=model.neck, head=dict(model.head, type='LinearClsHead', in_channels=64))
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         return MODELS.build(cfg).eval()
 
@@ -111,3 +113,62 @@ def test_the_checkpoint_is_never_overwritten(run):
     with pytest.raises(ValueError, match='give the export another name'):
         export_deployed(run.checkpoint, run.checkpoint)
     assert run.checkpoint.read_bytes() == before
+
+
+# --- heads with parts that only training needs ---
+
+
+@pytest.fixture
+def scn(tmp_path_factory):
+    return scn_run(tmp_path_factory)
+
+
+def test_the_importance_of_scn_is_not_deployed(scn, tools, tmp_path, capsys):
+    out = tmp_path / 'deployed.pth'
+    tools.export([str(scn.checkpoint), str(out)])
+    assert 'tensors left out: 2 of head.attention\n' in capsys.readouterr().out
+    full = torch.load(scn.checkpoint, weights_only=True)['state_dict']
+    state = torch.load(out, weights_only=True)['state_dict']
+    assert set(full) - set(state) == {'head.attention.0.weight', 'head.attention.0.bias'}
+    stock = stock_of(scn)
+    stock.load_state_dict(state, strict=True)
+
+    cfg, faces = Config.fromfile(scn.config), torch.rand(4, 3, 32, 32)
+    cfg.merge_from_dict(scn.options)
+    for source in (scn.checkpoint, out):
+        ours = build_deployed(cfg).eval()
+        load_deployed(ours, read_checkpoint(source))
+        with torch.inference_mode():
+            # Not bitwise: oneDNN rounds by where in memory a weight happens to lie.
+            torch.testing.assert_close(stock(faces), ours(faces), rtol=0, atol=1e-6)
+    assert ours.head.attention is not None
+
+
+@pytest.mark.parametrize('exported', [False, True])
+def test_scn_is_tested_from_either_file(scn, exported, tools, tmp_path, capsys):
+    checkpoint = scn.checkpoint
+    if exported:
+        checkpoint = export_deployed(scn.checkpoint, tmp_path / 'deployed.pth').path
+    tools.test([scn.config, str(checkpoint), '--work-dir', str(tmp_path / 'test'), *scn.typed])
+    last = json.loads((scn.folder / 'metrics.json').read_text())['last']
+    tested = json.loads((tmp_path / 'test' / 'test_metrics.json').read_text())
+    assert tested['accuracy'] == pytest.approx(last['accuracy'])
+
+
+def config_of(head: str) -> str:
+    return f"a = 1\nmodel = dict(\n    backbone=dict(type='ResNet'),\n    head=dict(num_classes=7, type='{head}'))\n"
+
+
+@pytest.mark.parametrize(('meta', 'kept'), [
+    (dict(cfg=config_of('mmfer.SCNHead')), False),
+    (dict(cfg=config_of('LinearClsHead')), True), (dict(cfg=config_of('absent.Head')), True),
+    (dict(cfg='model = make()'), True), (dict(cfg='import os; raise SystemExit'), True), (dict(cfg='model ='), True),
+    ({}, True),
+], ids=['SCN', 'stock', 'not installed', 'no dict', 'code', 'no Python', 'no config'])
+def test_an_attention_is_left_out_only_where_the_head_says_so(meta, kept, tmp_path):
+    """Another head may need its own to predict."""
+    state = {'head.fc.weight': torch.zeros(7, 4), 'head.attention.0.weight': torch.zeros(1, 4)}
+    torch.save(dict(state_dict=state, meta=meta), tmp_path / 'in.pth')
+    export_deployed(tmp_path / 'in.pth', tmp_path / 'out.pth')
+    found = torch.load(tmp_path / 'out.pth', weights_only=True)['state_dict']
+    assert set(found) == {'head.fc.weight', *(['head.attention.0.weight'] if kept else [])}

@@ -12,8 +12,8 @@ class ClassBalancedSampler(ClassSampler):
     """Draws exactly ``per_class`` faces of every class in every epoch.
 
     Of a larger class each epoch sees another random part, the faces of a smaller one are repeated. It keeps epochs of
-    large, strongly imbalanced sets short (AffectNet: 280,000 faces, half of them happy). The random resampling of
-    `ARM <https://arxiv.org/abs/2103.10189>`_. Classes without a face are left out.
+    large, strongly imbalanced sets short (AffectNet: 280,000 faces, almost half of them happy), as the resampling of
+    `ARM <https://arxiv.org/abs/2103.10189>`_ does. Classes without a face are left out.
 
     What is drawn is a function of the seed and the epoch alone: nothing has to be saved to resume.
 

@@ -1,9 +1,10 @@
 """Hooks."""
 
+from mmfer.engine.hooks.auto_encoder_sheets import AutoEncoderSheetHook
 from mmfer.engine.hooks.noise_report import NoiseReportHook
 from mmfer.engine.hooks.protocol import ProtocolHook
 from mmfer.engine.hooks.relabel_log import RelabelLogHook
 from mmfer.engine.hooks.reseed import ReseedHook
 from mmfer.engine.hooks.sample_bank import SampleBankHook
 
-__all__ = ['NoiseReportHook', 'ProtocolHook', 'RelabelLogHook', 'ReseedHook', 'SampleBankHook']
+__all__ = ['AutoEncoderSheetHook', 'NoiseReportHook', 'ProtocolHook', 'RelabelLogHook', 'ReseedHook', 'SampleBankHook']

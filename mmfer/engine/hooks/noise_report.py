@@ -39,7 +39,7 @@ class NoiseReportHook(Hook):
     def after_train_epoch(self, runner: Runner) -> None:
         """Adds the figures of this epoch."""
         supervision = supervision_of(runner)
-        if supervision is None:
+        if supervision is None or not supervision.bank.columns:
             return
         bank, columns = supervision.bank, getattr(runner.train_dataloader.dataset, 'columns', {})
         remembered = {name: bank.column(name).cpu() for name in bank.columns}

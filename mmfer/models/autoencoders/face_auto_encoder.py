@@ -17,8 +17,11 @@ class FaceAutoEncoder(BaseModel):
     Trained by the same ``tools/train.py``, on faces without their labels, before the classifier that uses it. A latent
     is disturbed by ``s * std * n`` with n ~ N(0, I) and a strength s ~ U(0, `max_noise`) a face, which the decoder is
     told; what it draws is then a face again, one that looks a little different. The loss is
-    ``|decode(z + s std n, s) - x|_1 + 1e-4 |z|^2``. The idea is that of `SNA <https://arxiv.org/abs/2004.12725>`_; its
-    abstract alone is public to us, so that architecture and loss are our reconstruction.
+    ``|decode(z + s std n, s) - x|_1 + 1e-4 |z|^2``. There is no batch norm: its running statistics would lag behind, and
+    a face is to be drawn without regard to the others of its batch.
+
+    The idea is that of `SNA <https://arxiv.org/abs/2004.12725>`_; its abstract alone is public to us, so that
+    architecture and loss are our reconstruction.
 
     Faces are RGB in [-1, 1], whatever a classifier's normalisation: a pixel value p in 0..255 is p / 127.5 - 1.
 
@@ -155,14 +158,18 @@ class Residual(nn.Module):
     def __init__(self, channels: int):
         super().__init__()
         self.convs = nn.Sequential(_conv(channels, channels), nn.ReLU(), _conv(channels, channels))
+        nn.init.zeros_(self.convs[-1].weight)  # begins as the identity, so that depth needs no normalisation
 
     def forward(self, x: Tensor) -> Tensor:
         """Same shape as `x`."""
         return F.relu(x + self.convs(x))
 
 
-def _conv(before: int, after: int, stride: int = 1) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(before, after, 3, stride, padding=1, bias=False), nn.BatchNorm2d(after))
+def _conv(before: int, after: int, stride: int = 1) -> nn.Conv2d:
+    conv = nn.Conv2d(before, after, 3, stride, padding=1)
+    nn.init.kaiming_normal_(conv.weight)
+    nn.init.zeros_(conv.bias)
+    return conv
 
 
 def _check_range(preprocessor: nn.Module) -> None:

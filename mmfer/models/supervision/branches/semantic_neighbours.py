@@ -1,48 +1,48 @@
 """Neighbours of a face: the same face, semantically a little changed (SNA)."""
 
 from collections.abc import Mapping
-from pathlib import Path
-from pickle import UnpicklingError
-from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmfer.functional import kl_from_logits
+from mmfer.models.autoencoders import Neighbourhood, load_autoencoder
+from mmfer.models.data_preprocessor import FaceDataPreprocessor
 from mmfer.models.supervision.step import frozen_buffers
 from mmfer.registry import MODELS
 
-HOW_TO_MAKE = 'python tools/train.py configs/sna/autoencoder_rafdb.py (or the autoencoder_*.py of your data)'
 KINDS = ('random', 'adversarial')
+SCALE = 1024
+"""Of the divergence whose gradient's direction counts, so that it does not underflow in half precision."""
 
 
 @MODELS.register_module()
 class SemanticNeighbours(nn.Module):
     """Changes each face a little in the latent space of an autoencoder, and predicts the changed face.
 
-    The change is decoded as a residual, ``x~ = x + up(G(E(x) + d, s) - G(E(x), s))``, so that the blur of the
-    reconstruction cancels and d = 0 gives x to the bit. Two kinds, with the standard deviation of each latent as the
-    unit of d:
+    See :class:`~mmfer.models.autoencoders.Neighbourhood` for how a change d of the latents becomes a face. Two kinds,
+    the standard deviation of each latent being the unit of d:
 
-    - ``'random'``: d ~ s N(0, I), s ~ U(0, `max_noise`) a face. One more pass of the network.
-    - ``'adversarial'``: d is of length `radius` and points to where the prediction changes most. One power step finds
-      the direction, as in `VAT <https://arxiv.org/abs/1704.03976>`_: the gradient of KL(p(x) || p(x~)) at a tiny random
-      d, as it vanishes at d = 0. A second pass, with a backward one to the faces only.
+    - ``'random'``: d ~ s N(0, I) with s ~ U(0, `max_noise`) a face. One more pass of the network.
+    - ``'adversarial'``: d is of length `radius` and points where the prediction changes most. One power step finds the
+      direction, as in `VAT <https://arxiv.org/abs/1704.03976>`_: the gradient of KL(p(x) || p(x~)) at a short random d,
+      as it vanishes at d = 0. Two more passes of the network, one of them with a backward pass to the latents.
 
-    The passes use the batch's own statistics and leave no trace in the network's. The gradient reaches the network
-    through ``p(x~)`` only; the autoencoder gets none and stays in eval mode. The idea is that of
-    `SNA <https://arxiv.org/abs/2004.12725>`_, of which only the abstract is public to us; the rest is reconstruction.
+    These passes use the batch's own statistics and leave the network's as they were. Only the last one has a graph, so
+    that the gradient reaches the network through p(x~) alone. The autoencoder gets none, stays in eval mode, and is
+    left out of exported weights. The idea is that of `SNA <https://arxiv.org/abs/2004.12725>`_, of which the abstract
+    alone is public to us; the rest is our reconstruction.
 
     Args:
         autoencoder: Config of a :class:`~mmfer.models.autoencoders.FaceAutoEncoder`, as it was trained; or a module with
             its ``encode``, ``decode`` and ``latent_std``.
-        checkpoint: Its weights. Read when a run begins, not when the model is built for testing. None: random ones,
-            for tests.
+        checkpoint: Its weights: a file, or the work folder of its training. Read when a run begins, not when the model
+            is built for testing. None: random ones, for tests.
         kind: ``'random'`` or ``'adversarial'``.
         max_noise: Largest s of random changes.
-        radius: Length of adversarial changes. Random ones of strength s are about s sqrt(D) long, D = 128 latents.
-        xi: Length of the random d where the gradient is taken; much less drowns in rounding.
+        radius: Length of adversarial changes; random ones of strength s are about s sqrt(D) long, with D = 128.
+        xi: Length of the random d at which the gradient is taken; one of 1e-6 would drown in rounding.
 
     Raises:
         ValueError: If one of them makes no sense, or the network's preprocessor does not say how it normalises.
@@ -66,9 +66,11 @@ class SemanticNeighbours(nn.Module):
         super().__init__()
         if kind not in KINDS:
             raise ValueError(f'SemanticNeighbours: kind must be one of {", ".join(KINDS)}, got {kind!r}')
-        for name, value in (('max_noise', max_noise), ('radius', radius), ('xi', xi)):
-            if value < 0 or (value == 0 and name == 'xi'):
-                raise ValueError(f'SemanticNeighbours: {name} must be positive, got {value}')
+        for name, value in (('max_noise', max_noise), ('radius', radius)):
+            if value < 0:
+                raise ValueError(f'SemanticNeighbours: {name} must not be negative, got {value}')
+        if xi <= 0:
+            raise ValueError(f'SemanticNeighbours: xi must be positive, got {xi}; at 0 the gradient vanishes')
         self.autoencoder = MODELS.build(dict(autoencoder)) if isinstance(autoencoder, Mapping) else autoencoder
         self.autoencoder.requires_grad_(False).eval()
         self.checkpoint, self.kind = checkpoint, kind
@@ -82,9 +84,9 @@ class SemanticNeighbours(nn.Module):
 
     def check(self, model: nn.Module) -> None:
         """Refuses networks whose normalisation is not known."""
-        pixel_range(model)
+        normalisation(model)
 
-    def initialize(self, _model: nn.Module, _pretrained: bool) -> None:
+    def initialize(self, model: nn.Module, pretrained: bool) -> None:
         """Reads the autoencoder's weights."""
         if self.checkpoint is not None:
             load_autoencoder(self.autoencoder, self.checkpoint)
@@ -92,21 +94,57 @@ class SemanticNeighbours(nn.Module):
     def forward(self, model: nn.Module, inputs: Tensor, logits: Tensor) -> dict[str, Tensor]:
         """Publishes the prediction for each face's neighbour."""
         with frozen_buffers(model):
-            neighbours = self.neighbours(model, inputs, logits)
-            return {'neighbour_logits': predict(model, neighbours)}
+            return {'neighbour_logits': predict(model, self.neighbours(model, inputs, logits))}
 
     def neighbours(self, model: nn.Module, inputs: Tensor, logits: Tensor) -> Tensor:
-        """The changed faces [N, 3, H, W], normalised as `inputs`, without a graph."""
-        # Differences of two drawings are small: half precision would leave little of them.
-        with torch.autocast(inputs.device.type, enabled=False), torch.no_grad():
-            surroundings = Surroundings.of(self.autoencoder, inputs.detach().float(), pixel_range(model))
-            std = surroundings.std
+        """The changed faces [N, 3, H, W], normalised as `inputs` are, without a graph.
+
+        The adversarial kind runs the network: call it within ``frozen_buffers(model)``.
+        """
+        around = Neighbourhood(self.autoencoder, inputs.detach(), *normalisation(model))
+        with torch.no_grad():
             if self.kind == 'random':
-                noise = self.max_noise * torch.rand(len(inputs), device=inputs.device)
-                change = noise[:, None] * torch.randn(len(inputs), len(std), device=inputs.device)
-                return surroundings.changed(change * std, noise)
-            noise = torch.full((len(inputs),), self.radius / len(std)**0.5, device=inputs.device)
-            origin = surroundings.drawn(noise)
-        direction = self.adverse_direction(model, surroundings, logits.detach(), noise, origin)
-        with torch.autocast(inputs.device.type, enabled=False), torch.no_grad():
-            return surroundings.changed(self.radius * std * direction, noise, origin)
+                noise = self.max_noise * torch.rand_like(around.latents[:, 0])
+                change = noise[:, None] * self.autoencoder.latent_std * torch.randn_like(around.latents)
+                return around.changed(change, noise)
+            # The decoder is told the strength of random changes of this length.
+            noise = torch.full_like(around.latents[:, 0], self.radius / around.latents.size(1) ** 0.5)
+            drawn = around.drawn(noise)
+            direction = self._adverse_direction(model, around, logits.detach(), noise, drawn)
+            return around.changed(self.radius * self.autoencoder.latent_std * direction, noise, drawn)
+
+    def _adverse_direction(
+        self, model: nn.Module, around: Neighbourhood, logits: Tensor, noise: Tensor, drawn: Tensor
+    ) -> Tensor:
+        """Where a change of each face moves the prediction most, unit vectors [N, D]; zero where nothing moves it."""
+        start = F.normalize(torch.randn_like(around.latents), dim=1).requires_grad_()
+        with torch.enable_grad():
+            probe = around.changed(self.xi * self.autoencoder.latent_std * start, noise, drawn)
+            divergence = kl_from_logits(logits.to(start.dtype), predict(model, probe).to(start.dtype))
+            # Not backward(): the network's weights must not gather this gradient.
+            (gradient,) = torch.autograd.grad(SCALE * divergence.sum(), start)
+        return F.normalize(gradient, dim=1)
+
+
+def predict(model: nn.Module, faces: Tensor) -> Tensor:
+    """Class scores [N, K], past the hooks of taps."""
+    return model.head(model.extract_feat(faces))
+
+
+def normalisation(model: nn.Module) -> tuple[Tensor | float, Tensor | float]:
+    """Mean and standard deviation by which the network's preprocessor normalises, of RGB pixels in [0, 1].
+
+    Raises:
+        ValueError: If it does not say so.
+    """
+    preprocessor = getattr(model, 'data_preprocessor', None)
+    if preprocessor is None:  # a bare module: what it takes is the autoencoder's own range
+        return 0.5, 0.5
+    if not isinstance(preprocessor, FaceDataPreprocessor):
+        raise ValueError(
+            f'SemanticNeighbours does not know what {type(preprocessor).__name__} makes of pixels: set '
+            'data_preprocessor.type="mmfer.FaceDataPreprocessor"'
+        )
+    if not preprocessor.to_rgb:
+        raise ValueError('SemanticNeighbours draws RGB faces: set data_preprocessor.to_rgb=True')
+    return preprocessor.mean, preprocessor.std

@@ -1,0 +1,46 @@
+"""The metric of autoencoders."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from mmengine.evaluator import BaseMetric
+
+from mmfer.registry import METRICS
+
+
+@METRICS.register_module()
+class ReconstructionMetric(BaseMetric):
+    """How far reconstructed faces are from the faces: mean absolute error in grey levels of 0..255.
+
+    Beside it that of the mean training face, which an autoencoder must beat to have learnt anything about the faces.
+
+    Args:
+        collect_device: 'cpu' or 'gpu', where the ranks' results meet. Defaults to 'cpu'.
+        prefix: Put before the names. Defaults to None: none.
+        collect_dir: Folder through which the ranks' results meet. Defaults to None: a temporary one.
+    """
+
+    default_prefix = ''
+    FIELDS = ('reconstruction_error', 'mean_face_error')
+    """Of each sample, what the autoencoder's ``predict`` adds."""
+
+    def __init__(self, collect_device: str = 'cpu', prefix: str | None = None, collect_dir: str | None = None):
+        super().__init__(collect_device=collect_device, prefix=prefix, collect_dir=collect_dir)
+
+    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
+        """Keeps the errors of each face."""
+        if any(name not in sample for sample in data_samples for name in self.FIELDS):
+            raise ValueError('ReconstructionMetric judges a mmfer.FaceAutoEncoder; classifiers are judged by '
+                             "val_evaluator=dict(type='mmfer.FERMetric')")
+        columns = [torch.stack([sample[name] for sample in data_samples]).tolist() for name in self.FIELDS]
+        self.results += list(zip(*columns, strict=True))
+
+    def compute_metrics(self, results: list[tuple[float, float]]) -> dict[str, float]:
+        """Means over the faces; runs on the main process only."""
+        if not results:
+            raise ValueError('there is nothing to evaluate: the dataset of the val dataloader is empty')
+        return {name: sum(column) / len(results) for name, column in zip(self.FIELDS, zip(*results, strict=True),
+                                                                         strict=True)}

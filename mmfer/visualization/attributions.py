@@ -1,0 +1,79 @@
+"""Attribution maps over faces."""
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+GAP, HEAD, SIDE = .06, .32, 1.15
+"""Space between faces and height of the headings, in inches, as is the side of a face."""
+STRENGTH = .6
+"""How much of a map covers the face."""
+
+
+def draw_attributions(faces: Sequence[np.ndarray],
+                      names: Sequence[str],
+                      prior: np.ndarray,
+                      maps: Mapping[str, np.ndarray],
+                      agreement: Mapping[str, Sequence[float]],
+                      path: str | Path,
+                      title: str = '') -> Path:
+    """Draws a row for each face: the face, the landmark prior, and attribution maps, laid over it.
+
+    Every map is scaled from its lowest cell to its highest one.
+
+    Args:
+        faces: N pictures, RGB uint8 [H, W, 3].
+        names: What to write beside each.
+        prior: [N, h, w].
+        maps: Heading to [N, h', w'].
+        agreement: Heading to the correlation of each map with the prior, N numbers.
+        path: The PNG to write; its folder is made.
+        title: Heading.
+
+    Returns:
+        The path.
+    """
+    columns = {'face': None, 'landmark prior': prior, **maps}
+    label, head = .72, HEAD + (.25 if title else 0)
+    width, height = label + len(columns) * (SIDE + GAP) + GAP, head + len(faces) * (SIDE + GAP)
+    # A Figure of its own, without pyplot, and one axes with everything in it: many axes take matplotlib seconds.
+    figure = Figure(figsize=(width, height))
+    axes = figure.add_axes((0, 0, 1, 1))
+    for row, (face, name) in enumerate(zip(faces, names, strict=True)):
+        top = head + row * (SIDE + GAP)
+        axes.text(label - .08, top + SIDE / 2, name, size=7.5, ha='right', va='center', color='.25')
+        for column, (heading, values) in enumerate(columns.items()):
+            left = label + column * (SIDE + GAP)
+            where = dict(extent=(left, left + SIDE, top + SIDE, top), aspect='auto')
+            if values is None:
+                axes.imshow(face, interpolation='bilinear', **where)
+                continue
+            grey = np.repeat(face.mean(-1, keepdims=True).astype(np.uint8), 3, axis=-1)
+            axes.imshow(grey, interpolation='bilinear', **where)
+            axes.imshow(_scaled(values[row]), cmap='inferno', vmin=0, vmax=1, alpha=STRENGTH, interpolation='bicubic',
+                        **where)
+            if heading in agreement:
+                axes.text(left + .05, top + SIDE - .05, f'{agreement[heading][row]:+.2f}', size=7, color='white',
+                          va='bottom')
+    for column, heading in enumerate(columns):
+        text = heading
+        if heading in agreement:
+            text += f'\nagreement {np.nanmean(agreement[heading]):+.2f}'
+        axes.text(label + column * (SIDE + GAP) + SIDE / 2, head - .05, text, size=7.5, ha='center', va='bottom',
+                  linespacing=1.1, color='.25')
+    if title:
+        axes.text(GAP, .15, title, size=9, va='center')
+    axes.set(xlim=(0, width), ylim=(height, 0))  # after imshow, which sets them to its picture
+    axes.axis('off')
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110)
+    return path
+
+
+def _scaled(values: np.ndarray) -> np.ndarray:
+    low, high = float(values.min()), float(values.max())
+    return (values - low) / (high - low) if high > low else np.zeros_like(values)
