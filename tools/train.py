@@ -68,6 +68,9 @@ def closing_lines(runner: Runner, config: str) -> list[str]:
                   f'always guessing {report["majority_class"]}: accuracy {report["majority_rate"]:.2f} %',
                   f'pictures: {folder / "confusion_matrix.png"}  {folder / "learning_curves.png"}',
                   f'every figure: {folder / "metrics.json"}']
+    for hook in runner.hooks:
+        if hasattr(hook, 'closing_lines'):  # of what is no classifier, such as SNA's autoencoder
+            return hook.closing_lines(runner, folder)
     newest = Path(runner.work_dir) / 'last_checkpoint'
     if newest.is_file():
         checkpoint = as_typed(newest.read_text().strip())

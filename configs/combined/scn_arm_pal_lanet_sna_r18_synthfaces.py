@@ -5,7 +5,7 @@ _base_ = [
     '../_base_/supervision/scn_12e.py',
     '../_base_/supervision/pal.py',
     '../_base_/supervision/lanet.py',
-    '../_base_/supervision/sna_48px.py',
+    '../_base_/supervision/sna_synthfaces.py',
 ]
 model = dict(
     neck=dict(type='mmfer.ARM', in_channels=512, map_size=2),

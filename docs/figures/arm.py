@@ -82,7 +82,7 @@ def main() -> None:
     print(f"ema {own:.2f}; batch, by class {min(listed):.2f} to {max(listed):.2f}, shuffled {np.min(shuffled):.2f} to "
           f'{np.max(shuffled):.2f}')
 
-    figure = Figure(figsize=(10.5, 4.2), layout='constrained')
+    figure = Figure(figsize=(10.5, 4.5), layout='constrained')
     left, right = figure.subplots(1, 2, width_ratios=(1, 1.7))
     image = left.imshow(coverage(), cmap='viridis', vmin=0)
     figure.colorbar(image, ax=left, label='windows that see a pixel', shrink=.85)
@@ -100,7 +100,7 @@ def main() -> None:
     right.grid(color='.93')
     right.set_axisbelow(True)
     right.spines[['top', 'right']].set_visible(False)
-    right.legend(frameon=False)
+    figure.legend(loc='outside lower right', ncols=3, frameon=False)
     figure.savefig(args.out, dpi=110)
 
 

@@ -1,5 +1,6 @@
 """A run that is cut off and resumed ends bit for bit where an uninterrupted one ends."""
 
+import csv
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,9 +43,9 @@ def command(train_tool, clone, monkeypatch):
 
     monkeypatch.setattr(Runner, 'build_dataloader', staticmethod(build_and_note))
 
-    def main(folder, *more):
+    def main(folder, *more, config=CONFIG, values=VALUES):
         try:
-            train_tool.main([CONFIG, '--work-dir', str(folder), *more, *options(VALUES)])
+            train_tool.main([config, '--work-dir', str(folder), *more, *options(values)])
         finally:
             # Left to the garbage collector, each worker would be waited for in vain for 5 s: a process that ends is
             # spared that, but this one goes on.
@@ -100,7 +101,7 @@ def content(checkpoint: Path) -> dict[str, object]:
     meta, scalars = holds.pop('meta'), holds.pop('message_hub')['log_scalars']
     meta = {key: meta[key] for key in ('epoch', 'iter', 'seed')}
     scalars = {name: scalar.data[0].tolist() for name, scalar in scalars.items() if not name.endswith('time')}
-    assert {'state_dict', 'optimizer', 'param_schedulers', 'sample_bank', 'mmfer_protocol'} <= set(holds)
+    assert {'state_dict', 'optimizer', 'param_schedulers', 'mmfer_protocol'} <= set(holds)
     return dict(leaves(dict(holds, meta=meta, scalars=scalars)))
 
 
@@ -138,7 +139,7 @@ def test_what_is_compared_is_there_and_goes_on_moving(whole):
     for place in moving:
         assert place in end
         assert place in moved
-    bank = end['/sample_bank/columns/label_distribution']
+    bank = end[f'{BANK}/label_distribution']
     assert bank.shape == (16, 7)
     assert ((bank > 0) & (bank < 1)).any()
     assert end['/meta/iter'] == 12
@@ -168,3 +169,72 @@ def test_a_run_resumes_on_the_faces_and_labels_it_began_with(whole, train_tool, 
                          *options(other)])
     assert stopped.value.code == 1
     assert 'the checkpoint remembers another training set (other images or labels)' in capsys.readouterr().err
+
+
+# --- every method ---
+
+# Of 64 px, so that the last stage has a map, and without workers: shorter runs, as there are many.
+SMALL = WORKERS | {key: 0 if key.endswith('num_workers') else False for key in WORKERS} | {
+    'data_preprocessor.size': 64,
+    **{key: VALUES[key] for key in ('train_cfg.max_epochs', 'train_dataloader.batch_size', 'train_dataloader.drop_last',
+                                    'default_hooks.checkpoint.max_keep_ckpts')},
+}
+NARROW_ARM = NARROW | {'model.neck.in_channels': 64, 'model.neck.map_size': 2, 'model.neck.upscale': 4,
+                       'model.head.in_channels': 25}
+RELABEL, RELIABILITY = 'model.supervision.scn.refiners.relabel', 'model.supervision.sna.refiners.reliability'
+CODEC = 'model.supervision.sna.branches.neighbours.autoencoder'
+# Labels change from the second epoch on, and weights fall.
+SCN = {f'{RELABEL}.start_epoch': 2, f'{RELABEL}.margin': 0.0, f'{RELABEL}.scope': 'all'}
+SNA = {f'{RELIABILITY}.warmup': 1, f'{RELIABILITY}.fraction': 0.5, f'{RELIABILITY}.temperature': 1e-5,
+       f'{CODEC}.size': 16, f'{CODEC}.channels': 4, f'{CODEC}.latent_dim': 8}
+METHODS = {
+    'scn': ('configs/scn/r18_rafdb_96px_12e_sym30.py', NARROW | SCN),
+    'arm': ('configs/arm/r18_rafdb_96px_12e_sym30.py', NARROW_ARM),
+    'pal': ('configs/pal/r18_rafdb_96px_12e_sym30.py', NARROW),
+    'sna': ('configs/sna/r18_rafdb_96px_12e_sym30.py', NARROW | SNA),
+    'all': ('configs/combined/scn_arm_pal_lanet_sna_r18_rafdb_96px_12e_sym30.py', NARROW_ARM | SCN | SNA),
+}
+BANK = '/sample_bank/columns'
+GOES_ON = {
+    'scn': (f'{BANK}/relabelled', f'{BANK}/importance', '/mmfer_protocol/records/3/train/scn.importance_low'),
+    'arm': ('/state_dict/neck.generic', '/state_dict/neck.a'),
+    'pal': ('/mmfer_protocol/records/3/train/pal.pal_loss',),
+    'sna': (f'{BANK}/instability', f'{BANK}/reliability'),
+}
+GOES_ON['all'] = (*(place for places in GOES_ON.values() for place in places), f'{BANK}/label_distribution')
+"""What each method remembers: it moves from epoch 2 to epoch 4."""
+
+
+@pytest.mark.parametrize('method', METHODS)
+def test_two_and_two_epochs_are_four_with_every_method(method, command, tmp_path):
+    config, values = METHODS[method]
+    values = tiny(config) | SMALL | values
+    whole, resumed = tmp_path / 'whole', tmp_path / 'resumed'
+    command(whole, config=config, values=values)
+    # As if the run had been cut off behind epoch 2, with what it had written of the next ones.
+    resumed.mkdir()
+    for path in whole.glob('*'):
+        if path.suffix in ('.csv', '.json') or path.name == 'epoch_2.pth':
+            (resumed / path.name).write_bytes(path.read_bytes())
+    (resumed / 'last_checkpoint').write_text(str(resumed / 'epoch_2.pth'))
+    command(resumed, '--resume', config=config, values=values)
+
+    half, end = content(whole / 'epoch_2.pth'), content(whole / 'epoch_4.pth')
+    assert differences(content(resumed / 'epoch_4.pth'), end) == []
+    assert (resumed / 'metrics.json').read_text() == (whole / 'metrics.json').read_text()
+
+    moved = differences(half, end)
+    for place in ('/state_dict/backbone.conv1.weight', *GOES_ON[method]):
+        assert place in end
+        assert place in moved
+    if f'{BANK}/relabelled' in end:
+        table = (whole / 'relabels.csv').read_text()
+        assert (resumed / 'relabels.csv').read_text() == table
+        epochs = [row['epoch'] for row in csv.DictReader(table.splitlines())]
+        assert epochs == sorted(epochs)
+        assert '2' in epochs
+        assert {'3', '4'} & set(epochs)
+        assert '1' not in epochs
+    if f'{BANK}/reliability' in end:
+        assert (half[f'{BANK}/reliability'] < 0.99).any()
+        assert (end[f'{BANK}/reliability'] < 0.99).any()

@@ -54,7 +54,7 @@ def parts_of(names) -> dict:
 
 def together(*names, parts=None, **others) -> FERClassifier:
     """Cross-entropy and the methods, in the order named, on a thin ResNet-18; 12 faces of labels 0, 1, 2, 0, ..."""
-    torch.manual_seed(2)
+    torch.manual_seed(3)  # tiny score nets may begin with dead ReLUs
     methods = {name: copy.deepcopy(METHODS[name]) for name in names if name != 'arm'}
     model = FERClassifier(**(parts or parts_of(names)), data_preprocessor=PREPROCESSOR,
                           supervision=dict(cls=CE, **methods, **others))

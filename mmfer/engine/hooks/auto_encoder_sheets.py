@@ -58,16 +58,21 @@ class AutoEncoderSheetHook(Hook):
     def after_train_epoch(self, runner: Runner) -> None:
         """Draws where it is time; the last epoch is drawn at the end."""
         if self.every_n_epochs(runner, self.interval) and not self.is_last_train_epoch(runner):
-            self.draw(runner)
+            self.draw(runner, runner.epoch + 1)
 
     def after_train(self, runner: Runner) -> None:
         """Draws, and says where."""
-        self.draw(runner)
+        self.draw(runner, runner.epoch)
         runner.logger.info(f'{" and ".join(NAMES)} are in {runner.work_dir}')
 
-    def closing_lines(self, runner: Runner) -> list[str]:
-        """What tools/train.py prints at the end."""
-        scalars, folder = runner.message_hub.log_scalars, Path(runner.work_dir)
+    def closing_lines(self, runner: Runner, folder: Path) -> list[str]:
+        """What tools/train.py prints at the end.
+
+        Args:
+            runner: The run.
+            folder: Its work folder, as one would type it.
+        """
+        scalars = runner.message_hub.log_scalars
         error, trivial = (scalars.get(f'val/{name}') for name in ('reconstruction_error', 'mean_face_error'))
         lines = []
         if error is not None and trivial is not None:
@@ -78,17 +83,17 @@ class AutoEncoderSheetHook(Hook):
             lines.append(f'next: python tools/train.py {self.classifier}')
         return lines
 
-    def draw(self, runner: Runner) -> None:
+    def draw(self, runner: Runner, epoch: int) -> None:
         """Writes both pictures, on the main process."""
         if not is_main_process():
             return
-        model, folder, title = _model(runner), Path(runner.work_dir), f'{Path(runner.work_dir).name}, epoch'
+        model, folder, title = _model(runner), Path(runner.work_dir), f'{Path(runner.work_dir).name}, epoch {epoch}'
         training = model.training
         model.eval()
         with torch.no_grad():
             faces = model.fit(self._faces(runner, model))
-            self._draw_reconstructions(model, faces, folder / NAMES[0], f'{title} {runner.epoch}')
-            self._draw_changes(model, faces[::2], folder / NAMES[1], f'{title} {runner.epoch}')
+            self._draw_reconstructions(model, faces, folder / NAMES[0], title)
+            self._draw_changes(model, faces[::2], folder / NAMES[1], title)
         model.train(training)
 
     def _faces(self, runner: Runner, model: FaceAutoEncoder) -> Tensor:

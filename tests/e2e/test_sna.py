@@ -1,0 +1,51 @@
+"""SNA's two stages as a user types them: the autoencoder first, then the classifier that finds it."""
+
+import pytest
+import torch
+from e2e.clone import NARROW, options, tiny
+
+FIRST, SECOND = 'configs/sna/autoencoder_synthfaces.py', 'configs/sna/r18_synthfaces.py'
+AUTOENCODER = 'supervision.methods.sna.branches.neighbours.autoencoder.'
+
+
+@pytest.fixture
+def home(clone, monkeypatch, tmp_path):
+    """A clone whose work_dirs nobody else sees."""
+    (tmp_path / 'configs').symlink_to(clone / 'configs')
+    monkeypatch.chdir(tmp_path)
+    for name in ('draw_confusion_matrix', 'draw_learning_curves'):
+        monkeypatch.setattr(f'mmfer.engine.hooks.protocol.{name}', lambda *_, **__: None)
+    return tmp_path
+
+
+def test_the_second_stage_finds_the_first_ones_autoencoder_and_leaves_it_as_it_was(home, train_tool, capsys):
+    train_tool.main([FIRST, *options(tiny(FIRST))])
+    said = capsys.readouterr().out
+    end = said[said.rindex('\nmean absolute error '):].strip().splitlines()
+    assert 'grey levels; that of the mean face ' in end[0]
+    assert end[1] == ('pictures: work_dirs/autoencoder_synthfaces/reconstructions.png  '
+                      'work_dirs/autoencoder_synthfaces/perturbations.png')
+    assert end[2:] == [f'next: python tools/train.py {SECOND}']
+    assert all((home / picture).is_file() for picture in end[1].split()[1:])
+
+    values = {key: value for key, value in tiny(SECOND).items() if not key.endswith('.checkpoint')}
+    train_tool.main([SECOND, *options(values | NARROW)])
+    first = torch.load(home / 'work_dirs/autoencoder_synthfaces/epoch_1.pth', weights_only=True)['state_dict']
+    second = torch.load(home / 'work_dirs/r18_synthfaces/epoch_1.pth', weights_only=True)
+    inside = {key.removeprefix(AUTOENCODER): value for key, value in second['state_dict'].items() if AUTOENCODER in key}
+    assert set(inside) == set(first)
+    assert all(torch.equal(value, first[key]) for key, value in inside.items())
+    assert first['steps'] == 2
+    assert set(second['sample_bank']['columns']) == {'instability', 'reliability'}
+    assert second['sample_bank']['columns']['instability'].max() > 0
+
+
+def test_without_the_first_stage_the_second_says_what_is_missing(home, train_tool, capsys):
+    values = {key: value for key, value in tiny(SECOND).items() if not key.endswith('.checkpoint')}
+    with pytest.raises(SystemExit) as stopped:
+        train_tool.main([SECOND, *options(values | NARROW)])
+    assert stopped.value.code == 1
+    line = capsys.readouterr().err.strip().splitlines()[-1]
+    assert line.startswith('mmfer: error: work_dirs/autoencoder_synthfaces is missing: SNA changes faces with an '
+                           'autoencoder that is trained first, without labels; make it with python tools/train.py '
+                           'configs/sna/autoencoder_synthfaces.py, or ')
