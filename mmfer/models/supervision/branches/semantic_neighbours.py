@@ -42,7 +42,8 @@ class SemanticNeighbours(nn.Module):
         kind: ``'random'`` or ``'adversarial'``.
         max_noise: Largest s of random changes.
         radius: Length of adversarial changes; random ones of strength s are about s sqrt(D) long, with D = 128.
-        xi: Length of the random d at which the gradient is taken; one of 1e-6 would drown in rounding.
+        xi: How far the random d at which the gradient is taken moves a latent (root mean square). It must stand out
+            from rounding: with 1e-6 the direction is noise, with .01 it still is in half precision.
 
     Raises:
         ValueError: If one of them makes no sense, or the network's preprocessor does not say how it normalises.
@@ -119,7 +120,8 @@ class SemanticNeighbours(nn.Module):
         """Where a change of each face moves the prediction most, unit vectors [N, D]; zero where nothing moves it."""
         start = F.normalize(torch.randn_like(around.latents), dim=1).requires_grad_()
         with torch.enable_grad():
-            probe = around.changed(self.xi * self.autoencoder.latent_std * start, noise, drawn)
+            length = self.xi * start.size(1) ** 0.5
+            probe = around.changed(length * self.autoencoder.latent_std * start, noise, drawn)
             divergence = kl_from_logits(logits.to(start.dtype), predict(model, probe).to(start.dtype))
             # Not backward(): the network's weights must not gather this gradient.
             (gradient,) = torch.autograd.grad(SCALE * divergence.sum(), start)
