@@ -26,7 +26,7 @@ Children of theirs that only training needs, such as the importance of SCN's hea
 them, in `train_only`.
 """
 
-BUFFERS = ('running_mean', 'running_var', 'num_batches_tracked')
+BUFFERS = ('running_mean', 'running_var', 'num_batches_tracked', 'generic')  # the last is ARM's
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,13 @@ from .collate import collate_faces
 from .concat_faces import ConcatFaces
 from .face_dataset import FaceDataset
 from .rafdb import RAFDB
-from .samplers import ProgressiveSampler
+from .samplers import ClassBalancedSampler, ProgressiveSampler
 from .synthetic_faces import SyntheticFaces
 from .transforms import LoadFace, PackFace
 
 __all__ = [
     'RAFDB',
+    'ClassBalancedSampler',
     'ConcatFaces',
     'FaceDataset',
     'LoadFace',

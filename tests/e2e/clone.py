@@ -5,6 +5,7 @@ from pathlib import Path
 
 from miniature import make_rafdb
 from mmengine.config import Config
+from mmengine.registry import MODELS
 
 ROOT = Path(__file__).parents[2]
 ALL = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob('configs/[!_]*/*.py'))
@@ -40,7 +41,12 @@ def tiny(config: str, faces: int = TRAIN_FACES) -> dict[str, object]:
         else:
             assert kind == 'mmfer.RAFDB', f'{config}: teach make_clone() to write a miniature {kind}'
             small |= {f'{loader}.dataset.pipeline.0.size': 32}
-    supervision = cfg.model.get('supervision') or {}
+    supervision, neck = cfg.model.get('supervision') or {}, cfg.model.get('neck') or {}
+    if 'pal' in supervision:
+        small['data_preprocessor.size'] = 64  # it compares the cells of a map, of which 32 px leave one
+    if neck.get('type') == 'mmfer.ARM':  # likewise
+        width = MODELS.build({**neck, 'map_size': 2}).out_channels
+        small |= {'data_preprocessor.size': 64, 'model.neck.map_size': 2, 'model.head.in_channels': width}
     small |= {f'model.supervision.{place}': 20 for place in places(supervision, 'queue_size')}
     # Weights of networks that are trained before the classifier.
     return small | {f'model.supervision.{place}': None for place in places(supervision, 'checkpoint')}
