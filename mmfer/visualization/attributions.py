@@ -4,13 +4,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import cv2
 import numpy as np
 from matplotlib.figure import Figure
 
 GAP, HEAD, SIDE = .06, .32, 1.15
 """Space between faces and height of the headings, in inches, as is the side of a face."""
-STRENGTH = .6
-"""How much of a map covers the face."""
+COVER = .25, .5
+"""How much of the face the lowest and, in addition, the highest cell covers."""
 
 
 def draw_attributions(faces: Sequence[np.ndarray],
@@ -51,10 +52,10 @@ def draw_attributions(faces: Sequence[np.ndarray],
             if values is None:
                 axes.imshow(face, interpolation='bilinear', **where)
                 continue
-            grey = np.repeat(face.mean(-1, keepdims=True).astype(np.uint8), 3, axis=-1)
-            axes.imshow(grey, interpolation='bilinear', **where)
-            axes.imshow(_scaled(values[row]), cmap='inferno', vmin=0, vmax=1, alpha=STRENGTH, interpolation='bicubic',
-                        **where)
+            # Pale, so that a dark face does not pass for a low cell.
+            axes.imshow(.35 + .65 * face.mean(-1) / 255, cmap='gray', vmin=0, vmax=1, interpolation='bilinear', **where)
+            heat = _enlarged(values[row], face.shape[:2])
+            axes.imshow(heat, cmap='inferno', vmin=0, vmax=1, alpha=COVER[0] + COVER[1] * heat, **where)
             if heading in agreement:
                 axes.text(left + .05, top + SIDE - .05, f'{agreement[heading][row]:+.2f}', size=7, color='white',
                           va='bottom')
@@ -74,6 +75,8 @@ def draw_attributions(faces: Sequence[np.ndarray],
     return path
 
 
-def _scaled(values: np.ndarray) -> np.ndarray:
+def _enlarged(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A map from 0 to 1 in the size of its picture, smooth through the centres of its cells."""
     low, high = float(values.min()), float(values.max())
-    return (values - low) / (high - low) if high > low else np.zeros_like(values)
+    scaled = (values - low) / (high - low) if high > low else np.zeros_like(values)
+    return cv2.resize(scaled.astype(np.float32), size[::-1], interpolation=cv2.INTER_CUBIC).clip(0, 1)

@@ -1,4 +1,4 @@
-"""benchmarks/test_batches.py on a trained ARM: how faces are batched for testing changes no prediction."""
+"""benchmarks/batch_dependence.py on a trained ARM: how faces are batched for testing changes no prediction."""
 
 import importlib.util
 import sys
@@ -21,7 +21,7 @@ SMALL = NARROW | {
 @pytest.fixture
 def tool(monkeypatch):
     monkeypatch.setattr('mmfer.apis.evaluation.draw_confusion_matrix', lambda *_, **__: None)
-    spec = importlib.util.spec_from_file_location('batches', ROOT / 'benchmarks' / 'test_batches.py')
+    spec = importlib.util.spec_from_file_location('batches', ROOT / 'benchmarks' / 'batch_dependence.py')
     module = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, spec.name, module)  # where dataclasses look
     spec.loader.exec_module(module)

@@ -29,7 +29,8 @@ def make_runner(folder, model=AUTOENCODER, epochs=3, hook=None, val=True, resume
     hook = hook or dict(type='mmfer.AutoEncoderSheetHook', interval=2, faces=6)
     return Runner.from_cfg(Config(dict(
         model=dict(model, data_preprocessor=PREPROCESSOR), work_dir=str(folder), default_scope='mmpretrain',
-        train_dataloader=dict(dataset=dataset('train', 16), sampler=dict(type='DefaultSampler', shuffle=True), **loader),
+        train_dataloader=dict(dataset=dataset('train', 16), **loader,
+                              sampler=dict(type='DefaultSampler', shuffle=True)),
         train_cfg=dict(by_epoch=True, max_epochs=epochs), **validation,
         optim_wrapper=dict(optimizer=dict(type='Adam', lr=1e-3, betas=(.5, .999))),
         custom_hooks=[dict(type='mmfer.ReseedHook'), hook], randomness=dict(seed=0), log_level='WARNING',
@@ -40,8 +41,11 @@ def make_runner(folder, model=AUTOENCODER, epochs=3, hook=None, val=True, resume
 def drawn(monkeypatch):
     """Which pictures are drawn, of what, instead of drawing them."""
     sheets = []
-    monkeypatch.setattr(auto_encoder_sheets, 'draw_contact_sheet',
-                        lambda images, captions, path, columns, title: sheets.append((path.name, title, images, captions)))
+
+    def note(images, captions, path, columns, title):
+        sheets.append((path.name, title, images, captions))
+
+    monkeypatch.setattr(auto_encoder_sheets, 'draw_contact_sheet', note)
     return sheets
 
 
@@ -55,9 +59,9 @@ def test_both_pictures_are_there_at_the_end_with_the_figures(tmp_path):
     hook = next(hook for hook in runner.hooks if isinstance(hook, AutoEncoderSheetHook))
     hook.classifier = 'configs/sna/r18_synthfaces.py'
     error, pictures, following = hook.closing_lines(runner, tmp_path)
-    figures = runner.message_hub.log_scalars
-    assert error == (f'mean absolute error {figures["val/reconstruction_error"].current():.2f} grey levels; that of the '
-                     f'mean face {figures["val/mean_face_error"].current():.2f}')
+    own, trivial = (runner.message_hub.get_scalar(f'val/{name}_error').current() for name in
+                    ('reconstruction', 'mean_face'))
+    assert error == f'mean absolute error {own:.2f} grey levels; that of the mean face {trivial:.2f}'
     assert pictures == f'pictures: {tmp_path / SHEETS[0]}  {tmp_path / SHEETS[1]}'
     assert following == 'next: python tools/train.py configs/sna/r18_synthfaces.py'
 
@@ -78,7 +82,8 @@ def test_a_sheet_holds_faces_of_the_validation_set_and_what_is_made_of_them(tmp_
     model = runner.model.eval()
     test = SyntheticFaces(split='test', num=9, size=24, cache_dir=None)
     stored = torch.stack([torch.from_numpy(test[int(i)]['img'][..., ::-1].copy()) for i in (0, 2, 3, 5, 6, 8)])
-    face = torch.nn.functional.interpolate(stored.permute(0, 3, 1, 2) / 127.5 - 1, (16, 16), mode='bilinear', antialias=True)
+    stored = stored.permute(0, 3, 1, 2) / 127.5 - 1
+    face = torch.nn.functional.interpolate(stored, (16, 16), mode='bilinear', antialias=True)
     (_, _, images, captions), (_, _, changes, _) = drawn
     for row in range(6):
         assert (torch.from_numpy(images[row]) - (face[row].permute(1, 2, 0) * 127.5 + 127.5)).abs().max() <= 1
@@ -135,7 +140,7 @@ def test_two_and_two_epochs_are_four(tmp_path, drawn):
 def test_other_models_are_refused(tmp_path):
     runner = make_runner(tmp_path)
     runner.model = torch.nn.Linear(2, 2)
-    with pytest.raises(ValueError, match=r'draws a mmfer.FaceAutoEncoder, but the model is a Linear: take the hook out'):
+    with pytest.raises(ValueError, match='draws a mmfer.FaceAutoEncoder, but the model is a Linear: take'):
         AutoEncoderSheetHook().before_train(runner)
     with pytest.raises(ValueError, match='interval must be at least 1, got 0'):
         AutoEncoderSheetHook(interval=0)
@@ -143,7 +148,7 @@ def test_other_models_are_refused(tmp_path):
 
 def test_the_metric_is_the_mean_over_faces_not_over_batches():
     metric = ReconstructionMetric()
-    faces = [dict(reconstruction_error=torch.tensor(float(i)), mean_face_error=torch.tensor(10.0 + i)) for i in range(3)]
+    faces = [dict(reconstruction_error=torch.tensor(0.0 + i), mean_face_error=torch.tensor(10.0 + i)) for i in range(3)]
     metric.process(None, faces[:2])
     metric.process(None, faces[2:])
     assert metric.evaluate(3) == dict(reconstruction_error=1.0, mean_face_error=11.0)

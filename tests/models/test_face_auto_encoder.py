@@ -87,7 +87,7 @@ def test_the_noise_disturbs_each_latent_by_its_own_spread(monkeypatch):
     normal = torch.randn(5, 8)
     assert_close(seen['noise'], noise)
     assert_close(seen['z'] - model.encoder(faces).detach(), noise[:, None] * model.latent_std * normal)
-    assert ((0 <= noise) & (noise <= 0.4)).all()
+    assert ((noise >= 0) & (noise <= 0.4)).all()
     assert model.latent_std.std() > 0
 
 
@@ -239,8 +239,8 @@ def test_a_file_of_something_else_is_refused_in_a_sentence(tmp_path):
 
 def test_another_autoencoders_weights_are_refused(tmp_path):
     path = write(tmp_path / 'wide.pth', FaceAutoEncoder(size=16, latent_dim=8, channels=6, depth=1))
-    with pytest.raises(ValueError, match=r'wide.pth holds another autoencoder .*is \(6, 3, 3, 3\) there and \(4, 3, 3, 3\) '
-                                         'here.*size, channels and depth'):
+    with pytest.raises(ValueError, match=r'wide.pth holds another autoencoder .*is \(6, 3, 3, 3\) there and '
+                                         r'\(4, 3, 3, 3\) here.*size, channels and depth'):
         load_autoencoder(autoencoder(), path)
     path = write(tmp_path / 'deep.pth', FaceAutoEncoder(size=16, latent_dim=8, channels=4, depth=2))
     with pytest.raises(ValueError, match='is left over'):

@@ -86,7 +86,12 @@ def test_adversarial_changes_have_the_radius_in_units_of_each_latents_spread(mon
     part, (inputs, _) = branch_of(model), faces(5)
     seen = []
     decode = part.autoencoder.decode
-    monkeypatch.setattr(part.autoencoder, 'decode', lambda z, noise: (seen.append((z.detach(), noise)), decode(z, noise))[1])
+
+    def spy(z, noise):
+        seen.append((z.detach(), noise))
+        return decode(z, noise)
+
+    monkeypatch.setattr(part.autoencoder, 'decode', spy)
     part.neighbours(model, inputs, predict(model, inputs))
     plain = seen[0][0]
     length = ((seen[-1][0] - plain) / part.autoencoder.latent_std).norm(dim=1)
@@ -219,7 +224,7 @@ def test_the_autoencoder_is_no_part_of_what_learns(kind):
 def test_statistics_and_taps_see_the_face_only(kind):
     plain, inputs_and_batch = classifier(dict(cls=CE)).train(), faces()
     model = sna_classifier(kind).train()
-    plain.load_state_dict({k: v for k, v in model.state_dict().items() if not k.startswith('supervision.')}, strict=False)
+    plain.load_state_dict(model.state_dict(), strict=False)
     plain.loss(*inputs_and_batch)
     losses = model.loss(*inputs_and_batch)
     network = {key: value for key, value in model.state_dict().items() if not key.startswith('supervision.')}
@@ -307,7 +312,7 @@ def test_weights_are_read_when_a_run_begins_not_when_the_model_is_built(tmp_path
     trained = FaceAutoEncoder(**{k: v for k, v in SMALL.items() if k != 'type'})
     path = tmp_path / 'autoencoder_toy.pth'
     model = sna_classifier(checkpoint=str(path))  # no file yet: a model that is tested needs none
-    with pytest.raises(FileNotFoundError, match='autoencoder_toy.pth is missing: SNA changes faces with an autoencoder'):
+    with pytest.raises(FileNotFoundError, match='autoencoder_toy.pth is missing: SNA changes faces with an auto'):
         model.init_weights()
     torch.save(dict(state_dict=trained.state_dict()), path)
     model = sna_classifier(checkpoint=str(path))
@@ -327,4 +332,5 @@ def test_weights_travel_in_checkpoints_of_training_and_not_in_exports(tmp_path):
     torch.save(dict(state_dict=model.state_dict(), meta={}), tmp_path / 'run.pth')
     report = export_deployed(tmp_path / 'run.pth', tmp_path / 'deployed.pth')
     assert report.dropped['supervision'] >= len(keys)
-    assert not any('autoencoder' in key for key in torch.load(tmp_path / 'deployed.pth', weights_only=True)['state_dict'])
+    deployed = torch.load(tmp_path / 'deployed.pth', weights_only=True)['state_dict']
+    assert not any('autoencoder' in key for key in deployed)

@@ -17,8 +17,8 @@ class FaceAutoEncoder(BaseModel):
     Trained by the same ``tools/train.py``, on faces without their labels, before the classifier that uses it. A latent
     is disturbed by ``s * std * n`` with n ~ N(0, I) and a strength s ~ U(0, `max_noise`) a face, which the decoder is
     told; what it draws is then a face again, one that looks a little different. The loss is
-    ``|decode(z + s std n, s) - x|_1 + 1e-4 |z|^2``. There is no batch norm: its running statistics would lag behind, and
-    a face is to be drawn without regard to the others of its batch.
+    ``|decode(z + s std n, s) - x|_1 + 1e-4 |z|^2``. There is no batch norm: its running statistics would lag behind,
+    and a face is to be drawn without regard to the others of its batch.
 
     The idea is that of `SNA <https://arxiv.org/abs/2004.12725>`_; its abstract alone is public to us, so that
     architecture and loss are our reconstruction.

@@ -26,15 +26,17 @@ def load_autoencoder(autoencoder: nn.Module, source: str | Path) -> Path:
     if not path.is_file():
         name = next((part for part in Path(source).parts if part.startswith('autoencoder_')), 'autoencoder_rafdb')
         raise FileNotFoundError(
-            f'{source} is missing: SNA changes faces with an autoencoder that is trained first, without labels; make it '
-            f'with python tools/train.py configs/sna/{name}.py, or name the checkpoint you have with --cfg-options '
+            f'{source} is missing: SNA changes faces with an autoencoder that is trained first, without labels; make '
+            f'it with python tools/train.py configs/sna/{name}.py, or name the checkpoint you have with --cfg-options '
             'model.supervision.sna.branches.neighbours.checkpoint=FILE'
         )
     try:
         content = torch.load(path, map_location='cpu', weights_only=True)
         state = {key.removeprefix('module.'): value for key, value in content['state_dict'].items()}
     except (UnpicklingError, RuntimeError, EOFError, OSError, KeyError, TypeError, AttributeError):
-        raise ValueError(f'{path} cannot be read as a checkpoint of an autoencoder: train it anew, or copy it again') from None
+        raise ValueError(
+            f'{path} cannot be read as a checkpoint of an autoencoder: train it anew, or copy it again'
+        ) from None
     wanted = autoencoder.state_dict()
     if 'latent_std' not in state:
         raise ValueError(f'{path} holds no autoencoder: name what configs/sna/autoencoder_*.py has trained')
@@ -48,7 +50,7 @@ def load_autoencoder(autoencoder: nn.Module, source: str | Path) -> Path:
     if problems:
         raise ValueError(
             f'{path} holds another autoencoder than the config describes ({problems[0]}): give '
-            'model.supervision.sna.branches.neighbours.autoencoder the size, channels and depth that it was trained with'
+            'model.supervision.sna.branches.neighbours.autoencoder the size, channels and depth it was trained with'
         )
     autoencoder.load_state_dict(state)
     print_log(f'autoencoder: {path}, after {int(state["steps"])} steps', logger='current')

@@ -35,8 +35,8 @@ class SemanticNeighbours(nn.Module):
     alone is public to us; the rest is our reconstruction.
 
     Args:
-        autoencoder: Config of a :class:`~mmfer.models.autoencoders.FaceAutoEncoder`, as it was trained; or a module with
-            its ``encode``, ``decode`` and ``latent_std``.
+        autoencoder: Config of a :class:`~mmfer.models.autoencoders.FaceAutoEncoder`, as it was trained; or a module
+            with its ``encode``, ``decode`` and ``latent_std``.
         checkpoint: Its weights: a file, or the work folder of its training. Read when a run begins, not when the model
             is built for testing. None: random ones, for tests.
         kind: ``'random'`` or ``'adversarial'``.

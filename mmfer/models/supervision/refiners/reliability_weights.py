@@ -85,7 +85,8 @@ class ReliabilityWeights(nn.Module):
         unreliable = torch.zeros_like(label, dtype=torch.bool)
         if epoch >= self.warmup:
             if self._thresholds is None or epoch != self._epoch:
-                self._thresholds = class_thresholds(bank.column('instability'), bank.labels, self.fraction, logits.size(1))
+                ranked = bank.column('instability')
+                self._thresholds = class_thresholds(ranked, bank.labels, self.fraction, logits.size(1))
                 self._epoch = epoch
             # What was remembered is what was ranked.
             unstable = remembered >= self._thresholds[label]

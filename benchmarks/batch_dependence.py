@@ -1,7 +1,7 @@
 """How far a checkpoint's accuracy depends on how its test faces are cut into batches: not at all, one should hope.
 
-    python benchmarks/test_batches.py CONFIG CHECKPOINT
-    python benchmarks/test_batches.py CONFIG CHECKPOINT --sizes 1 8 64 732 --shuffles 3 --cfg-options KEY=VALUE
+    python benchmarks/batch_dependence.py CONFIG CHECKPOINT
+    python benchmarks/batch_dependence.py CONFIG CHECKPOINT --sizes 1 8 64 732 --shuffles 3 --cfg-options KEY=VALUE
 
 Evaluates as tools/test.py does, once for each batch size and each order of the faces: as listed, then shuffled. Prints
 the accuracies, their spread, and how many faces are not predicted alike throughout. Networks that take statistics from
