@@ -40,7 +40,7 @@ def user_errors() -> Iterator[None]:
         if os.environ.get('MMFER_TRACEBACK', '0') not in ('', '0'):
             traceback.print_exc()
         rank = os.environ.get('RANK', '0')
-        where = '' if _is_ours(error) else ' (MMFER_TRACEBACK=1 in front of the command shows where)'
+        where = '' if _is_ours(error) else f' ({_origin(error)}MMFER_TRACEBACK=1 in front of the command shows where)'
         print(f'mmfer: error{"" if rank == "0" else f" (rank {rank})"}: {sentence_of(error)}{where}', file=sys.stderr)
         raise SystemExit(1) from None
 
@@ -134,3 +134,15 @@ def _is_ours(error: BaseException) -> bool:
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     root = Path(mmfer.__file__).parent
     return bool(frames) and (root in Path(frames[-1].f_code.co_filename).parents or 'Original Traceback' in str(error))
+
+
+def _origin(error: BaseException) -> str:
+    """The part that failed, or else the plugin (another package that registers parts) in which it happened."""
+    if notes := getattr(error, '__notes__', ()):
+        return f'{notes[-1]}; '
+    packages = {scope for root in vars(mmengine_registry).values() if isinstance(root, Registry)
+                for scope in root.children} - {'mmpretrain', 'mmfer'}
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)][::-1]
+    modules = [str(frame.f_globals.get('__name__')) for frame in frames]
+    inside = next((module for module in modules if module.split('.')[0] in packages), None)
+    return '' if inside is None else f'in {inside}; '

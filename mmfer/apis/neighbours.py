@@ -12,6 +12,10 @@ from torch import Tensor, nn
 
 from mmfer.apis.inspection import Run
 from mmfer.models.supervision.taps import Taps
+from mmfer.structures import FaceBatch
+
+SAMPLE = 2000
+"""Faces whose neighbours are counted at most; a quarter of a million would take hours."""
 
 
 @dataclass(frozen=True)
@@ -23,12 +27,17 @@ class Neighbours:
         spaces: By name of the space, each face's nearest others, the nearest first [n, k].
         distribution: Of labels, for each face [n, K].
         remembered: Whether the distribution is the bank's `label_distribution`; otherwise it is the prediction.
+        agreement: By name of the space, share of nearest others that are of the face's own class (the clean one, where
+            known), over all faces that were searched, or `SAMPLE` of them.
+        chance: The same share among faces drawn at random.
     """
 
     faces: np.ndarray
     spaces: dict[str, np.ndarray]
     distribution: np.ndarray
     remembered: bool
+    agreement: dict[str, float]
+    chance: float
 
 
 def choose_faces(run: Run, count: int, seed: int = 0) -> list[int]:
@@ -67,15 +76,30 @@ def find_neighbours(run: Run,
         if not 0 <= face < total:
             raise ValueError(f'there is no face {face}: the training set has {total:,}, numbered from 0')
     rows = sorted({*faces, *(range(total) if among is None else among)})
-    values = [embed(run.model, inputs)
-              for inputs, _ in track(run.batches(rows, batch_size), -(-len(rows) // batch_size))]
+    batches = track(run.batches(rows, batch_size), -(-len(rows) // batch_size))
+    values = [embed(run.model, inputs) | {'class': best_known_class(batch)} for inputs, batch in batches]
     found = {name: torch.cat([value[name] for value in values]) for name in values[0]}
-    place = torch.as_tensor(np.searchsorted(rows, faces))
-    probs = found.pop('probs')[place]
-    spaces = {name: np.asarray(rows)[nearest_rows(features, place, count)] for name, features in found.items()}
+    place, classes, probs = torch.as_tensor(np.searchsorted(rows, faces)), found.pop('class'), found.pop('probs')
+    counted = torch.arange(len(rows))[::-(-len(rows) // SAMPLE)]
+    agreement = {}
+    for name, features in found.items():
+        agrees = classes[nearest_rows(features, counted, count)] == classes[counted, None]
+        agreement[name] = agrees.double().mean().item()
     remembered = run.bank.get('label_distribution')
-    distribution = probs if remembered is None else remembered[torch.as_tensor(faces)]
-    return Neighbours(np.asarray(faces), spaces, distribution.numpy(), remembered is not None)
+    return Neighbours(
+        faces=np.asarray(faces),
+        spaces={name: np.asarray(rows)[nearest_rows(features, place, count)] for name, features in found.items()},
+        distribution=(probs[place] if remembered is None else remembered[torch.as_tensor(faces)]).numpy(),
+        remembered=remembered is not None,
+        agreement=agreement,
+        chance=(classes.bincount() / len(classes)).square().sum().item())
+
+
+def best_known_class(batch: FaceBatch) -> Tensor:
+    """The clean label where it is known, else the observed one [N]."""
+    if batch.clean_label is None:
+        return batch.label.cpu()
+    return torch.where(batch.clean_label >= 0, batch.clean_label, batch.label).cpu()
 
 
 @torch.inference_mode()
@@ -103,7 +127,7 @@ def landmark_branch(model: nn.Module) -> nn.Module | None:
     return next((b for b in branches if 'landmark_embedding' in getattr(b, 'publishes', ())), None)
 
 
-def nearest_rows(features: Tensor, place: Tensor, count: int) -> np.ndarray:
+def nearest_rows(features: Tensor, place: Tensor, count: int) -> Tensor:
     """The most similar other rows by cosine, the nearest first.
 
     Shapes:
@@ -114,4 +138,4 @@ def nearest_rows(features: Tensor, place: Tensor, count: int) -> np.ndarray:
     features = F.normalize(features, dim=1)
     similarity = features[place] @ features.T
     similarity[torch.arange(len(place)), place] = -torch.inf
-    return similarity.topk(min(count, len(features) - 1), dim=1).indices.numpy()
+    return similarity.topk(min(count, len(features) - 1), dim=1).indices

@@ -25,12 +25,14 @@ class LabelledFace:
         label: Observed class id.
         clean: Class id before noise was added, -1 where unknown.
         name: To be written in front of the label.
+        truth: True shares of the classes [K], where known.
     """
 
     picture: np.ndarray
     label: int
     clean: int = -1
     name: str = ''
+    truth: np.ndarray | None = None
 
 
 def draw_neighbours(faces: Sequence[LabelledFace],
@@ -42,7 +44,8 @@ def draw_neighbours(faces: Sequence[LabelledFace],
                     title: str = '') -> Path:
     """Draws a row for each face: the face, groups of other faces, and a bar chart of its label distribution.
 
-    Every class has a colour: frames show the observed label of a face, bars the share of a class.
+    Every class has a colour: frames show the observed label of a face, bars the share of a class. Where the true share
+    is known it is a black tick.
 
     Args:
         faces: n faces.
@@ -71,7 +74,7 @@ def draw_neighbours(faces: Sequence[LabelledFace],
             for j, other in enumerate(groups[heading][i]):
                 _draw_face(axes, other, x + j * (1 + GAP), top, classes)
         _draw_bars(axes, face, distribution[i], left + NAMES, top, classes)
-    for heading, x in {'face': GAP, **lefts, chart: left + NAMES}.items():
+    for heading, x in {'face': GAP, **lefts, chart: left}.items():
         axes.text(x, head - .08, heading, size=8, va='bottom', color='.25')
     if title:
         axes.text(GAP, .12, title, size=9, va='center')
@@ -107,6 +110,9 @@ def _draw_bars(axes, face: LabelledFace, shares: np.ndarray, x: float, y: float,
         axes.text(x - .05, middle, name, size=size, ha='right', va='center', color=ink, weight=weight)
         for length, fill in ((1, '.95'), (float(share), _colour(k))):
             bars.append(Rectangle((x, middle - .36 * step), BARS * length, .72 * step, facecolor=fill))
+        if face.truth is not None and face.truth[k] > 0:
+            true = x + BARS * float(face.truth[k])
+            axes.plot([true, true], [middle - .45 * step, middle + .45 * step], color='.1', linewidth=1.4)
         says = f'{100 * share:.0f}' + (f'  ◂ {", ".join(marks)}' if marks else '')
         axes.text(x + BARS + .04, middle, says, size=size, va='center', color=ink, weight=weight)
     axes.add_collection(PatchCollection(bars, match_original=True, edgecolors='none'))

@@ -48,6 +48,8 @@ def tiny(config: str, faces: int = TRAIN_FACES) -> dict[str, object]:
         width = MODELS.build({**neck, 'map_size': 2}).out_channels
         small |= {'data_preprocessor.size': 64, 'model.neck.map_size': 2, 'model.head.in_channels': width}
     small |= {f'model.supervision.{place}': 20 for place in places(supervision, 'queue_size')}
+    # A hinge that eight faces of an untrained network happen to satisfy would be a loss of 0.
+    small |= {f'model.supervision.{place}': .99 for place in places(supervision, 'margin')}
     # Weights of networks that are trained before the classifier.
     return small | {f'model.supervision.{place}': None for place in places(supervision, 'checkpoint')}
 

@@ -27,12 +27,14 @@ def clone(_clone, monkeypatch) -> Path:
 
 
 @pytest.fixture
-def face_weights(clone) -> Iterator[Callable[[str | None], None]]:
+def face_weights(clone, monkeypatch) -> Iterator[Callable[[str | None], None]]:
     """Writes the weights that a config names, those of a plain torchvision network, for the length of a test."""
     written = []
 
     def write(name: str | None) -> None:
-        if name is not None:
+        if name is not None and name.startswith('torchvision://'):
+            monkeypatch.setattr('mmfer.models.pretrained._from_torchvision', lambda kind: get_model(kind).state_dict())
+        elif name is not None:
             written.append(clone / name)
             torch.save(get_model(Path(name).stem.split('_')[0]).state_dict(), written[-1])
 

@@ -214,6 +214,18 @@ def test_absent_points_add_nothing():
     assert_close(landmark_prior(torch.cat([points, absent], 1), (4, 5), 0.8), expected, **EXACT)
 
 
+@pytest.mark.parametrize(('x', 'y'), [(-0.6, 1), (4.6, 1), (2, -0.6), (2, 3.6)])
+def test_points_off_the_map_are_absent_as_in_heatmaps(x, y):
+    """Pixel centres lie at whole numbers: a map of 5 x 4 reaches from -.5 to 4.5 and 3.5."""
+    points = double([[[1.0, 2.0], [3.0, 1.0]]])
+    expected = landmark_prior(points, (4, 5), 0.8)
+    inside = torch.minimum(double([x, y]).clamp_min(-0.4), double([4.4, 3.4]))
+    assert_close(landmark_prior(torch.cat([points, double([[[x, y]]])], 1), (4, 5), 0.8), expected, **EXACT)
+    more = landmark_prior(torch.cat([points, inside.view(1, 1, 2)], 1), (4, 5), 0.8)
+    assert_close(more, naive_prior(torch.cat([points, inside.view(1, 1, 2)], 1), (4, 5), 0.8), **EXACT)
+    assert (more - expected).abs().max() > 0.1
+
+
 @pytest.mark.parametrize('points', [
     torch.full((2, 3, 2), math.nan), torch.full((2, 3, 2), 1e6), torch.full((2, 3, 2), -1e6), torch.zeros(2, 0, 2)])
 def test_a_face_without_points_on_the_map_has_a_prior_of_zeros(points):

@@ -98,7 +98,7 @@ def test_the_size_that_floating_point_gets_wrong():
 
 @pytest.mark.parametrize('count', [2, 3, 7, 20])
 @pytest.mark.parametrize('ratio', [0.1, 0.5, 0.7, 0.99])
-@pytest.mark.parametrize('margin', [0.15, 0.6])
+@pytest.mark.parametrize('margin', [0.15, 0.6, 2.0])
 def test_group_and_penalty_equal_sorting(count, ratio, margin):
     importance = torch.rand(count, dtype=torch.float64, generator=torch.Generator().manual_seed(count))
     values = importance.tolist()

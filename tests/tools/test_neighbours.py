@@ -69,6 +69,19 @@ def test_neighbours_are_the_nearest_in_the_spaces_of_label_estimation(trained):
     assert found.spaces['expression'].tolist() != found.spaces['landmark'].tolist()
 
 
+def test_agreement_is_the_share_of_neighbours_of_the_same_class(run):
+    noise = {'train_dataloader.dataset.label_noise': dict(kind='symmetric', rate=.5, seed=0)}
+    noisy = read_run(run.config, run.checkpoint, typed(run.options) | noise, device='cpu')
+    noisy._remembered = None  # that of the clean labels
+    found = find_neighbours(noisy, [0], count=3)
+    features, clean = embeddings_of_a_training_step(noisy), noisy.dataset.columns['clean_label']
+    assert (clean != noisy.dataset.get_gt_labels()).sum() > 5
+    for space in ('expression', 'landmark'):
+        same = [clean[other] == clean[face] for face in range(28) for other in nearest(features[space], face, 3)]
+        assert found.agreement[space] == pytest.approx(np.mean(same))
+    assert found.chance == pytest.approx(1 / 7)
+
+
 def test_the_distribution_is_what_the_bank_remembers(trained, run):
     columns = torch.load(run.checkpoint, weights_only=True)['sample_bank']['columns']
     found = find_neighbours(trained, [9, 0], count=1)
@@ -107,7 +120,9 @@ def test_the_tool_draws_a_row_a_face(run, tool, tmp_path, capsys):
     heights = []
     for words in (['--faces', '2'], ['--indices', '4', '7', '9', '11', '--neighbours', '3']):
         tool.main([run.config, str(run.checkpoint), '--out', str(tmp_path / 'n.png'), *words, *run.options])
-        assert f'picture: {tmp_path / "n.png"}' in capsys.readouterr().out
+        said = capsys.readouterr().out
+        assert f'picture: {tmp_path / "n.png"}' in said
+        assert '; 14 % of faces drawn at random' in said
         heights.append(cv2.imread(str(tmp_path / 'n.png')).shape[0])
     assert heights[1] - heights[0] == pytest.approx(2 * 1.36 * 110, abs=3)
 

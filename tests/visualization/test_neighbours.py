@@ -82,3 +82,14 @@ def test_a_clean_label_that_differs_is_written_below_the_face(draw):
 
     assert ink_below(clean=-1) == ink_below(clean=1) > 20
     assert ink_below(clean=2) > 1.5 * ink_below(clean=1)
+
+
+def test_a_true_share_is_a_tick_in_its_bar(draw):
+    plain = draw([face(0)], {}, [[.5, .3, .2]])
+    known = LabelledFace(face(0).picture, 0, truth=np.array([.8, .2, 0.]))
+    ticked = draw([known], {}, [[.5, .3, .2]])
+    ys, xs = np.nonzero((plain != ticked).any(-1))
+    bar = np.nonzero(mask(plain, rgb(COLOURS[1])))
+    left, boundary = bar[1].min(), np.median(bar[0]) - 110 / 6  # half a bar above its middle
+    for part, share in ((xs[ys < boundary], .8), (xs[ys > boundary], .2)):
+        assert (part.mean() - left) / (1.1 * 110) == pytest.approx(share, abs=.02)

@@ -38,14 +38,17 @@ def draw(run: Run, found: Neighbours, path: Path, title: str) -> Path:
 
     def faces(rows: np.ndarray, named: bool = False) -> list[LabelledFace]:
         infos = [run.dataset.get_data_info(int(row)) for row in rows]
-        return [LabelledFace(picture, info['gt_label'], info.get('clean_label', -1), f'#{row}' if named else '')
+        truth = getattr(run.dataset, 'columns', {}).get('true_distribution')
+        return [LabelledFace(picture, info['gt_label'], info.get('clean_label', -1), f'#{row}' if named else '',
+                             None if truth is None else truth[row])
                 for row, info, picture in zip(rows, infos, run.pictures(rows), strict=True)]
 
     return draw_neighbours(
         faces(found.faces, named=True),
         {f'nearest in {space} space': [faces(row) for row in rows] for space, rows in found.spaces.items()},
         found.distribution, run.dataset.metainfo['classes'], path,
-        'estimated label distribution, %' if found.remembered else 'prediction, %', title)
+        ('estimated label distribution, %' if found.remembered else 'prediction, %') + (
+            '; tick: true share' if 'true_distribution' in getattr(run.dataset, 'columns', {}) else ''), title)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -60,7 +63,9 @@ def main(argv: list[str] | None = None) -> None:
             lambda batches, total: track(batches, 'Embedding the training set', total=total))
         title = f'{Path(args.config).stem}, {Path(args.checkpoint).name}; frames have the colour of the observed label'
         path = draw(run, found, Path(args.out or Path(run.cfg.work_dir) / 'neighbours.png'), title)
-        print(f'picture: {as_typed(path)}')
+        shares = [f'{100 * share:.0f} % in {space} space' for space, share in found.agreement.items()]
+        print(f"nearest {args.neighbours} of the face's own class: {', '.join(shares)}; {100 * found.chance:.0f} % of "
+              f'faces drawn at random\npicture: {as_typed(path)}')
 
 
 if __name__ == '__main__':

@@ -1,13 +1,13 @@
-# SNA (arXiv 2004.12725, of which the abstract alone is public to us: these settings are our reconstruction). Placed by
-# the leaf: model = dict(supervision=dict(sna=_base_.sna)). The autoencoder is trained first, by autoencoder_*.py, which
-# takes it from here.
+# SNA (arXiv 2004.12725, of which we had the abstract alone: these settings are our reconstruction). Placed by the leaf:
+# model = dict(supervision=dict(sna=_base_.sna)). The autoencoder is trained first, by autoencoder_*.py, which takes it
+# from here.
 sna = dict(
     branches=dict(
         neighbours=dict(
             type='mmfer.SemanticNeighbours',
             autoencoder=dict(type='mmfer.FaceAutoEncoder', size=112),
             checkpoint='work_dirs/autoencoder_rafdb',
-            # 'adversarial' costs two more passes of the network, 'random' one; see docs/methods/sna.md.
+            # Three times a plain step; 'random' is twice, and weaker. See docs/methods/sna.md.
             kind='adversarial',
             max_noise=0.5,
             radius=2.0,

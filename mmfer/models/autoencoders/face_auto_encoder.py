@@ -20,8 +20,8 @@ class FaceAutoEncoder(BaseModel):
     ``|decode(z + s std n, s) - x|_1 + 1e-4 |z|^2``. There is no batch norm: its running statistics would lag behind,
     and a face is to be drawn without regard to the others of its batch.
 
-    The idea is that of `SNA <https://arxiv.org/abs/2004.12725>`_; its abstract alone is public to us, so that
-    architecture and loss are our reconstruction.
+    The idea is that of `SNA <https://arxiv.org/abs/2004.12725>`_, of which we had the abstract alone: architecture and
+    loss are our reconstruction.
 
     Faces are RGB in [-1, 1], whatever a classifier's normalisation: a pixel value p in 0..255 is p / 127.5 - 1.
 

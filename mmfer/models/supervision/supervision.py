@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from mmfer.models.supervision.named import Named
 from mmfer.models.supervision.step import StepLog, batch_rows, detached, full_precision, interpolate, progress
 from mmfer.models.supervision.taps import Taps, merge_taps
-from mmfer.models.supervision.wiring import Call, build_part, own_renames
+from mmfer.models.supervision.wiring import Call, build_part, own_renames, publish
 from mmfer.structures import REFINABLE, VOCABULARY, FaceBatch, SampleBank, Trace
 
 KINDS = ('branches', 'refiners', 'losses')
@@ -162,7 +162,7 @@ class Supervision(nn.Module):
         )
         for where, part, begin in self._calls['begin']:
             log.enter(where)
-            trace.publish(begin(trace.local), whole=False, shared=getattr(part, 'shares', ()))
+            publish(trace, part, begin, whole=False, complete=False)
         with self.taps.record(model) as tapped:
             features = model.extract_feat(inputs)
             embedding = model.head.pre_logits(features)
@@ -170,13 +170,13 @@ class Supervision(nn.Module):
         trace.publish({'embedding': embedding, 'logits': logits, **tapped}, whole=False)
         for where, branch, call in self._calls['branches']:
             log.enter(where)
-            trace.publish(call(trace.local), whole=False, shared=getattr(branch, 'shares', ()))
+            publish(trace, branch, call, whole=False)
 
         losses: dict[str, Tensor] = {}
         with full_precision(inputs.device.type):
             for where, refiner, call in self._calls['refiners']:
                 log.enter(where)
-                trace.publish(call(trace.whole), whole=True, shared=getattr(refiner, 'shares', ()))
+                publish(trace, refiner, call, whole=True)
             for where, loss, call in self._calls['losses']:
                 log.enter(where)
                 if where in self._schedules:

@@ -1,13 +1,16 @@
 """Wiring by parameter name: a part's signature says what it reads from the Trace."""
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Any
 
+from mmengine.registry import MODELS as ROOT
 from torch import nn
 
 from mmfer.registry import MODELS
+from mmfer.structures import Trace
 
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
@@ -31,7 +34,7 @@ class Call:
             for name, parameter in inspect.signature(function).parameters.items()
             if parameter.kind not in _VARIADIC
         }
-        self.function = function
+        self.function, self.where = function, where
         self.names: dict[str, str] = {}
         self.optional = {name for name, p in parameters.items() if p.default is not inspect.Parameter.empty}
         for parameter, source in inputs.items():
@@ -51,7 +54,8 @@ class Call:
 
     def __call__(self, read: Callable[[str], Any]) -> Any:
         """Calls the function with what `read` gives for each name."""
-        return self.function(**self.arguments(read))
+        with noted(self.where, type(getattr(self.function, '__self__', self.function))):
+            return self.function(**self.arguments(read))
 
     def arguments(self, read: Callable[[str], Any]) -> dict[str, Any]:
         """What the function would be called with."""
@@ -89,8 +93,47 @@ def build_part(cfg: Mapping, where: str) -> nn.Module:
             raise ValueError(
                 f'{where}: {kind} takes no "{key}"{_nearest(key, arguments)} (it takes {", ".join(arguments)})'
             )
-    # By class: mmengine would look a name without a package up in the default scope again.
-    return MODELS.build({**cfg, 'type': cls})
+    with noted(where, cls):
+        # By class: mmengine would look a name without a package up in the default scope again.
+        return MODELS.build({**cfg, 'type': cls})
+
+
+@contextmanager
+def noted(where: str, kind: Any) -> Iterator[None]:
+    """Notes on an error which part of the config it comes from, and whose that is: parts come from many packages."""
+    try:
+        yield
+    except Exception as error:
+        note = f'in {where}, {kind.__module__}.{kind.__qualname__}'
+        error.__notes__ = [*getattr(error, '__notes__', ()), note]  # Python 3.10 has no add_note
+        raise
+
+
+def publish(trace: Trace, part: nn.Module, call: Call, *, whole: bool, complete: bool = True) -> None:
+    """Runs a branch or refiner, and adds what it returns to the step.
+
+    Args:
+        trace: The step.
+        part: Whose function it is.
+        call: Its `forward`, or its `begin`.
+        whole: Whether it sees the global batch (refiners) or this rank's rows (branches).
+        complete: Whether everything that the part declares must be there afterwards.
+
+    Raises:
+        ValueError: It returns no dict, or not what its `publishes` declares.
+    """
+    values = call(trace.whole if whole else trace.local)
+    names, kind = getattr(part, 'publishes', ()), f'{type(part).__module__}.{type(part).__qualname__}'
+    declared = f'publishes ({", ".join(names) or "nothing"})'
+    if not isinstance(values, Mapping):
+        raise ValueError(f'{call.where}: {kind} returned a {type(values).__name__}, no dict of what it {declared}')
+    for name in values:
+        if name not in names:
+            raise ValueError(f'{call.where}: {kind} returned "{name}", which is not among what it {declared}')
+    trace.publish(values, whole=whole, shared=getattr(part, 'shares', ()))
+    for name in names if complete else ():
+        if name not in trace:
+            raise ValueError(f'{call.where}: {kind} did not return "{name}", which is among what it {declared}')
 
 
 def own_renames(inputs: Mapping[str, str], function: Callable) -> dict[str, str]:
@@ -100,8 +143,10 @@ def own_renames(inputs: Mapping[str, str], function: Callable) -> dict[str, str]
 
 
 def _registered() -> list[str]:
+    """What can be named: ours, and what other packages have registered that this config has named so far."""
     MODELS.import_from_location()
-    return [f'mmfer.{name}' for name in MODELS.module_dict]
+    packages = {scope: child for scope, child in ROOT.children.items() if scope != 'mmpretrain'}
+    return [f'{scope}.{name}' for scope, child in packages.items() for name in child.module_dict]
 
 
 def _nearest(name: str, candidates: Iterable[str]) -> str:

@@ -83,7 +83,7 @@ class GradientActivation(nn.Module):
         if feature.ndim != 4:
             raise ValueError(f'{tap} gives {tuple(feature.shape)}, no map [N, C, H, W]: tap a convolutional stage')
         if not feature.requires_grad:
-            raise ValueError(f'{tap} carries no gradient, as all before it is frozen or autograd is off: train a stage up to it')
+            raise ValueError(f'{tap} carries no gradient: nothing before it is trained, or autograd is off')
         with full_precision(feature.device.type):
             logits = logits.float() if logits.dtype.itemsize < 4 else logits
             score = class_score(logits, self.score, label)

@@ -31,8 +31,8 @@ class SemanticNeighbours(nn.Module):
 
     These passes use the batch's own statistics and leave the network's as they were. Only the last one has a graph, so
     that the gradient reaches the network through p(x~) alone. The autoencoder gets none, stays in eval mode, and is
-    left out of exported weights. The idea is that of `SNA <https://arxiv.org/abs/2004.12725>`_, of which the abstract
-    alone is public to us; the rest is our reconstruction.
+    left out of exported weights. The idea is that of `SNA <https://arxiv.org/abs/2004.12725>`_, of which we had the
+    abstract alone; the rest is our reconstruction.
 
     Args:
         autoencoder: Config of a :class:`~mmfer.models.autoencoders.FaceAutoEncoder`, as it was trained; or a module
