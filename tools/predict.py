@@ -25,7 +25,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--config', required=True, help='the config the checkpoint was trained with')
     parser.add_argument('--checkpoint', required=True, help='a checkpoint of training, or an exported one')
     parser.add_argument('--align', action='store_true', help='find and align the faces first (face-alignment package)')
-    parser.add_argument('--out', help='folder for csv and pictures (default: work_dirs/<config>/predictions)')
+    parser.add_argument('--out', help='folder for csv and pictures (default: work_dirs/<method>/<config>/predictions)')
     parser.add_argument('--sheets', type=int, default=5, help='contact sheets to draw at most (default: 5)')
     parser.add_argument('--batch-size', type=int, default=64, help='faces a forward pass (default: 64)')
     parser.add_argument('--device', help='default: the accelerator where there is one')

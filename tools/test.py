@@ -5,11 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
-from pathlib import Path
 
 from mmengine.dist import is_main_process
 
-from mmfer.apis import evaluate, read_config, user_errors
+from mmfer.apis import default_work_dir, evaluate, read_config, user_errors
 from mmfer.apis.config import KeyValue, as_typed
 from mmfer.evaluation.protocol import HEADLINE
 
@@ -19,7 +18,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Evaluate a checkpoint on the test data of its config.')
     parser.add_argument('config', help='the config it was trained with')
     parser.add_argument('checkpoint', help='a checkpoint of training, or an exported one')
-    parser.add_argument('--work-dir', help='folder for what is written (default: work_dirs/<config>/test)')
+    parser.add_argument('--work-dir', help='folder for what is written (default: work_dirs/<method>/<config>/test)')
     parser.add_argument('--out', metavar='CSV', help='where to write one row an image (default: in the work folder)')
     parser.add_argument('--cfg-options', nargs='+', action=KeyValue, metavar='KEY=VALUE', help='overrides the config')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm'], default='none', help='set by dist_test.sh')
@@ -33,7 +32,7 @@ def main(argv: list[str] | None = None) -> None:
     """Evaluates, and prints every figure."""
     args = parse_args(argv)
     with user_errors():
-        folder = args.work_dir or Path('work_dirs') / Path(args.config).stem / 'test'
+        folder = args.work_dir or default_work_dir(args.config) / 'test'
         cfg = read_config(args.config, args.cfg_options, folder)
         report = evaluate(cfg, args.checkpoint, args.out, args.launcher)
         if not is_main_process():

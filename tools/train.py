@@ -21,7 +21,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Reads the command line."""
     parser = argparse.ArgumentParser(description='Train a facial expression classifier.')
     parser.add_argument('config', help='a file under configs/')
-    parser.add_argument('--work-dir', help='folder for logs, checkpoints and pictures (default: work_dirs/<config>)')
+    parser.add_argument('--work-dir',
+                        help='folder for logs, checkpoints and pictures (default: work_dirs/<method>/<config>)')
     parser.add_argument('--resume', nargs='?', const='auto', metavar='CKPT',
                         help='go on from the newest checkpoint of the work folder, or from the one named')
     parser.add_argument('--amp', action='store_true', help='mixed precision')

@@ -1,5 +1,5 @@
 # Stage A of SNA on RAF-DB: an autoencoder of 112 px faces, trained on the training faces without their labels. Next:
-# r18_rafdb.py, which finds it in work_dirs/autoencoder_rafdb. All of it is our reconstruction (docs/methods/sna.md).
+# r18_rafdb.py, which finds it in work_dirs/sna/autoencoder_rafdb. All is our reconstruction (docs/methods/sna.md).
 # Batch 128 in all: on N GPUs set train_dataloader.batch_size to 128 / N.
 _base_ = ['../_base_/datasets/rafdb.py', '../_base_/supervision/sna.py', '../_base_/default_runtime.py']
 model = _base_.sna.branches.neighbours.autoencoder

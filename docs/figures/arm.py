@@ -1,7 +1,7 @@
 """Draws docs/figures/arm.png.
 
     python tools/train.py configs/arm/r18_synthfaces.py
-    python docs/figures/arm.py configs/arm/r18_synthfaces.py work_dirs/r18_synthfaces/epoch_12.pth
+    python docs/figures/arm.py configs/arm/r18_synthfaces.py work_dirs/arm/r18_synthfaces/epoch_12.pth
 
 Left: how many windows of de-albino see each pixel of the arranged map, at 224 px. Right: the test accuracy of one
 checkpoint when what faces share is the average over training ('ema') and when it is the mean of the test batch.

@@ -2,7 +2,7 @@
 
     python tools/train.py configs/sna/autoencoder_synthfaces.py
     python tools/train.py configs/sna/r18_synthfaces.py
-    python docs/figures/sna.py configs/sna/r18_synthfaces.py work_dirs/r18_synthfaces/epoch_12.pth
+    python docs/figures/sna.py configs/sna/r18_synthfaces.py work_dirs/sna/r18_synthfaces/epoch_12.pth
 
 Training faces, random and adversarial neighbours of each, what is added, and what the classifier makes of them.
 """

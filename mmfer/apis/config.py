@@ -27,7 +27,7 @@ def read_config(path: str | Path,
     Args:
         path: A config file.
         options: Values by dotted key, as `--cfg-options` gives them.
-        work_dir: Folder of the run. Defaults to None: the config's own, or `work_dirs/<name of the config>`.
+        work_dir: Folder of the run. Defaults to None: the config's own, or `default_work_dir`.
 
     Returns:
         The config.
@@ -57,8 +57,15 @@ def read_config(path: str | Path,
     if work_dir is not None:
         cfg.work_dir = str(work_dir)
     elif not cfg.get('work_dir'):
-        cfg.work_dir = str(Path('work_dirs') / path.stem)
+        cfg.work_dir = str(default_work_dir(path))
     return cfg
+
+
+def default_work_dir(config: str | Path) -> Path:
+    """`work_dirs/lanet/r18_rafdb` for `configs/lanet/r18_rafdb.py`: configs of two methods never share a folder."""
+    parts = Path(config).with_suffix('').parts
+    inside = len(parts) - parts[::-1].index('configs') if 'configs' in parts[:-1] else len(parts) - 1
+    return Path('work_dirs', *parts[inside:])
 
 
 class KeyValue(DictAction):

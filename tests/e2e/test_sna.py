@@ -23,15 +23,15 @@ def test_the_second_stage_finds_the_first_ones_autoencoder_and_leaves_it_as_it_w
     said = capsys.readouterr().out
     end = said[said.rindex('\nmean absolute error '):].strip().splitlines()
     assert 'grey levels; that of the mean face ' in end[0]
-    assert end[1] == ('pictures: work_dirs/autoencoder_synthfaces/reconstructions.png  '
-                      'work_dirs/autoencoder_synthfaces/perturbations.png')
+    assert end[1] == ('pictures: work_dirs/sna/autoencoder_synthfaces/reconstructions.png  '
+                      'work_dirs/sna/autoencoder_synthfaces/perturbations.png')
     assert end[2:] == [f'next: python tools/train.py {SECOND}']
     assert all((home / picture).is_file() for picture in end[1].split()[1:])
 
     values = {key: value for key, value in tiny(SECOND).items() if not key.endswith('.checkpoint')}
     train_tool.main([SECOND, *options(values | NARROW)])
-    first = torch.load(home / 'work_dirs/autoencoder_synthfaces/epoch_1.pth', weights_only=True)['state_dict']
-    second = torch.load(home / 'work_dirs/r18_synthfaces/epoch_1.pth', weights_only=True)
+    first = torch.load(home / 'work_dirs/sna/autoencoder_synthfaces/epoch_1.pth', weights_only=True)['state_dict']
+    second = torch.load(home / 'work_dirs/sna/r18_synthfaces/epoch_1.pth', weights_only=True)
     inside = {key.removeprefix(AUTOENCODER): value for key, value in second['state_dict'].items() if AUTOENCODER in key}
     assert set(inside) == set(first)
     assert all(torch.equal(value, first[key]) for key, value in inside.items())
@@ -46,6 +46,6 @@ def test_without_the_first_stage_the_second_says_what_is_missing(home, train_too
         train_tool.main([SECOND, *options(values | NARROW)])
     assert stopped.value.code == 1
     line = capsys.readouterr().err.strip().splitlines()[-1]
-    assert line.startswith('mmfer: error: work_dirs/autoencoder_synthfaces is missing: SNA changes faces with an '
+    assert line.startswith('mmfer: error: work_dirs/sna/autoencoder_synthfaces is missing: SNA changes faces with an '
                            'autoencoder that is trained first, without labels; make it with python tools/train.py '
                            'configs/sna/autoencoder_synthfaces.py, or ')

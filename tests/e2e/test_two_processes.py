@@ -59,7 +59,7 @@ def ended(tmp_path_factory):
     command = [str(ROOT / 'tools' / 'dist_train.sh'), CONFIG, '2', *options(values)]
     done = subprocess.run(command, cwd=home, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
-    return home / 'work_dirs' / 'r18_synthfaces', done.stdout
+    return home / 'work_dirs' / 'lanet' / 'r18_synthfaces', done.stdout
 
 
 @pytest.fixture(scope='module')

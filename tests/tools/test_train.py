@@ -12,6 +12,8 @@ import pytest
 import torch
 from mmengine.config import Config
 
+from mmfer.apis import default_work_dir
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -59,6 +61,17 @@ def test_resume_goes_on_from_the_newest_checkpoint(run, tools, tmp_path):
     assert torch.load(tmp_path / 'epoch_3.pth', weights_only=True)['meta']['epoch'] == 3
 
 
+@pytest.mark.parametrize(('config', 'folder'), [
+    ('configs/lanet/r18_rafdb.py', 'work_dirs/lanet/r18_rafdb'),
+    ('/somewhere/configs/old/configs/scn/r18_rafdb.py', 'work_dirs/scn/r18_rafdb'),
+    ('configs/mine.py', 'work_dirs/mine'),
+    ('configs.py', 'work_dirs/configs'),
+    ('../mine/child.v2.py', 'work_dirs/child.v2'),
+])
+def test_configs_of_two_methods_do_not_share_a_folder(config, folder):
+    assert str(default_work_dir(config)) == folder
+
+
 def test_the_command_line_lies_over_the_config(run, tools, monkeypatch, tmp_path):
     def configured(*arguments):
         return tools.configure([run.config, *arguments])
@@ -66,7 +79,7 @@ def test_the_command_line_lies_over_the_config(run, tools, monkeypatch, tmp_path
     monkeypatch.chdir(tmp_path)
     cfg = configured('--amp', '--seed', '11', '--resume', str(run.checkpoint), '--cfg-options',
                      'model.pretrained=None', 'optim_wrapper.optimizer.lr=.5')
-    assert cfg.work_dir == str(Path('work_dirs') / 'r18_rafdb_96px_12e')
+    assert cfg.work_dir == 'work_dirs/lanet/r18_rafdb_96px_12e'
     assert cfg.optim_wrapper.type == 'AmpOptimWrapper'
     assert (cfg.randomness.seed, cfg.randomness.deterministic) == (11, False)
     assert (cfg.resume, cfg.load_from) == (True, str(run.checkpoint))

@@ -19,7 +19,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('config', help='a config with PAL')
     parser.add_argument('checkpoint', help='a checkpoint of training')
     parser.add_argument('--before', metavar='CHECKPOINT', help="another of the same network, such as the baseline's")
-    parser.add_argument('--out', metavar='PNG', help='picture to write (default: work_dirs/<config>/attribution.png)')
+    parser.add_argument('--out', metavar='PNG', help="picture to write (default: attribution.png in the run's folder)")
     parser.add_argument('--faces', type=int, default=6, metavar='N', help='faces to show (default: 6)')
     parser.add_argument('--cfg-options', nargs='+', action=KeyValue, metavar='KEY=VALUE', help='overrides the config')
     return parser.parse_args(argv)

@@ -18,7 +18,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         'their observed label. Frames: green where it is the clean one, red where not, grey where that is unknown.')
     parser.add_argument('config', help='the config it was trained with')
     parser.add_argument('checkpoint', help='a checkpoint of training')
-    parser.add_argument('--out', metavar='PNG', help='picture to write (default: work_dirs/<config>/importance.png)')
+    parser.add_argument('--out', metavar='PNG', help="picture to write (default: importance.png in the run's folder)")
     parser.add_argument('--faces', type=int, default=32, metavar='N', help='faces to show, half of each (default: 32)')
     parser.add_argument('--cfg-options', nargs='+', action=KeyValue, metavar='KEY=VALUE', help='overrides the config')
     return parser.parse_args(argv)

@@ -22,7 +22,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         'for them, and what the run has come to believe about their labels.')
     parser.add_argument('config', help='the config it was trained with')
     parser.add_argument('checkpoint', help='a checkpoint of training')
-    parser.add_argument('--out', metavar='PNG', help='picture to write (default: work_dirs/<config>/neighbours.png)')
+    parser.add_argument('--out', metavar='PNG', help="picture to write (default: neighbours.png in the run's folder)")
     parser.add_argument('--faces', type=int, default=6, metavar='N', help='faces to show, drawn at random (default: 6)')
     parser.add_argument('--indices', type=int, nargs='+', metavar='I', help='rows of the training set to show instead')
     parser.add_argument('--seed', type=int, default=0, help='of the draw (default: 0)')

@@ -19,7 +19,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         'its relabels.csv.')
     parser.add_argument('config', help='the config it was trained with')
     parser.add_argument('checkpoint', help='a checkpoint of training')
-    parser.add_argument('--out', metavar='PNG', help='picture to write (default: work_dirs/<config>/relabels.png)')
+    parser.add_argument('--out', metavar='PNG', help="picture to write (default: relabels.png in the run's folder)")
     parser.add_argument('--faces', type=int, default=32, metavar='N', help='faces to draw from them (default: 32)')
     parser.add_argument('--seed', type=int, default=0, help='of the draw (default: 0)')
     parser.add_argument('--cfg-options', nargs='+', action=KeyValue, metavar='KEY=VALUE', help='overrides the config')

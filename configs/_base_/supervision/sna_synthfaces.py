@@ -2,6 +2,6 @@
 _base_ = './sna.py'
 sna = dict(
     branches=dict(
-        neighbours=dict(autoencoder=dict(size=48, channels=24), checkpoint='work_dirs/autoencoder_synthfaces'),
+        neighbours=dict(autoencoder=dict(size=48, channels=24), checkpoint='work_dirs/sna/autoencoder_synthfaces'),
     ),
 )
