@@ -167,7 +167,7 @@ def test_the_export_loads_strictly_into_a_stock_classifier(tmp_path):
     report = export_deployed(tmp_path / 'epoch_1.pth', tmp_path / 'out.pth')
     plain.load_state_dict(torch.load(tmp_path / 'out.pth', weights_only=True)['state_dict'], strict=True)
     assert set(report.dropped) == {'supervision', 'head.attention'}
-    assert report.parameters == sum(p.numel() for p in plain.parameters()) + plain.state_dict()['neck.generic'].numel()
+    assert report.parameters == sum(p.numel() for p in plain.parameters())  # ARM's average is none
     inputs, _ = faces(4, size=SIZE)
     with torch.inference_mode():
         assert_close(plain.eval()(inputs), model.eval()(inputs), rtol=1e-5, atol=1e-6)

@@ -146,6 +146,12 @@ def test_a_fixed_margin_is_no_parameter_and_a_learnable_one_learns():
     assert margin.grad.item() == 1
 
 
+def test_two_faces_are_two_groups():
+    value, seen, _ = rank_loss(PAGE[:2], margin=0.5)
+    assert seen == pytest.approx({'importance_high': 0.93, 'importance_low': 0.46})
+    assert value.item() == pytest.approx(0.03)
+
+
 @pytest.mark.parametrize('learnable', [False, True])
 def test_one_face_costs_nothing(learnable):
     importance = torch.tensor([[0.4]], dtype=torch.float64, requires_grad=True)
