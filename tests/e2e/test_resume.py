@@ -185,7 +185,7 @@ RELABEL, RELIABILITY = 'model.supervision.scn.refiners.relabel', 'model.supervis
 CODEC = 'model.supervision.sna.branches.neighbours.autoencoder'
 # Labels change from the second epoch on, at most two of six a step, so that some are left for the last two epochs; and
 # weights fall.
-SCN = {f'{RELABEL}.start_epoch': 2, f'{RELABEL}.margin': 0.0}
+SCN = {f'{RELABEL}.start_epoch': 2, f'{RELABEL}.margin': 0.0, f'{RELABEL}.scope': 'low'}
 SNA = {f'{RELIABILITY}.warmup': 1, f'{RELIABILITY}.fraction': 0.5, f'{RELIABILITY}.temperature': 1e-5,
        f'{CODEC}.size': 16, f'{CODEC}.channels': 4, f'{CODEC}.latent_dim': 8}
 METHODS = {

@@ -110,6 +110,38 @@ def test_the_neighbour_is_the_face_plus_the_difference_of_two_drawings():
         assert_close(neighbours.detach(), model.head(model.extract_feat(changed)).detach(), rtol=1e-9, atol=1e-9)
 
 
+class HalfCodec(LinearCodec):
+    """Draws the three latents into 4 x 4 pixels; faces may have any size."""
+
+    def __init__(self):
+        super().__init__(3)
+        self.pattern = torch.randn(3, 4, 4, generator=torch.Generator().manual_seed(6), dtype=torch.float64)
+
+    def encode(self, x):
+        return x.mean((2, 3))
+
+    def decode(self, z, noise):
+        self.decoded.append((z.detach().clone(), noise))
+        return z[:, :, None, None] * self.pattern
+
+
+def test_the_difference_of_small_drawings_is_drawn_large():
+    class Shapeless(Linear):
+        def extract_feat(self, inputs, stage='neck'):
+            return (inputs[:, :, :, : 2 * SIDE : 2].flatten(1),)  # a face of 8 x 16, every other column
+
+    model, codec = Shapeless(classes=3), HalfCodec()
+    inputs = torch.randn(4, 3, SIDE, 2 * SIDE, dtype=torch.float64)
+    branch = SemanticNeighbours(autoencoder=codec, checkpoint=None, kind='random')
+    neighbours = branch(model, inputs, model.head(model.extract_feat(inputs)))['neighbour_logits']
+    z = codec.encode(inputs)
+    change = max((decoded - z for decoded, _ in codec.decoded), key=lambda d: d.abs().max())
+    small = change[:, :, None, None] * codec.pattern
+    changed = inputs + F.interpolate(small, (SIDE, 2 * SIDE), mode='bilinear', align_corners=False)
+    assert_close(neighbours.detach(), model.head(model.extract_feat(changed)).detach(), rtol=1e-9, atol=1e-9)
+    assert change.abs().max() > 0.1
+
+
 def test_the_faces_are_changed_by_the_same_whatever_the_classifiers_normalisation():
     codec = LinearCodec(classes := 5)
     other = dict(mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.4))

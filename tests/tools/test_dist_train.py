@@ -137,5 +137,5 @@ def test_la_net_trains_on_two_cpu_processes(tmp_path):
     report = json.loads((tmp_path / 'run' / 'metrics.json').read_text())
     assert report['faces'] == 14  # both ranks' shares, none twice
     checkpoint = torch.load(tmp_path / 'run' / 'epoch_1.pth')
-    assert checkpoint['meta']['iter'] == 2  # 14 faces / (2 ranks x 4)
+    assert checkpoint['meta']['iter'] == 1  # 14 faces / (2 ranks x 4), full batches
     assert all(tensor.isfinite().all() for tensor in checkpoint['state_dict'].values())
