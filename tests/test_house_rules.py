@@ -25,3 +25,23 @@ def test_files_from_others_are_never_unpickled(folder):
     without_comments = {name: re.sub(r'#.*', '', text) for name, text in code(folder).items()}
     assert without_comments
     assert [name for name, text in without_comments.items() if forbidden.search(text)] == []
+
+
+PAGES = [ROOT / 'README.md', *sorted(ROOT.glob('docs/**/*.md')), *sorted(ROOT.glob('examples/*/README.md'))]
+
+
+@pytest.mark.parametrize('page', PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_of_a_page_leads_somewhere(page):
+    links = re.findall(r'\]\(([^)#\s]+)[^)]*\)', page.read_text())
+    inside = [link for link in links if not link.startswith(('http://', 'https://', 'mailto:'))]
+    assert [link for link in inside if not (page.parent / link).exists()] == []
+
+
+TYPED = [ROOT / 'README.md', ROOT / 'docs/benchmarks.md', *sorted(ROOT.glob('docs/methods/*.md'))]
+
+
+@pytest.mark.parametrize('page', TYPED, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_file_that_a_page_tells_to_run_is_there(page):
+    path = re.compile(r'(?<![\w./$])(?:configs|tools|benchmarks|docs)/[\w./-]+\.(?:py|sh)')
+    named = path.findall(page.read_text())
+    assert [name for name in named if not (ROOT / name).exists()] == []
