@@ -40,7 +40,8 @@ def test_every_tensor_is_the_checkpoints(trained, run):
 
 
 def test_the_face_weights_need_not_be_there(run):
-    read_run(run.config, run.checkpoint, typed(run.options) | {'model.pretrained': 'absent.pth'}, device='cpu')
+    other = read_run(run.config, run.checkpoint, typed(run.options) | {'model.pretrained': 'absent.pth'}, device='cpu')
+    assert other.model.pretrained is None
 
 
 def test_the_bank_is_the_checkpoints_and_of_these_faces(trained, run):
