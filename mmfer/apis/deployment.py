@@ -119,6 +119,16 @@ def load_deployed(model: nn.Module, checkpoint: Mapping[str, Any], source: str |
     train_only = {f'{name}.{child}' for name in DEPLOYED for child in _train_only(getattr(model, name, None))}
     state = {key: value for key, value in deployed_state(checkpoint).items() if _is_deployed(key, train_only)}
     wanted = {key: value for key, value in model.state_dict().items() if _is_deployed(key, train_only)}
+    check_fits(state, wanted, source)
+    model.load_state_dict(state, strict=False)
+
+
+def check_fits(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor], source: str | Path) -> None:
+    """The tensors of a checkpoint are those that the config's model wants, each of its shape.
+
+    Raises:
+        ValueError: They are not; the first two that differ are named.
+    """
     problems = [f'{key} is missing' for key in wanted if key not in state]
     problems += [f'{key} is left over' for key in state if key not in wanted]
     problems += [f'{key} is {tuple(state[key].shape)} there and {tuple(wanted[key].shape)} in the config'
@@ -127,7 +137,6 @@ def load_deployed(model: nn.Module, checkpoint: Mapping[str, Any], source: str |
         more = f' and {len(problems) - 2} more' if len(problems) > 2 else ''
         raise ValueError(f'{source} does not fit the config ({"; ".join(problems[:2])}{more}): give the config that '
                          'it was trained with')
-    model.load_state_dict(state, strict=False)
 
 
 def class_names(checkpoint: Mapping[str, Any], num_classes: int) -> list[str]:

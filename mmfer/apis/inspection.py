@@ -13,7 +13,7 @@ from mmengine.registry import DATASETS, MODELS, DefaultScope
 from torch import Tensor, nn
 
 from mmfer.apis.config import read_config
-from mmfer.apis.deployment import read_checkpoint
+from mmfer.apis.deployment import check_fits, read_checkpoint
 from mmfer.datasets import LoadFace, collate_faces
 from mmfer.structures import FaceBatch
 
@@ -118,12 +118,5 @@ def load_whole(model: nn.Module, checkpoint: Mapping[str, Any], source: str | Pa
             key.startswith('supervision.') for key in state):
         raise ValueError(f'{source} has no tensor of the supervision, as an exported checkpoint or one of the baseline '
                          'has none: give the checkpoint that training with this config wrote')
-    problems = [f'{key} is missing' for key in missing]
-    problems += [f'{key} is left over' for key in state if key not in wanted]
-    problems += [f'{key} is {tuple(state[key].shape)} there and {tuple(wanted[key].shape)} in the config'
-                 for key in wanted if key in state and state[key].shape != wanted[key].shape]
-    if problems:
-        more = f' and {len(problems) - 2} more' if len(problems) > 2 else ''
-        raise ValueError(f'{source} does not fit the config ({"; ".join(problems[:2])}{more}): give the config that '
-                         'it was trained with')
+    check_fits(state, wanted, source)
     model.load_state_dict(state)
