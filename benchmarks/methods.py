@@ -89,25 +89,27 @@ def main() -> None:
     parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1, 2])
     parser.add_argument('--jobs', type=int, default=os.cpu_count(), help='runs at a time, one thread each')
     parser.add_argument('--out', type=Path, default=ROOT / 'work_dirs' / 'methods')
+    parser.add_argument('--amp', action='store_true', help='bfloat16, for all methods alike: twice as fast on CPUs')
     parser.add_argument('--table-only', action='store_true')
     args = parser.parse_args()
 
-    folder = args.out / args.setting
+    folder = args.out / (args.setting + '_amp' * args.amp)
     configs = {method: METHODS[method] + SETTINGS[args.setting] for method in args.methods}
     places = {(m, s): folder / f'{m}_seed{s}' for s in args.seeds for m in args.methods}
-    options = {}
+    options = {method: ['--amp'] * args.amp for method in args.methods}
     if {'SNA', 'all'} & set(args.methods):
         autoencoder = AUTOENCODERS[args.setting.split('_')[0]]
         place = args.out / Path(autoencoder).stem
         if not args.table_only:
             train(autoencoder, place)  # resumed where it ended, if it has
             option = f'model.supervision.sna.branches.neighbours.checkpoint={place}'
-            options = {method: ['--cfg-options', option] for method in ('SNA', 'all')}
+            for method in {'SNA', 'all'} & set(args.methods):
+                options[method] += ['--cfg-options', option]
     if not args.table_only:
         todo = [key for key, place in places.items() if report_of(configs[key[0]], place) is None]
         with ThreadPoolExecutor(args.jobs) as pool:
             for method, seed in todo:
-                pool.submit(train, configs[method], places[method, seed], '--seed', str(seed), *options.get(method, []))
+                pool.submit(train, configs[method], places[method, seed], '--seed', str(seed), *options[method])
     runs = {m: [r for s in args.seeds if (r := report_of(configs[m], places[m, s]))] for m in args.methods}
     print(table(runs))
 
