@@ -3,7 +3,7 @@ from .collate import collate_faces
 from .concat_faces import ConcatFaces
 from .face_dataset import FaceDataset
 from .rafdb import RAFDB
-from .samplers import ClassBalancedSampler, ProgressiveSampler
+from .samplers import ClassBalancedSampler, EffectiveNumberSampler, ProgressiveSampler
 from .synthetic_faces import SyntheticFaces
 from .transforms import LoadFace, PackFace
 
@@ -11,6 +11,7 @@ __all__ = [
     'RAFDB',
     'ClassBalancedSampler',
     'ConcatFaces',
+    'EffectiveNumberSampler',
     'FaceDataset',
     'LoadFace',
     'PackFace',

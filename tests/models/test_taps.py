@@ -1,6 +1,6 @@
 import pytest
 import torch
-from tiny import ToyClassifier, classifier, hooks_of
+from tiny import CE, ToyClassifier, classifier, faces, hooks_of
 from torch import nn
 
 from mmfer.models.supervision.taps import Taps
@@ -34,6 +34,15 @@ def test_hooks_exist_only_while_it_records():
     with taps.record(model):
         assert hooks_of(model) == 3
     assert hooks_of(model) == 0
+
+
+def test_a_module_that_has_not_run_is_named():
+    model = classifier(dict(cls=CE, scn=dict(taps=dict(importance='head.attention'))),
+                       head=dict(type='mmfer.SCNHead', num_classes=3, in_channels=64))
+    model.loss(*faces())
+    model.eval()
+    with pytest.raises(RuntimeError, match='"head.attention" has not run .*; the network is in evaluation mode, call'):
+        model.loss(*faces())
 
 
 def test_hooks_go_when_the_network_raises():

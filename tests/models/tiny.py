@@ -41,7 +41,7 @@ def classifier(supervision: dict | None = None, seed: int = 0, size: int = 32, *
     torch.manual_seed(seed)
     cfg = network(**{key: options.pop(key) for key in ('classes', 'channels') if key in options})
     preprocessor = dict(type='mmfer.FaceDataPreprocessor', size=size)
-    return FERClassifier(**cfg, data_preprocessor=preprocessor, supervision=supervision, **options)
+    return FERClassifier(**cfg | options, data_preprocessor=preprocessor, supervision=supervision)
 
 
 def lanet_classifier(samples: int = 20, seed: int = 0, classes: int = 3, **options) -> FERClassifier:

@@ -167,6 +167,7 @@ class Supervision(nn.Module):
             features = model.extract_feat(inputs)
             embedding = model.head.pre_logits(features)
             logits = model.head(features)
+        self.taps.require(tapped, model.training)
         trace.publish({'embedding': embedding, 'logits': logits, **tapped}, whole=False)
         for where, branch, call in self._calls['branches']:
             log.enter(where)

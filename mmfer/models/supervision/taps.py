@@ -50,6 +50,12 @@ class Taps:
             for handle in handles:
                 handle.remove()
 
+    def require(self, outputs: Mapping[str, Tensor], training: bool) -> None:
+        """Raises RuntimeError if a tapped module has not run; SCN's importance, say, exists in training only."""
+        for name in self.paths.keys() - outputs:
+            cure = '' if training else '; the network is in evaluation mode, call train() first'
+            raise RuntimeError(f'tap "{name}": module "{self.paths[name]}" has not run in this forward pass{cure}')
+
 
 def merge_taps(cfgs: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     """The taps of all methods; two methods may share one.
