@@ -87,7 +87,7 @@ class ARM(nn.Module):
         self.momentum, self._warned = momentum, False
         if self.source != 'none':
             self.a = nn.Parameter(torch.ones(()))
-        if self.source == 'ema':
+            # With 'batch', too: one checkpoint can be tested either way.
             self.register_buffer('generic', torch.zeros(self.out_size))
             self.register_buffer('num_batches_tracked', torch.tensor(0))
 
@@ -130,8 +130,7 @@ class ARM(nn.Module):
         # Sum and count in one collective.
         total = sum_over_ranks(torch.cat([unique.sum(0).flatten(), unique.new_full((1,), len(unique))]))
         mean = (total[:-1] / total[-1]).view(self.out_size)
-        if self.source == 'ema':
-            self._follow(mean.detach())
+        self._follow(mean.detach())
         return mean
 
     @torch.no_grad()
