@@ -24,6 +24,7 @@ ROOT = Path(__file__).parents[1]
 SETTINGS = {
     'synthfaces': 'r18_synthfaces.py',
     'synthfaces_sym30': 'r18_synthfaces_sym30.py',
+    'synthfaces_sym30_40e': 'r18_synthfaces_sym30_40e.py',
     'rafdb_96px': 'r18_rafdb_96px_12e.py',
     'rafdb_96px_sym30': 'r18_rafdb_96px_12e_sym30.py',
 }
@@ -36,8 +37,9 @@ METHODS = {
     'SNA': 'sna/',
     'all': 'combined/scn_arm_pal_lanet_sna_',
 }
-# SNA looks at faces through an autoencoder, which is trained first.
+# What is trained first: SNA looks at faces through an autoencoder, and some runs start from a network that knows people.
 AUTOENCODERS = {'synthfaces': 'sna/autoencoder_synthfaces.py', 'rafdb': 'sna/autoencoder_rafdb_96px.py'}
+STARTS = {'synthfaces_sym30_40e': 'baseline/r18_synthfaces_people.py'}
 FIGURES = {'last': 'last', 'last5': 'last 5', 'best': 'best'}
 TELLS = ('relabel_precision', 'relabel_recall', 'importance_auc', 'reliability_auc', 'distribution_top1')
 
@@ -51,6 +53,24 @@ def train(config: str, work_dir: Path, *options: str) -> None:
     with open(f'{work_dir}.log', 'a') as log:
         code = subprocess.run(command, cwd=ROOT, env={**os.environ, **threads}, stdout=log, stderr=log).returncode
     print(f'{work_dir.name}: {"finished" if code == 0 else f"failed, see {work_dir}.log"}', flush=True)
+
+
+def first(setting: str, methods: list[str], out: Path) -> dict[str, list[str]]:
+    """Trains what the runs of a setting need, or goes on where it ended; what each method's command line then names."""
+    options: dict[str, list[str]] = {method: [] for method in methods}
+    if setting in STARTS:
+        place = out / Path(STARTS[setting]).stem
+        train(STARTS[setting], place)
+        weights = place / f'epoch_{Config.fromfile(ROOT / "configs" / STARTS[setting]).train_cfg.max_epochs}.pth'
+        for method in methods:
+            options[method].append(f'model.pretrained={weights}')
+    if {'SNA', 'all'} & set(methods):
+        autoencoder = AUTOENCODERS[setting.split('_')[0]]
+        place = out / Path(autoencoder).stem
+        train(autoencoder, place)
+        for method in {'SNA', 'all'} & set(methods):
+            options[method].append(f'model.supervision.sna.branches.neighbours.checkpoint={place}')
+    return {method: ['--cfg-options', *values] if values else [] for method, values in options.items()}
 
 
 def report_of(config: str, work_dir: Path) -> dict | None:
@@ -96,20 +116,13 @@ def main() -> None:
     folder = args.out / (args.setting + '_amp' * args.amp)
     configs = {method: METHODS[method] + SETTINGS[args.setting] for method in args.methods}
     places = {(m, s): folder / f'{m}_seed{s}' for s in args.seeds for m in args.methods}
-    options = {method: ['--amp'] * args.amp for method in args.methods}
-    if {'SNA', 'all'} & set(args.methods):
-        autoencoder = AUTOENCODERS[args.setting.split('_')[0]]
-        place = args.out / Path(autoencoder).stem
-        if not args.table_only:
-            train(autoencoder, place)  # resumed where it ended, if it has
-            option = f'model.supervision.sna.branches.neighbours.checkpoint={place}'
-            for method in {'SNA', 'all'} & set(args.methods):
-                options[method] += ['--cfg-options', option]
     if not args.table_only:
+        options = first(args.setting, args.methods, args.out)
         todo = [key for key, place in places.items() if report_of(configs[key[0]], place) is None]
         with ThreadPoolExecutor(args.jobs) as pool:
             for method, seed in todo:
-                pool.submit(train, configs[method], places[method, seed], '--seed', str(seed), *options[method])
+                pool.submit(train, configs[method], places[method, seed], '--seed', str(seed), *['--amp'] * args.amp,
+                            *options[method])
     runs = {m: [r for s in args.seeds if (r := report_of(configs[m], places[m, s]))] for m in args.methods}
     print(table(runs))
 

@@ -11,6 +11,7 @@ __all__ = [
     'DATA_SAMPLERS',
     'FUNCTIONS',
     'HOOKS',
+    'LANDMARK_DETECTORS',
     'LOOPS',
     'METRICS',
     'MODELS',
@@ -36,3 +37,6 @@ LOOPS = _child('loop', mmengine.LOOPS, 'engine')
 OPTIM_WRAPPERS = _child('optim wrapper', mmengine.OPTIM_WRAPPERS, 'engine')
 MODEL_WRAPPERS = _child('model wrapper', mmengine.MODEL_WRAPPERS, 'engine')
 METRICS = _child('metric', mmengine.METRICS, 'evaluation')
+
+LANDMARK_DETECTORS = mmengine.Registry('landmark detector', scope='mmfer', locations=['mmfer.detectors'])
+"""Classes with `detect(images) -> (points, score)`, see `mmfer.detectors`. MMEngine has none, so this is the root."""

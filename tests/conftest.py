@@ -5,6 +5,7 @@ import os
 
 os.environ.setdefault('OMP_NUM_THREADS', '1')
 os.environ.setdefault('MPLBACKEND', 'Agg')
+os.environ['MMFER_CACHE'] = ''  # tests leave nothing in the user's home
 
 import pytest
 import torch

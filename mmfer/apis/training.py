@@ -10,7 +10,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from mmfer import compat
-from mmfer.engine.checks import check_batches
+from mmfer.engine.checks import check_batches, check_images, check_ranks_agree
 from mmfer.engine.hooks.protocol import ProtocolHook
 
 
@@ -32,6 +32,8 @@ def train(cfg: Config, launcher: str = 'none') -> Runner:
         cfg.default_hooks.checkpoint.setdefault('rule', 'greater')
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     check_batches(runner.train_loop.dataloader)  # before MMEngine's schedules stumble over an epoch of no steps
+    check_ranks_agree(runner.train_dataloader.dataset)
+    check_images([loop.dataloader.dataset for loop in (runner.train_loop, runner.val_loop) if loop is not None])
     runner.train()
     return runner
 

@@ -9,6 +9,8 @@ import torch
 from mmfer.registry import FUNCTIONS
 from mmfer.structures.face_batch import FaceBatch
 
+from .batches import ReadBatch
+
 
 @FUNCTIONS.register_module()
 def collate_faces(samples: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -18,7 +20,8 @@ def collate_faces(samples: Sequence[dict[str, Any]]) -> dict[str, Any]:
     bytes to move, and normalisation is done on the device.
 
     Args:
-        samples: What :class:`PackFace` made: dicts of ``inputs`` [3, H, W] and ``data_samples``.
+        samples: What :class:`PackFace` made: dicts of ``inputs`` [3, H, W] and ``data_samples``; a batch that was read
+            at once is handed on.
 
     Returns:
         dict(inputs=uint8 [N, 3, H, W], data_samples=FaceBatch of N).
@@ -26,6 +29,8 @@ def collate_faces(samples: Sequence[dict[str, Any]]) -> dict[str, Any]:
     Raises:
         ValueError: The images differ in size.
     """
+    if isinstance(samples, ReadBatch):
+        return dict(inputs=samples.inputs, data_samples=samples.data_samples)
     first = samples[0]['inputs']
     for sample in samples:
         if sample['inputs'].shape != first.shape:

@@ -4,13 +4,16 @@ Columns are a dict of arrays of equal length; :meth:`FaceDataset.load_columns` l
 """
 from __future__ import annotations
 
+import os.path as osp
 from collections.abc import Collection, Sequence
+from typing import Any
 
 import numpy as np
 
 from .label_noise import noisy_labels
 from .label_schema import label_map
 from .landmarks import landmarks_of
+from .noise_manifest import labels_from
 
 Columns = dict[str, np.ndarray]
 
@@ -27,7 +30,8 @@ def check_columns(columns: Columns) -> Columns:
     assert len(set(sizes.values())) == 1, f'load_columns() returned columns of different lengths: {sizes}'
     if 'score' in columns:
         assert columns['score'].ndim == 2, f"'score' must be [N, K], got {columns['score'].shape}"
-    return {**columns, 'label': np.asarray(columns['label'], dtype=np.int64)}
+    return {**columns, 'label': np.asarray(columns['label'], dtype=np.int64),
+            'name': np.asarray(columns['name'], dtype=np.dtypes.StringDType())}
 
 
 def map_classes(columns: Columns, source: Sequence[str], target: Sequence[str], drop: Collection[str] = ()) -> Columns:
@@ -50,10 +54,24 @@ def map_classes(columns: Columns, source: Sequence[str], target: Sequence[str], 
     return columns
 
 
-def add_noise(columns: Columns, classes: Sequence[str], kind: str, rate: float, seed: int = 0) -> Columns:
-    """Noisy observed labels beside the clean ones. Votes go: they would give the noise away."""
+def add_noise(columns: Columns, classes: Sequence[str], kind: str, **settings: Any) -> Columns:
+    """Noisy observed labels beside the clean ones. Votes go: they would give the noise away.
+
+    Args:
+        columns: ``label`` is changed.
+        classes: Names of the classes, in the order of the ids.
+        kind: 'manifest', or a kind of :func:`~mmfer.datasets.label_noise.noisy_labels`.
+        settings: ``file`` for a manifest, otherwise ``rate``, ``seed`` and ``confusions``.
+    """
     columns = {key: column for key, column in columns.items() if key != 'score'}
-    noisy = noisy_labels(columns['label'], classes, kind, rate, seed)
+    if kind == 'manifest':
+        if settings.keys() != {'file'}:
+            raise ValueError("label noise of kind='manifest' takes file and nothing else (its rate is the file's), "
+                             f'got {", ".join(settings) or "nothing"}; label_noise=dict(_delete_=True, kind=..., '
+                             'file=...) takes out what the base config has')
+        noisy = labels_from(osp.expanduser(settings['file']), columns['name'].tolist(), columns['label'], classes)
+    else:
+        noisy = noisy_labels(columns['label'], classes, kind, **settings)
     return {**columns, 'label': noisy, 'clean_label': columns.get('clean_label', columns['label'])}
 
 

@@ -2,12 +2,18 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from mmengine.dataset import ConcatDataset, force_full_init
 
 from mmfer.registry import DATASETS
+
+from .batches import join_columns, read_columns, readable_at_once, rows_of, to_batch
+from .face_dataset import FaceDataset
+
+_SHARED = ('landmarks', 'landmark_valid', 'score', 'valence', 'arousal')
 
 
 @DATASETS.register_module()
@@ -33,11 +39,31 @@ class ConcatFaces(ConcatDataset):
             info.update(landmarks=np.zeros((68, 2), np.float32), landmark_valid=False)
         if 'gt_score' not in info and any('score' in dataset.columns for dataset in self.datasets):
             info['gt_score'] = np.eye(len(self.metainfo['classes']), dtype=np.float32)[info['gt_label']]
+        for key in ('valence', 'arousal'):
+            if key not in info and any(key in dataset.columns for dataset in self.datasets):
+                info[key] = float('nan')
         return info
 
     def __getitem__(self, idx: int) -> dict[str, Any]:
         which, _ = self._get_ori_dataset_idx(idx)
         return self.datasets[which].pipeline(self.get_data_info(idx))
+
+    @force_full_init
+    def __getitems__(self, indices: Sequence[int]) -> Sequence[dict[str, Any]]:
+        """The samples of a batch, for torch's loader: read at once where all datasets can be."""
+        datasets = self.datasets
+        if not all(isinstance(dataset, FaceDataset) and readable_at_once(dataset) for dataset in datasets) or len(
+                {dataset.columns['image'].shape[1:3] for dataset in datasets}) > 1:
+            return [self[idx] for idx in indices]
+        rows = rows_of(indices, len(self))
+        which = np.searchsorted(self.cumulative_sizes, rows, side='right')
+        starts = np.array([0, *self.cumulative_sizes])[which]
+        parts = [read_columns(datasets[i], (rows - starts)[which == i]) for i in np.unique(which)]
+        # Those that every batch has whichever dataset its faces come from, as in get_data_info.
+        likes = {key: dataset.columns[key] for dataset in datasets for key in _SHARED if key in dataset.columns}
+        back = np.argsort(np.argsort(which, kind='stable'))
+        batch = {key: column[back] for key, column in join_columns(parts, likes).items()}
+        return to_batch({**batch, 'sample_idx': rows})
 
     @force_full_init
     def get_gt_labels(self) -> np.ndarray:

@@ -5,7 +5,7 @@ import copy
 import hashlib
 import os.path as osp
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from mmengine.dataset import force_full_init
@@ -14,8 +14,12 @@ from mmpretrain.datasets import BaseDataset
 
 from mmfer.registry import DATASETS
 
+from .bad_images import BadImage, usable_images
+from .batches import read_columns, readable_at_once, to_batch
 from .columns import add_landmarks, add_noise, check_columns, holdout_mask, map_classes, take
-from .files import require_images, require_paths
+from .files import require_paths
+from .label_schema import class_names
+from .packed import add_packed, move_landmarks
 
 
 @DATASETS.register_module()
@@ -35,11 +39,17 @@ class FaceDataset(BaseDataset):
         holdout: ``dict(fraction=.1, seed=0)`` splits the training rows by class, and by identity where known:
             ``split='train'`` keeps the rest, ``split='val'`` has those held out, never with added noise.
         drop_classes: Classes whose faces are left out on purpose, where ``metainfo=dict(classes=...)`` has fewer.
+        packed: File of these images, decoded and at the pipeline's size, from ``tools/dataset_tools/pack.py``; training
+            is the same, only reading is faster. Defaults to None.
+        on_bad_image: What to do about images that are missing, damaged, animated, huge or none: 'raise' (default) one
+            list of all of them before training starts, or 'skip' them and log the list.
         indices: The first ``n`` rows, or those listed. Defaults to None: all.
         pipeline: Transforms of one face; usually ``mmfer.LoadFace`` and ``mmfer.PackFace``.
         test_mode: As in MMEngine. Defaults to False.
         lazy_init: Do not read the annotations yet. Defaults to False.
         metainfo: ``dict(classes=...)`` asks for another order or naming of the classes; labels are mapped by name.
+            A list of names, or the name of an order: ``dict(classes='rafdb')``
+            (:data:`mmfer.datasets.label_schema.ORDERS`).
     """
 
     IMAGE_FOLDER = ''
@@ -49,23 +59,36 @@ class FaceDataset(BaseDataset):
     REQUIRED: tuple[str, ...] = ()
     """Files and folders of ``data_root`` without which nothing can be read."""
     HOW_TO_GET = 'put the dataset there'
+    COUNTS: ClassVar[dict[str, tuple[int, ...]]] = {}
+    """Published number of faces of each split: one a class, or only their sum."""
 
     def __init__(self, data_root: str = '', split: str = 'train', landmarks: str | None = None,
                  label_noise: Mapping[str, Any] | None = None, holdout: Mapping[str, Any] | None = None,
                  pipeline: Sequence = (), test_mode: bool = False, lazy_init: bool = False,
                  metainfo: Mapping[str, Any] | None = None, drop_classes: Collection[str] = (),
-                 indices: int | Sequence[int] | None = None):
+                 indices: int | Sequence[int] | None = None, packed: str | None = None,
+                 on_bad_image: str = 'raise'):
         if split not in ('train', 'val', 'test'):
             raise ValueError(f"split must be 'train', 'val' or 'test', got {split!r}")
         if split == 'val' and 'val' not in self.SPLITS and holdout is None:
             raise ValueError(f"{type(self).__name__} has no validation split of its own; give train and val the same "
                              "holdout=dict(fraction=.1, seed=0), or use split='test'")
+        if split == 'test' and 'test' not in self.SPLITS:
+            raise ValueError(f"{type(self).__name__} has no test split with public labels; give split='val', or "
+                             "split='train' to test a model that was trained on other data")
         if label_noise is not None and split != 'train':
             raise ValueError(f"label_noise is for split='train' only, got split={split!r}; take it out there")
+        if on_bad_image not in ('raise', 'skip'):
+            raise ValueError(f"on_bad_image must be 'raise' or 'skip', got {on_bad_image!r}")
         self.split, self.landmarks, self.label_noise, self.holdout = split, landmarks, label_noise, holdout
         self.source_split = 'train' if split == 'val' and 'val' not in self.SPLITS else split
-        self.drop_classes = drop_classes
+        self.drop_classes, self.packed, self.on_bad_image = drop_classes, packed, on_bad_image
         self.columns: dict[str, np.ndarray] = {}
+        self.source_classes = tuple(self.METAINFO.get('classes', ()))  # of the ids that load_columns() gives
+        self.label_file: str | None = None  # what the column 'line' counts in
+        self.bad_images: list[BadImage] = []  # those left out
+        if metainfo is not None and isinstance(metainfo.get('classes'), str):
+            metainfo = {**metainfo, 'classes': class_names(metainfo['classes'])}
         super().__init__(
             ann_file='', metainfo=metainfo, data_root=osp.expanduser(data_root), pipeline=pipeline, indices=indices,
             serialize_data=False, test_mode=test_mode, lazy_init=lazy_init)
@@ -79,9 +102,13 @@ class FaceDataset(BaseDataset):
         """Reads the rows of ``self.source_split``: what a format implements.
 
         Returns:
-            ``name`` [N] str relative to ``image_folder``, ``label`` int64 [N], ids of ``METAINFO['classes']``; where
-            known ``score`` float32 [N, K] (votes as shares), ``identity`` [N], ``clean_label`` int64 [N] (-1: unknown),
-            ``image`` uint8 [N, H, W, 3] BGR, ``landmarks`` float32 [N, 68, 2], ``landmark_score`` float32 [N].
+            ``name`` [N] str relative to ``image_folder``, each once, ``label`` int64 [N], ids of ``source_classes``,
+            which are ``METAINFO['classes']`` unless the format sets them here; where known ``score`` float32 [N, K]
+            (votes as shares), ``identity`` [N], ``clean_label`` int64 [N] (-1: unknown), ``valence`` and ``arousal``
+            float32 [N] in [-1, 1] (nan: unknown), ``image`` uint8 [N, H, W, 3] BGR, ``landmarks`` float32
+            [N, 68, 2], ``landmark_score`` float32 [N], ``line`` int32 [N] in ``self.label_file``, counted from 1.
+            Where images hold several faces, ``file`` [N] is the image and ``box`` int32 [N, 4] the face in it as
+            (x0, y0, x1, y1); its landmarks are in pixels of what is inside the box.
         """
         raise NotImplementedError(f'{type(self).__name__} must implement load_columns()')
 
@@ -91,8 +118,9 @@ class FaceDataset(BaseDataset):
             return
         require_paths(type(self).__name__, self.data_root, self.REQUIRED, self.HOW_TO_GET)
         columns = check_columns(self.load_columns())
-        self._metainfo['classes'] = tuple(self._metainfo.get('classes', ()))
-        columns = map_classes(columns, self.METAINFO.get('classes', ()), self._metainfo['classes'], self.drop_classes)
+        columns['source_label'] = columns['label']
+        self._metainfo['classes'] = tuple(self._metainfo.get('classes') or self.source_classes)
+        columns = map_classes(columns, self.source_classes, self._metainfo['classes'], self.drop_classes)
         rows = self._rows_of_split(columns)
         # Noise before rows are taken, so that a row's noise does not depend on which others are held out.
         if self.label_noise is not None:
@@ -102,9 +130,13 @@ class FaceDataset(BaseDataset):
             raise ValueError(f'{type(self).__name__} has no face for split={self.split!r} in {self.data_root!r} with '
                              f'holdout={self.holdout} and indices={self._indices}; see what its label file lists')
         if 'image' not in columns:
-            require_images(self.image_folder, columns['name'].tolist(), f'{type(self).__name__} {self.split}')
+            columns, self.bad_images = usable_images(columns, self.image_folder, f'{type(self).__name__} {self.split}',
+                                                     self.label_file, self.on_bad_image)
+        if self.packed is not None:
+            columns = add_packed(columns, osp.expanduser(self.packed), self)
+        del columns['source_label']
         path = None if self.landmarks is None else osp.join(self.data_root, osp.expanduser(self.landmarks))
-        self.columns = add_landmarks(columns, path)
+        self.columns = move_landmarks(add_landmarks(columns, path))
         self._fully_initialized = True
         self._log()
 
@@ -118,16 +150,31 @@ class FaceDataset(BaseDataset):
         idx = range(len(self))[idx]
         columns = self.columns
         name = str(columns['name'][idx])
-        info = dict(img_path=osp.join(self.image_folder, name), gt_label=int(columns['label'][idx]), sample_idx=idx)
+        path = osp.join(self.image_folder, str(columns['file'][idx]) if 'file' in columns else name)
+        info = dict(img_path=path, gt_label=int(columns['label'][idx]), sample_idx=idx)
         if 'image' in columns:
-            info.update(img_path=name, img=columns['image'][idx])
+            info['img'] = columns['image'][idx]
+            if 'ori_shape' in columns:  # packed
+                info['ori_shape'] = tuple(columns['ori_shape'][idx].tolist())
+            else:
+                info['img_path'] = name
+        if 'box' in columns:
+            info['box'] = columns['box'][idx].copy()
         if 'landmarks' in columns:
             info.update(landmarks=columns['landmarks'][idx].copy(), landmark_valid=bool(columns['landmark_valid'][idx]))
         if 'clean_label' in columns:
             info['clean_label'] = int(columns['clean_label'][idx])
         if 'score' in columns:
             info['gt_score'] = columns['score'][idx].copy()
+        info.update({key: float(columns[key][idx]) for key in ('valence', 'arousal') if key in columns})
         return info
+
+    @force_full_init
+    def __getitems__(self, indices: Sequence[int]) -> Sequence[dict[str, Any]]:
+        """The samples of a batch, for torch's loader: read at once where images lie in one array."""
+        if readable_at_once(self):
+            return to_batch(read_columns(self, indices))
+        return [self[idx] for idx in indices]
 
     @force_full_init
     def get_gt_labels(self) -> np.ndarray:
@@ -148,9 +195,11 @@ class FaceDataset(BaseDataset):
     @force_full_init
     def fingerprint(self) -> str:
         """A hash of names and observed labels: what per-sample memory belongs to."""
-        names = '\n'.join(self.columns['name'].tolist())
-        labels = self.columns['label'].astype('<i8').tobytes()
-        return hashlib.sha256(names.encode() + b'\0' + labels).hexdigest()
+        digest, names = hashlib.sha256(), self.columns['name']
+        for start in range(0, len(names), 100_000):  # ten million names at once would be a gigabyte of str
+            digest.update('\n'.join([*([''] if start else []), *names[start:start + 100_000].tolist()]).encode())
+        digest.update(b'\0' + self.columns['label'].astype('<i8').tobytes())
+        return digest.hexdigest()
 
     @force_full_init
     def get_subset_(self, indices: int | Sequence[int]) -> None:
@@ -185,6 +234,9 @@ class FaceDataset(BaseDataset):
         text = f'{type(self).__name__} {self.split}: {len(labels):,} faces, by class {np.bincount(labels).tolist()}'
         if 'landmark_valid' in self.columns:
             text += f', {int(self.columns["landmark_valid"].sum()):,} with landmarks'
+            found = self.columns['landmark_score'] > 0
+            for count, why in (((~found).sum(), 'not found'), ((found & ~self.columns['landmark_valid']).sum(), 'NaN')):
+                text += f', {count:,} {why}' if count else ''
         if self.label_noise is not None:
             text += f', label noise {dict(self.label_noise)}, realised rate {(labels != clean).mean():.4f}'
         print_log(text, logger='current')

@@ -1,18 +1,19 @@
 """One vocabulary for the expressions, and the orders in which datasets list them."""
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 
 import numpy as np
 
 SYNONYMS = {
-    'surprise': ('surprised', 'su', 'suprise'),
+    'surprise': ('surprised', 'surprising', 'su', 'suprise'),
     'fear': ('fearful', 'afraid', 'scared', 'fe'),
-    'disgust': ('disgusted', 'di'),
+    'disgust': ('disgusted', 'disgusting', 'di'),
     'happiness': ('happy', 'joy', 'smile', 'ha'),
     'sadness': ('sad', 'sa'),
     'anger': ('angry', 'an'),
-    'neutral': ('neutrality', 'ne'),
+    'neutral': ('neutrality', 'natural', 'ne'),
     'contempt': ('contemptuous', 'co'),
 }
 """The names used throughout mmfer, each with what else it is called."""
@@ -28,14 +29,33 @@ ORDERS = {
     'sfew': ('anger', 'disgust', 'fear', 'happiness', 'neutral', 'sadness', 'surprise'),
     'expw': ('anger', 'disgust', 'fear', 'happiness', 'sadness', 'surprise', 'neutral'),
     'caers': ('anger', 'disgust', 'fear', 'happiness', 'neutral', 'sadness', 'surprise'),
+    'rafdb_compound': (
+        'happily surprised', 'happily disgusted', 'sadly fearful', 'sadly angry', 'sadly surprised', 'sadly disgusted',
+        'fearfully angry', 'fearfully surprised', 'angrily surprised', 'angrily disgusted', 'disgustedly surprised'),
 }
 """Class names in the order of each dataset's own ids, counted from 0."""
 
 
 def canonical(name: str) -> str:
-    """The name mmfer uses: ``canonical('Happy') == 'happiness'``. Unknown names pass in lower case."""
-    word = name.strip().lower()
+    """The name mmfer uses: ``canonical('Happy') == 'happiness'``. Unknown names pass in lower case.
+
+    Underscores and hyphens count as blanks, and a number before the name is left out: folders are also called
+    ``3_happy`` and ``Happily_Surprised``.
+    """
+    word = ' '.join(re.sub(r'^\d+[\s._-]+|[\s_-]+', ' ', name).split()).lower()
     return _NAME_OF.get(word, word)
+
+
+def class_names(order: str) -> tuple[str, ...]:
+    """The class names of an order: ``class_names('rafdb')``.
+
+    Raises:
+        ValueError: There is no such order.
+    """
+    if order not in ORDERS:
+        raise ValueError(f'classes={order!r} is no known order; take one of {", ".join(ORDERS)}, or list the names: '
+                         "classes=['happiness', 'neutral', ...]")
+    return ORDERS[order]
 
 
 def label_map(source: Sequence[str], target: Sequence[str], drop: Collection[str] = ()) -> np.ndarray:

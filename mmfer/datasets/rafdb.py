@@ -9,7 +9,8 @@ import numpy as np
 from mmfer.registry import DATASETS
 
 from .face_dataset import FaceDataset
-from .files import parse_lines
+from .files import BadLines, iter_lines, names_array
+from .image_files import log_unlisted
 from .label_schema import ORDERS
 
 
@@ -35,30 +36,38 @@ class RAFDB(FaceDataset):
     IMAGE_FOLDER = 'basic/Image/aligned'
     LABEL_FILE = 'basic/EmoLabel/list_patition_label.txt'
     REQUIRED = (LABEL_FILE, IMAGE_FOLDER)
+    COUNTS: ClassVar[dict] = dict(
+        train=(1290, 281, 717, 4772, 1982, 705, 2524), test=(329, 74, 160, 1185, 478, 162, 680))
     HOW_TO_GET = ('RAF-DB is under an agreement: apply at http://www.whdeng.cn/RAF/model1.html, and unpack it so that '
                   'both are there')
 
     def load_columns(self) -> dict:
         """Reads the label file; keeps the rows of this split."""
-        seen: set[str] = set()
-
-        def parse(line: str) -> tuple[str, int]:
+        kinds = len(self.source_classes)
+        ids = {str(number): number - 1 for number in range(1, kinds + 1)}
+        self.label_file = path = osp.join(self.data_root, self.LABEL_FILE)
+        names, labels, lines, seen = [], [], [], {}
+        bad = BadLines(path, f"'train_00001.jpg 5': a train_ or test_ image and a label from 1 to {kinds}")
+        for number, line in enumerate(iter_lines(path), 1):
             fields = line.split()
+            if not fields:
+                continue
             if len(fields) != 2:
-                raise ValueError(f'{len(fields)} fields')
-            name, label = fields
-            if name in seen:
-                raise ValueError('the image is listed twice')
-            if not name.startswith(('train_', 'test_')):
-                raise ValueError('the name must start with train_ or test_')
-            if label not in ('1', '2', '3', '4', '5', '6', '7'):
-                raise ValueError(f'label {label} is not among 1-7')
-            seen.add(name)
-            return name, int(label) - 1
-
-        path = osp.join(self.data_root, self.LABEL_FILE)
-        rows = parse_lines(path, parse, "'train_00001.jpg 5': a train_ or test_ image and a label from 1 to 7")
-        rows = [(name, label) for name, label in rows if name.startswith(f'{self.source_split}_')]
-        return dict(
-            name=np.array([osp.splitext(name)[0] + '_aligned.jpg' for name, _ in rows]),
-            label=np.array([label for _, label in rows], dtype=np.int64))
+                bad.add(number, line, f'{len(fields)} fields')
+            elif not fields[0].startswith(('train_', 'test_')) or '/' in fields[0]:
+                bad.add(number, line, 'the name must start with train_ or test_, without a folder')
+            elif fields[1] not in ids:
+                bad.add(number, line, f'label {fields[1]} is not among 1-{kinds}')
+            elif fields[0] in seen:
+                bad.add(number, line, f'the image is listed twice, first in line {seen[fields[0]]}')
+            else:
+                seen[fields[0]] = number
+                names.append(osp.splitext(fields[0])[0] + '_aligned.jpg')
+                labels.append(ids[fields[1]])
+                lines.append(number)
+        bad.raise_if_any()
+        log_unlisted(self.image_folder, names, type(self).__name__)
+        rows = [row for row, name in enumerate(names) if name.startswith(f'{self.source_split}_')]
+        columns = dict(name=names_array(names), label=np.array(labels, dtype=np.int64),
+                       line=np.array(lines, dtype=np.int32))
+        return {key: column[rows] for key, column in columns.items()}

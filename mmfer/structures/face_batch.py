@@ -29,7 +29,10 @@ class FaceBatch(Sequence[DataSample]):
         landmarks: Points as (x, y) in pixels of ``inputs``, pixel centres at integers, float32 [N, L, 2].
         landmark_valid: Where the points are to be trusted, bool [N].
         clean_label: The label before noise was added, int64 [N], -1 where unknown. For diagnostics only.
-        metainfo: One dict a face (img_path, ori_shape, img_shape, ...); empty, or of length N.
+        valence: How pleasant the expression is, float32 [N] in [-1, 1], nan where unknown.
+        arousal: How excited it is, likewise.
+        metainfo: One dict a face (img_path, ori_shape, img_shape, ...), a list or what makes them on demand; empty, or
+            of length N.
     """
 
     label: Tensor
@@ -38,7 +41,9 @@ class FaceBatch(Sequence[DataSample]):
     landmarks: Tensor | None = None
     landmark_valid: Tensor | None = None
     clean_label: Tensor | None = None
-    metainfo: list[dict[str, Any]] = field(default_factory=list)
+    valence: Tensor | None = None
+    arousal: Tensor | None = None
+    metainfo: Sequence[dict[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         for name, column in self.columns().items():
@@ -78,6 +83,10 @@ class FaceBatch(Sequence[DataSample]):
             sample.landmarks = self.landmarks[index]
         if self.landmark_valid is not None:
             sample.landmark_valid = self.landmark_valid[index]
+        if self.valence is not None:
+            sample.valence = self.valence[index]
+        if self.arousal is not None:
+            sample.arousal = self.arousal[index]
         return sample
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> FaceBatch:
@@ -96,7 +105,7 @@ class FaceBatch(Sequence[DataSample]):
         """Stacks data samples. Columns that only some of them have are filled with 'unknown'.
 
         A face without points gets zeros and ``landmark_valid=False``; one without votes gets its label as the only
-        vote; one without a clean label gets -1.
+        vote; one without a clean label gets -1, one without valence or arousal nan.
 
         Raises:
             ValueError: A sample has no label or no sample index.
@@ -114,6 +123,8 @@ class FaceBatch(Sequence[DataSample]):
             landmarks=_stack(samples, 'landmarks', lambda i, like: torch.zeros_like(like)),
             landmark_valid=_landmark_valid(samples),
             clean_label=_clean_label(samples),
+            valence=_stack(samples, 'valence', lambda i, like: torch.full_like(like, torch.nan)),
+            arousal=_stack(samples, 'arousal', lambda i, like: torch.full_like(like, torch.nan)),
             metainfo=[{k: v for k, v in s.metainfo_items() if k not in _INDEX_KEYS} for s in samples])
 
 

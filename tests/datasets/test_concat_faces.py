@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from layouts import LAYOUTS
 from miniature import make_rafdb
 from mmpretrain.registry import DATASETS
 
@@ -55,3 +56,35 @@ def test_a_batch_from_the_dataset_without_landmarks_has_the_columns_of_the_other
     assert batch.landmarks.shape == (4, 68, 2)
     assert batch.landmark_valid.tolist() == [False] * 4
     assert collate_faces([both[0]])['data_samples'].landmark_valid.tolist() == [True]
+
+
+def test_datasets_of_all_kinds_as_one(tmp_path):
+    """Files, pixels of a csv, and parts of images; votes, landmarks and affect of some: one order, global indices."""
+    formats = dict(AffectNet=['contempt'], FERPlus=['contempt'], ExpW=[], RAFDB=[], FolderFaces=[])
+    parts = []
+    for name, drop in formats.items():
+        LAYOUTS[name](tmp_path / name, faces=2)
+        reading = dict(reading='distribution') if name == 'FERPlus' else {}
+        parts.append(dict(type=f'mmfer.{name}', data_root=str(tmp_path / name), pipeline=PIPELINE, drop_classes=drop,
+                          metainfo=dict(classes='rafdb'), **reading))
+    both, alone = build(parts), [DATASETS.build(part) for part in parts]
+    assert [len(dataset) for dataset in alone] == [14] * 5
+    assert np.bincount(both.get_gt_labels()).tolist() == [10] * 7
+    batch = collate_faces([both[i] for i in range(70)])
+    faces = batch['data_samples']
+    assert faces.sample_idx.tolist() == list(range(70))
+    for i, dataset in enumerate(alone):
+        for row in (0, 13):
+            inputs = dataset[row]['inputs'].numpy()
+            np.testing.assert_array_equal(batch['inputs'][14 * i + row].numpy(), inputs)
+            assert faces.label[14 * i + row] == dataset.get_gt_labels()[row]
+    assert faces.landmark_valid.tolist() == [True] * 14 + [False] * 56
+    assert faces.valence[:14].isfinite().all()
+    assert faces.valence[14:].isnan().all()
+    assert faces.score.shape == (70, 7)
+    one_hot = np.eye(7)[faces.label.numpy()]
+    np.testing.assert_array_equal(faces.score[:14], one_hot[:14])
+    np.testing.assert_array_equal(faces.score[28:], one_hot[28:])
+    # A batch from one of them has the same columns as a batch from all.
+    few = collate_faces([both[i] for i in range(30, 34)])['data_samples']
+    assert few.columns().keys() == faces.columns().keys()

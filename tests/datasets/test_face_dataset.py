@@ -1,3 +1,4 @@
+import hashlib
 import pickle
 from typing import ClassVar
 
@@ -9,8 +10,9 @@ from mmengine.dataset import ClassBalancedDataset
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
-from mmfer.datasets import RAFDB, FaceDataset
+from mmfer.datasets import RAFDB, FaceDataset, PackFace
 from mmfer.datasets.label_schema import ORDERS
+from mmfer.structures.face_batch import FaceBatch
 
 
 class InMemory(FaceDataset):
@@ -67,6 +69,42 @@ def test_labels_follow_the_order_that_is_asked_for():
     assert (dataset.get_data_info(1)['img'] == 1).all()
     with pytest.raises(ValueError, match='contempt .* dropped silently'):
         InMemory(metainfo=dict(classes=wanted))
+
+
+def test_an_order_by_its_name():
+    dataset = InMemory(metainfo=dict(classes='ferplus'))
+    assert dataset.metainfo['classes'] == ORDERS['ferplus']
+    assert ORDERS['ferplus'][dataset.get_data_info(5)['gt_label']] == ORDERS['affectnet8'][5]
+    with pytest.raises(ValueError, match="classes='fer' is no known order"):
+        InMemory(metainfo=dict(classes='fer'))
+
+
+def test_names_are_compact_strings_and_the_fingerprint_is_of_all_of_them():
+    """More names than are hashed at once; the expected hash is of everything in one piece."""
+    names, label = [f'grün {i}.jpg' for i in range(250_003)], np.arange(250_003) % 8
+    many = type('Many', (InMemory, ), dict(load_columns=lambda self: dict(
+        name=np.array(names), label=label, image=np.broadcast_to(np.uint8(0), (len(names), 1, 1, 3)))))()
+    assert many.columns['name'].dtype == np.dtypes.StringDType()
+    assert type(many.get_data_info(3)['img_path']) is str
+    expected = hashlib.sha256('\n'.join(names).encode() + b'\0' + label.astype('<i8').tobytes())
+    assert many.fingerprint() == expected.hexdigest()
+
+
+def test_valence_and_arousal_travel(tmp_path):
+    valence = np.linspace(-1, 1, 80, dtype=np.float32)
+    valence[7] = np.nan
+    dataset = with_columns(valence=valence, arousal=-valence)(pipeline=[dict(type='mmfer.PackFace')])
+    assert dataset.get_data_info(3)['valence'] == valence[3]
+    samples = [PackFace()(dict(dataset.get_data_info(i))) for i in (3, 7)]
+    batch = FaceBatch.from_data_samples(sample['data_samples'] for sample in samples)
+    np.testing.assert_array_equal(batch.valence, valence[[3, 7]])
+    np.testing.assert_array_equal(batch.arousal, -valence[[3, 7]])
+
+
+def test_a_format_without_a_test_split():
+    none = type('NoTest', (InMemory, ), dict(SPLITS=('train', 'val')))
+    with pytest.raises(ValueError, match=r"NoTest has no test split with public labels; give split='val', or"):
+        none(split='test')
 
 
 def test_train_and_val_share_the_training_rows():

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mmfer.datasets.label_noise import noisy_labels
+from mmfer.datasets.label_noise import confusion_shares, instance_noise, noisy_labels
 from mmfer.datasets.label_schema import ORDERS
 
 CLASSES = ORDERS['rafdb']
@@ -76,11 +76,95 @@ def test_two_classes_swap():
 
 
 @pytest.mark.parametrize(('change', 'message'), [
-    (dict(kind='pair'), "must be 'symmetric' or 'asymmetric', got 'pair'"),
-    (dict(rate=30), r'below 1 \(.3 for 30 %\), got 30'),
-    (dict(rate=-.1), 'at least 0'),
+    (dict(kind='pair'), "must be 'symmetric', 'asymmetric' or 'manifest'.*got 'pair'"),
+    (dict(rate=30), r'between 0 and 1 \(.3 for 30 %\), got 30'),
+    (dict(rate=-.1), 'between 0 and 1'),
     (dict(classes=('one',)), 'two classes'),
+    (dict(confusions={'fear': 'anger'}), "takes no confusions; use kind='asymmetric'"),
 ])
 def test_mistakes_are_named(change, message):
     with pytest.raises(ValueError, match=message):
         noisy_labels(**{**dict(labels=np.zeros(3, int), classes=CLASSES, kind='symmetric', rate=.1), **change})
+
+
+def asymmetric(confusions, before, rate=.4, classes=CLASSES):
+    return transitions(before, noisy_labels(before, classes, 'asymmetric', rate, 3, confusions), len(classes))
+
+
+def test_confusions_name_where_a_class_goes_and_the_others_stay():
+    expected = np.eye(7)
+    surprise, fear, happiness, anger, neutral = (
+        CLASSES.index(name) for name in ('surprise', 'fear', 'happiness', 'anger', 'neutral'))
+    expected[happiness, [happiness, neutral]] = .6, .4
+    # Of the 40 %, 70 % go one way and 20 % the other; the missing 10 % keep their label.
+    expected[fear, [fear, surprise, anger]] = .64, .28, .08
+    got = asymmetric({'Happy': 'neutral', 'fear': {'surprised': .7, 'anger': .2}}, labels())
+    np.testing.assert_allclose(got, expected, atol=.025)
+    assert (got[expected == 0] == 0).all()
+
+
+def test_a_matrix_with_rate_1_is_the_transition_matrix():
+    matrix = np.random.default_rng(2).dirichlet([.5] * 7, 7)
+    np.testing.assert_allclose(asymmetric(matrix, labels(), rate=1), matrix, atol=.025)
+    half = .5 * matrix + .5 * np.eye(7)
+    np.testing.assert_allclose(asymmetric(matrix.tolist(), labels(), rate=.5), half, atol=.025)
+
+
+def test_the_default_confusions_are_the_papers_written_out():
+    pairs = {name: {'anger': 'disgust', 'disgust': 'anger', 'fear': 'surprise', 'happiness': 'neutral',
+                    'sadness': 'neutral', 'surprise': 'anger', 'neutral': 'sadness'}[name] for name in CLASSES}
+    before = labels(5000)
+    assert np.array_equal(noisy_labels(before, CLASSES, 'asymmetric', .3, 4),
+                          noisy_labels(before, CLASSES, 'asymmetric', .3, 4, pairs))
+
+
+def test_a_class_without_share_is_never_drawn():
+    """Neither the first nor the last one, where a rounded sum could run past the end."""
+    matrix = [[0, 1, 0], [0, 1, 0], [.1, .9, 0]]
+    after = noisy_labels(labels(60_000, 3), ('a', 'b', 'c'), 'asymmetric', 1, 0, matrix)
+    assert set(after) == {0, 1}
+    thirds = confusion_shares(('a', 'b', 'c'), [[1 / 3, 1 / 3, 1 / 3]] * 3)
+    assert thirds.shape == (3, 3)
+    assert set(noisy_labels(labels(60_000, 3), ('a', 'b', 'c'), 'asymmetric', 1, 0, thirds)) == {0, 1, 2}
+
+
+@pytest.mark.parametrize(('confusions', 'message'), [
+    ({'hapiness': 'neutral'}, "name 'hapiness', but the classes are"),
+    ({'happiness': 'neutrl'}, "name 'neutrl'"),
+    ({'happiness': {'neutral': .7, 'sadness': .4}}, r"confusions\['happiness'\] must be shares that sum to at most 1"),
+    ({'happiness': {'neutral': -.1}}, 'must be shares'),
+    ({'happiness': .3}, 'must be a class, or shares by class, got 0.3'),
+    ({'happiness': 'neutral', 'happy': 'sad'}, 'name a class twice'),
+    ([[.5, .5], [.5, .5]], r'7 rows and columns.*got shape \(2, 2\)'),
+    (np.full((7, 7), .2), 'rows that sum to \\[1.4'),
+])
+def test_mistakes_in_confusions_are_named(confusions, message):
+    with pytest.raises(ValueError, match=message):
+        noisy_labels(np.zeros(3, int), CLASSES, 'asymmetric', .3, 0, confusions)
+
+
+def test_instance_noise_strikes_the_most_ambiguous_with_what_they_are_confused_with():
+    probs = np.array([[.9, .1, 0], [.5, .1, .4], [.2, .3, .5], [0, .98, .02], [.35, .4, .25]])
+    before = np.array([0, 0, 2, 1, 0])
+    # Largest probability of another class: .1, .4, .3, .02, .4 of classes 1, 2, 1, 2, 1.
+    assert instance_noise(before, probs, .4).tolist() == [0, 2, 2, 1, 1]
+    assert instance_noise(before, probs, .6).tolist() == [0, 2, 1, 1, 1]
+    assert instance_noise(before, probs, 0).tolist() == before.tolist()
+    assert instance_noise(before, probs, 1).tolist() == [1, 2, 1, 2, 1]
+    assert before.tolist() == [0, 0, 2, 1, 0]
+
+
+def test_instance_noise_realises_its_rate_exactly_and_the_seed_decides_ties_only():
+    random = np.random.default_rng(0)
+    before, probs = random.integers(0, 7, 1001), random.dirichlet([1] * 7, 1001)
+    for rate, count in ((.1, 100), (.3, 300), (.2995, 300)):
+        assert (instance_noise(before, probs, rate) != before).sum() == count
+    assert np.array_equal(instance_noise(before, probs, .3, seed=1), instance_noise(before, probs, .3, seed=2))
+    equal = np.full((1001, 7), 1 / 7)
+    changed = [set(np.flatnonzero(instance_noise(before, equal, .3, seed=seed) != before)) for seed in (1, 1, 2)]
+    assert changed[0] == changed[1] != changed[2]
+
+
+def test_instance_noise_of_a_network_of_nan_is_refused():
+    with pytest.raises(ValueError, match='not all numbers'):
+        instance_noise(np.zeros(1, int), np.full((1, 7), np.nan), .3)

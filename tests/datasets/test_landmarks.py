@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mmfer.datasets.landmarks import landmarks_of, read_landmarks, write_landmarks
+from mmfer.datasets.landmarks import landmarks_of, read_landmarks, read_lnd_npy, write_landmarks
 
 NAMES = ['train_00001_aligned.jpg', 'train_00002_aligned.jpg', 'test_00001_aligned.jpg']
 
@@ -64,6 +64,39 @@ def test_pts_files_count_from_one(tmp_path):
     (tmp_path / 'face.pts').write_text(f'version: 1\nn_points: 68\n{{\n{lines}\n}}\n')
     found, _ = landmarks_of(str(tmp_path), np.array(['face.png']))
     np.testing.assert_allclose(found, points, atol=1e-4)
+
+
+@pytest.mark.parametrize('shape', [(68, 2), (136,), (136, 1)])
+@pytest.mark.parametrize('dtype', [np.float64, np.float32, 'U'])
+def test_affectnets_landmark_files(tmp_path, shape, dtype):
+    face = faces(1)[0]
+    np.save(tmp_path / '7_lnd.npy', face.astype(dtype).reshape(shape))
+    found = read_lnd_npy(str(tmp_path / '7_lnd.npy'))
+    assert (found.dtype, found.shape) == (np.float32, (68, 2))
+    np.testing.assert_allclose(found, face)
+
+
+def test_a_folder_of_affectnets_annotations(tmp_path):
+    points = faces()
+    for name, face in zip((2, 10, 3), points, strict=True):
+        np.save(tmp_path / f'{name}_lnd.npy', face.ravel())
+        np.save(tmp_path / f'{name}_exp.npy', np.array('6'))
+    found, _ = landmarks_of(str(tmp_path), np.array(['2.jpg', '10.jpg', '3.png']))
+    np.testing.assert_allclose(found, points)
+
+
+def test_affectnet_files_that_are_none(tmp_path):
+    path = tmp_path / '7_lnd.npy'
+    for content in (np.array(['x'] * 136), np.array([{}], dtype=object), np.zeros(3)):
+        np.save(path, content)
+        with pytest.raises(ValueError, match=r"7_lnd\.npy is not one of AffectNet's landmark files: .*expected 136"):
+            read_lnd_npy(str(path))
+    path.write_bytes(b'')
+    with pytest.raises(ValueError, match=r'it is no \.npy'):
+        read_lnd_npy(str(path))
+    np.save(path, np.zeros(10))
+    with pytest.raises(ValueError, match=r'7_lnd\.npy has 5 points instead of 68 points in the order of iBUG'):
+        read_lnd_npy(str(path))
 
 
 @pytest.mark.parametrize('style', ['x{}|y{}|score|name', 'x_{}|y_{}|confidence|filename', ' x_{}| y_{}||file'])
@@ -152,7 +185,7 @@ def test_files_that_cannot_be(tmp_path):
     with pytest.raises(ValueError, match=r'points\.mat is no known kind'):
         read_landmarks(str(tmp_path / 'points.mat'))
     (tmp_path / 'empty').mkdir()
-    with pytest.raises(ValueError, match=r'has no \.pts and no \.txt'):
+    with pytest.raises(ValueError, match=r'has no \.pts, no _lnd\.npy and no \.txt file'):
         read_landmarks(str(tmp_path / 'empty'))
     (tmp_path / 'bad').mkdir()
     (tmp_path / 'bad' / 'f.txt').write_text('1 2\n3\n')

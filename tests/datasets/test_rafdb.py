@@ -64,7 +64,8 @@ def test_a_label_file_out_of_any_editor(root, encoding, end, gap):
     ('train_00099.jpg 0', 'label 0 is not among 1-7'),
     ('train_00099.jpg happy', 'label happy is not among 1-7'),
     ('valid_00099.jpg 3', 'must start with train_ or test_'),
-    ('train_00001.jpg 3', 'listed twice'),
+    ('train_00001.jpg 3', 'listed twice, first in line 1'),
+    ('train_../x.jpg 3', 'without a folder'),
 ])
 def test_a_bad_line_is_named_with_file_and_number(root, line, reason):
     rows = [' '.join(row) for row in listed(root)]
@@ -96,8 +97,9 @@ def test_missing_images_are_counted_and_three_named(root):
     for number in (2, 5, 6, 9):
         os.remove(os.path.join(root, 'basic', 'Image', 'aligned', f'train_{number:05d}_aligned.jpg'))
     with pytest.raises(FileNotFoundError, match=(
-            r'4 of the 30 images that RAFDB train lists are not in .*aligned: train_00002_aligned\.jpg, '
-            r'train_00005_aligned\.jpg, train_00006_aligned\.jpg, \.\.\.; unpack')):
+            r'4 of the 30 images that RAFDB train lists are not in .*aligned: train_00002_aligned\.jpg '
+            r'\(list_patition_label\.txt:2\), train_00005_aligned\.jpg \(.*:5\), train_00006_aligned\.jpg \(.*:6\), '
+            r'\.\.\.; unpack')):
         RAFDB(root)
     assert len(RAFDB(root, split='test')) == 14
 

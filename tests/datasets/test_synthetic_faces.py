@@ -57,6 +57,17 @@ def found(image, channel):
     return np.argwhere((image[..., channel] > 60) & (image[..., channel] > 2 * others + 20))[:, ::-1]
 
 
+def test_the_label_may_be_who_it_is():
+    people, plain = faces(label='person', num=10, faces_per_person=4), faces(num=10, faces_per_person=4)
+    assert people.get_gt_labels().tolist() == [0] * 4 + [1] * 4 + [2] * 2
+    assert people.metainfo['classes'] == ('person 0', 'person 1', 'person 2')
+    assert 'true_distribution' not in people.columns
+    assert (people.columns['image'] == plain.columns['image']).all()
+    assert people[9]['gt_label'] == 2
+    with pytest.raises(ValueError, match="'expression' or 'person', got 'age'"):
+        faces(label='age')
+
+
 # ---------------------------------------------------------------- the same everywhere
 
 

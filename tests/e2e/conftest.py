@@ -8,6 +8,7 @@ import pytest
 import torch
 from e2e.clone import ROOT, make_clone, options
 from mmengine.config import config as mmengine_config
+from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner import Runner
 from torchvision.models import get_model
 
@@ -27,16 +28,23 @@ def clone(_clone, monkeypatch) -> Path:
 
 
 @pytest.fixture
-def face_weights(clone, monkeypatch) -> Iterator[Callable[[str | None], None]]:
-    """Writes the weights that a config names, those of a plain torchvision network, for the length of a test."""
+def face_weights(clone, monkeypatch) -> Iterator[Callable[[Mapping], None]]:
+    """Writes the weights that a model's config names, for the length of a test: those of a plain torchvision network,
+    or, as a run of ours would leave them behind, of the backbone."""
     written = []
 
-    def write(name: str | None) -> None:
+    def write(model: Mapping) -> None:
+        name = model.get('pretrained')
         if name is not None and name.startswith('torchvision://'):
             monkeypatch.setattr('mmfer.models.pretrained._from_torchvision', lambda kind: get_model(kind).state_dict())
         elif name is not None:
+            ours = name.startswith('work_dirs/')
+            with DefaultScope.overwrite_default_scope('mmpretrain'):
+                net = MODELS.build(model['backbone']) if ours else get_model(Path(name).stem.split('_')[0])
             written.append(clone / name)
-            torch.save(get_model(Path(name).stem.split('_')[0]).state_dict(), written[-1])
+            written[-1].parent.mkdir(parents=True, exist_ok=True)
+            torch.save({f'backbone.{key}' if ours else key: value for key, value in net.state_dict().items()},
+                       written[-1])
 
     yield write
     for path in written:

@@ -5,7 +5,8 @@ import math
 from pathlib import Path
 
 import pytest
-from e2e.clone import AUTOENCODERS, CONFIGS, NARROW, TEST_FACES, TRAIN_FACES, options, tiny
+import torch
+from e2e.clone import AUTOENCODERS, CONFIGS, NARROW, PEOPLE, TEST_FACES, TRAIN_FACES, options, tiny
 from mmengine.config import Config
 from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
@@ -47,7 +48,7 @@ def test_the_glob_finds_the_configs():
 @pytest.mark.parametrize('config', CONFIGS)
 def test_a_config_trains_and_validates(config, trained, face_weights, tmp_path):
     cfg = Config.fromfile(config)
-    face_weights(cfg.model.pretrained)
+    face_weights(cfg.model)
     runner = trained(config, tiny(config))
     report = json.loads((tmp_path / 'run' / 'metrics.json').read_text())
     epoch, = report['epochs']
@@ -87,6 +88,23 @@ def test_an_autoencoder_trains_and_draws(config, trained, tmp_path):
     assert without_gradient(runner) == []
     for name in ('reconstructions.png', 'perturbations.png'):
         assert (tmp_path / 'run' / name).read_bytes().startswith(b'\x89PNG')
+
+
+def test_a_network_that_knows_people_is_what_a_run_starts_from(trained, clone, tmp_path):
+    """First the one command, then the other, which reads what the first has written."""
+    narrow = {'model.backbone.base_channels': 8, 'model.backbone.stem_channels': 8, 'model.head.in_channels': 64}
+    values = {'train_dataloader.dataset.num': 16, 'train_dataloader.dataset.size': 32, 'data_preprocessor.size': 32,
+              'train_dataloader.batch_size': 8, 'train_cfg.max_epochs': 1, 'model.head.num_classes': 2}
+    runner = trained(PEOPLE, values | narrow)
+    assert runner.iter == 2
+    assert runner.train_dataloader.dataset.metainfo['classes'] == ('person 0', 'person 1')
+    weights = tmp_path / 'people.pth'
+    torch.save(dict(state_dict=runner.model.state_dict()), weights)
+    config = 'configs/baseline/r18_synthfaces_sym30_40e.py'
+    assert Config.fromfile(config).model.pretrained.startswith(f'work_dirs/baseline/{Path(PEOPLE).stem}/')
+    run = trained(config, tiny(config) | narrow | {'model.pretrained': weights, 'optim_wrapper.optimizer.lr': 0})
+    for name, value in run.model.backbone.named_parameters():
+        assert_close(value, runner.model.backbone.get_parameter(name), rtol=0, atol=0)
 
 
 def one_step(trained, **changes):

@@ -2,13 +2,15 @@
 
 import cv2
 import face_alignment.api
-import face_alignment.utils
 import numpy as np
 import pytest
 import torch
 from miniature import face_points
 
-from mmfer.apis.alignment import TEMPLATE, FaceAligner, align, similarity
+from mmfer.apis.alignment import TEMPLATES, FaceAligner, align
+from mmfer.detectors.warp import similarity, warp
+
+TEMPLATE = np.array(TEMPLATES['rafdb'].points)
 
 
 def rotation(angle, scale, shift):
@@ -75,35 +77,84 @@ def test_eyes_and_mouth_land_where_the_training_faces_have_them(angle, scale, si
     assert dots[0, 0] < dots[1, 0], 'the eye at the left of the picture stays there'
 
 
-class Landmarker:
-    """Stands in for the package: two faces, found in a picture of at most 1280 px."""
+class Detector:
+    """Stands in for the package: finds these faces in any picture."""
 
     def __init__(self, faces):
         self.faces, self.seen = faces, None
 
-    def get_landmarks_from_image(self, image, return_bboxes=False):
-        assert return_bboxes
-        self.seen = image
-        boxes = [np.array([*p.min(0), *p.max(0), .9]) for p in self.faces]
-        return (self.faces, None, boxes) if self.faces else (None, None, None)
+    def find_boxes(self, images):
+        self.seen, = images
+        return [np.array([[*face.min(0), *face.max(0)] for face in self.faces]).reshape(-1, 4)]
+
+    def find_points(self, images, boxes):
+        assert len(images) == len(boxes)
+        face_of = {tuple(face.min(0)): face for face in self.faces}
+        return np.stack([face_of[tuple(box[:2])] for box in boxes]), np.ones(len(boxes))
 
 
 def test_faces_come_from_left_to_right_in_pixels_of_the_photo():
     photo = np.zeros((1000, 2560, 3), np.uint8)
     photo[..., 2] = 200  # red
-    right, left = (face_points().astype(np.float64) * 100 + (x, 200) for x in (900, 300))
-    landmarker = Landmarker([right, left])
-    faces = FaceAligner(size=64, landmarker=landmarker)(photo)
-    assert landmarker.seen.shape == (500, 1280, 3)
-    assert landmarker.seen[0, 0].tolist() == [200, 0, 0], 'the package wants RGB'
+    right, left = (face_points().astype(np.float64) * 200 + (x, 400) for x in (1800, 600))
+    detector = Detector([right, left])
+    faces = FaceAligner(size=64, detector=detector)(photo)
+    assert detector.seen.shape == photo.shape
+    assert detector.seen[0, 0].tolist() == [200, 0, 0], 'detectors want RGB'
     assert [face.crop.shape for face in faces] == [(64, 64, 3)] * 2
     assert [face.crop[32, 32].tolist() for face in faces] == [[0, 0, 200]] * 2
-    assert faces[0].box[0] == pytest.approx(2 * left[:, 0].min(), abs=2)
-    assert faces[1].box[2] == pytest.approx(2 * right[:, 0].max(), abs=2)
+    assert faces[0].box[0] == pytest.approx(left[:, 0].min(), abs=1)
+    assert faces[1].box[2] == pytest.approx(right[:, 0].max(), abs=1)
 
 
 def test_a_photo_without_faces_gives_none():
-    assert FaceAligner(landmarker=Landmarker([]))(np.zeros((50, 50, 3), np.uint8)) == []
+    assert FaceAligner(detector=Detector([]))(np.zeros((50, 50, 3), np.uint8)) == []
+
+
+def test_all_faces_of_a_crowd_are_cut_out():
+    faces = [face_points() * 20 + (25 * i, 3) for i in range(37)]
+    found = FaceAligner(size=16, detector=Detector(faces))(np.zeros((40, 1000, 3), np.uint8))
+    assert [face.box[0] for face in found] == [round(float(face[:, 0].min())) for face in faces]
+
+
+def test_arcface_has_eyes_nose_and_mouth_where_insightface_puts_them():
+    """Its 112 px template in pixels, as `arcface_dst` there."""
+    expected = np.array([[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366],
+                         [41.5493, 92.3655], [70.7299, 92.2041]])
+    points = np.zeros((68, 2))
+    points[36:42], points[42:48], points[[30, 48, 54]] = expected[0], expected[1], expected[2:]
+    np.testing.assert_allclose(TEMPLATES['arcface112'].matrix(points, 112), [[1, 0, 0], [0, 1, 0]], atol=1e-9)
+    # At twice the size the border is twice as far away, and centres of pixels still lie at integers.
+    np.testing.assert_allclose(TEMPLATES['arcface112'].matrix(points, 224), [[2, 0, .5], [0, 2, .5]], atol=1e-9)
+
+
+@pytest.mark.parametrize('scale', [.2, .37, .5, .61, .8])
+def test_shrinking_averages_instead_of_skipping(scale):
+    board = np.indices((200, 200)).sum(0) % 2 * 255
+    image = np.repeat(board[..., None], 3, axis=2).astype(np.uint8)
+    small = warp(image, np.array([[scale, 0, 0], [0, scale, 0]]), int(200 * scale) - 4)[2:, 2:]
+    tolerance = 10 if scale <= .5 else 64
+    assert np.abs(small.astype(float) - 127.5).max() < tolerance
+
+
+@pytest.mark.parametrize('scale', [.31, .77, 1, 2.3])
+def test_a_point_stays_on_its_spot_through_a_warp(scale):
+    """Half a pixel of another convention would move it by more than the tolerance."""
+    random = np.random.default_rng(0)
+    errors = []
+    for _ in range(20):
+        spot, angle = random.uniform(60, 140, 2), random.uniform(-3, 3)
+        y, x = np.mgrid[:200, :211]
+        weight = np.exp(-((x - spot[0]) ** 2 + (y - spot[1]) ** 2) / 2 / 9)
+        image = np.repeat((weight * 255)[..., None], 3, axis=2).astype(np.uint8)
+        matrix = rotation(angle, scale, (0, 0))
+        matrix[:, 2] = random.uniform(40, 60, 2) - matrix[:, :2] @ spot
+        found = warp(image, matrix, 100)[..., 0].astype(float)
+        y, x = np.mgrid[:100, :100]
+        centre = np.array([(x * found).sum(), (y * found).sum()]) / found.sum()
+        errors.append(centre - move(matrix, spot))
+    assert np.abs(np.mean(errors, 0)).max() < .06
+    assert np.abs(errors).max() < .2
 
 
 @pytest.fixture
@@ -140,8 +191,6 @@ def test_the_real_package_runs_on_weights_made_here(hub, monkeypatch):
     from face_alignment.models import FAN
 
     monkeypatch.setattr(face_alignment.api, 'FAN', lambda stacks: FAN(1))
-    for name in ('_get_preds_fromhm', 'transform_np'):  # numba takes ten seconds to compile them, Python one to run
-        monkeypatch.setattr(face_alignment.utils, name, getattr(face_alignment.utils, name).py_func)
     hub.mkdir()
     detector = {name: torch.zeros_like(value) for name, value in s3fd().state_dict().items()}
     for name, value in detector.items():

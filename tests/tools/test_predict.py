@@ -190,5 +190,6 @@ def test_align_without_weights_ends_as_one_sentence(predict, run, tmp_path, monk
     seen = predict(run.faces / 'test_00001_aligned.jpg', '--align')
     assert seen.code == 1
     line = seen.err.splitlines()[-1]
-    assert line.startswith('mmfer: error: --align needs the weights')
+    assert line.startswith('mmfer: error: finding faces needs the weights')
+    assert line.endswith('leave --align out')
     assert str(tmp_path / 'checkpoints') in line

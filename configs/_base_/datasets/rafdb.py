@@ -15,6 +15,8 @@ data_preprocessor = dict(
 _pipeline = [dict(type='mmfer.LoadFace', size=100), dict(type='mmfer.PackFace')]
 # Configs of methods that use landmarks name the file: landmarks='landmarks68.npz', in data_root.
 _dataset = dict(type='mmfer.RAFDB', data_root='data/raf-db', pipeline=_pipeline)
+# Other datasets stand in the other files of this folder in this way, and the leaf places them in these loaders.
+rafdb = dict(train=dict(**_dataset, split='train'), test=dict(**_dataset, split='test', test_mode=True))
 _loader = dict(num_workers=2, persistent_workers=True, collate_fn=dict(type='mmfer.collate_faces'))
 
 train_dataloader = dict(
@@ -22,13 +24,13 @@ train_dataloader = dict(
     batch_size=128,
     # The rest of an epoch would be a small batch, and the last that batch norm sees before it is judged.
     drop_last=True,
-    dataset=dict(**_dataset, split='train'),
+    dataset=rafdb['train'],
     sampler=dict(type='mmfer.ProgressiveSampler'),  # from the classes' own shares to equal ones
 )
 val_dataloader = dict(
     **_loader,
     batch_size=128,
-    dataset=dict(**_dataset, split='test', test_mode=True),
+    dataset=rafdb['test'],
     sampler=dict(type='DefaultSampler', shuffle=False),
 )
 test_dataloader = val_dataloader

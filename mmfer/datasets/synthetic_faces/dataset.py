@@ -47,6 +47,8 @@ class SyntheticFaces(FaceDataset):
         blend: Share of the faces that show two expressions. Defaults to 0.3.
         difficulty: 0 draws frontal, clean, full-blown expressions, 1 everyday snapshots. Defaults to 1.
         faces_per_person: Pictures of each person. Defaults to 8.
+        label: 'expression', or 'person': who it is, for networks that first learn to recognise faces, as those do that
+            published methods start from. Defaults to 'expression'.
         cache_dir: Folder of the drawn faces. None draws anew each time. Defaults to 'data/synthetic_faces'.
         kwargs: ``label_noise``, ``holdout``, ``pipeline`` and the other arguments of :class:`FaceDataset`.
     """
@@ -55,7 +57,7 @@ class SyntheticFaces(FaceDataset):
 
     def __init__(self, split: str = 'train', num: int = 2000, size: int = 64, seed: int = 0, imbalance: float = .5,
                  blend: float = .3, difficulty: float = 1., faces_per_person: int = 8,
-                 cache_dir: str | None = 'data/synthetic_faces', **kwargs: Any):
+                 label: str = 'expression', cache_dir: str | None = 'data/synthetic_faces', **kwargs: Any):
         for name, value, least in (('num', num, 1), ('size', size, 16), ('seed', seed, 0),
                                    ('faces_per_person', faces_per_person, 1)):
             if int(value) != value or value < least:
@@ -63,6 +65,11 @@ class SyntheticFaces(FaceDataset):
         for name, value, most in (('imbalance', imbalance, 2), ('blend', blend, 1), ('difficulty', difficulty, 2)):
             if not 0 <= value <= most:
                 raise ValueError(f'SyntheticFaces needs {name} between 0 and {most}, got {value!r}')
+        if label not in ('expression', 'person'):
+            raise ValueError(f"SyntheticFaces(label=...) is 'expression' or 'person', got {label!r}")
+        self.people = [f'person {i}' for i in range(-(-num // faces_per_person))] if label == 'person' else None
+        if self.people:
+            kwargs['metainfo'] = dict(classes=self.people)
         self.cache_dir = cache_dir
         self.drawing = dict(num=num, size=size, seed=seed, imbalance=imbalance, blend=blend, difficulty=difficulty,
                             faces_per_person=faces_per_person)
@@ -72,6 +79,10 @@ class SyntheticFaces(FaceDataset):
         """Reads the drawn faces from the cache, or draws them."""
         recipe = dict(self.drawing, split=self.source_split, version=RENDERER_VERSION)
         images, columns = cached(self.cache_dir, recipe, lambda: draw_columns(split=self.source_split, **self.drawing))
+        if self.people:
+            self.source_classes = tuple(self.people)
+            columns['label'] = columns['identity'] - columns['identity'][0]
+            del columns['true_distribution']
         return dict(columns, image=images)
 
     def full_init(self) -> None:
@@ -80,7 +91,7 @@ class SyntheticFaces(FaceDataset):
             return
         super().full_init()
         classes = self._metainfo['classes']
-        if classes != CLASSES or self.drop_classes:
+        if 'true_distribution' in self.columns and (classes != CLASSES or self.drop_classes):
             to = label_map(CLASSES, classes, self.drop_classes)
             mapped = np.zeros((len(self), len(classes)), np.float32)
             mapped[:, to[to >= 0]] = self.columns['true_distribution'][:, to >= 0]

@@ -1,16 +1,21 @@
 """Reads one face."""
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
 
+from mmfer.datasets.pictures import read_picture
 from mmfer.registry import TRANSFORMS
 
 
 @TRANSFORMS.register_module()
 class LoadFace(BaseTransform):
     """Reads a face as BGR uint8 [H, W, 3], from ``img_path``, or from ``img`` where pictures live in memory.
+
+    Where the image holds several faces, ``box`` (x0, y0, x1, y1) says which part is read.
 
     Args:
         size: Height and width to resize to, ``int`` for a square; landmarks move along. Defaults to None: as stored.
@@ -31,12 +36,13 @@ class LoadFace(BaseTransform):
         """Adds ``img``, ``ori_shape`` and ``img_shape``."""
         image = results.get('img')
         if image is None:
-            image = _read(results['img_path'])
-        results['ori_shape'] = image.shape[:2]
+            image = read_picture(results['img_path'])
+            if results.get('box') is not None:
+                image = _inside(image, results['box'], results['img_path'])
+        results.setdefault('ori_shape', image.shape[:2])  # a packed image knows what it was
         if self.size is not None and image.shape[:2] != self.size:
             if results.get('landmarks') is not None:
-                scale = np.array([self.size[1] / image.shape[1], self.size[0] / image.shape[0]], dtype=np.float32)
-                results['landmarks'] = (results['landmarks'] + np.float32(.5)) * scale - np.float32(.5)
+                results['landmarks'] = move_points(results['landmarks'], image.shape[:2], self.size)
             # Area averaging is right for shrinking only; enlarging with it gives blocks.
             shrinks = self.size[0] <= image.shape[0] and self.size[1] <= image.shape[1]
             image = cv2.resize(image, self.size[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
@@ -47,14 +53,21 @@ class LoadFace(BaseTransform):
         return f'{type(self).__name__}(size={self.size})'
 
 
-def _read(path: str) -> np.ndarray:
-    # Bytes first: cv2.imread takes no non-ASCII paths on Windows and cannot tell a missing file from a broken one.
-    try:
-        with open(path, 'rb') as stream:
-            data = np.frombuffer(stream.read(), dtype=np.uint8)
-    except FileNotFoundError:
-        raise FileNotFoundError(f'image {path} is missing; restore it or take its row out of the label file') from None
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
-    if image is None:
-        raise ValueError(f'{path} ({data.size} bytes) cannot be read as an image; restore it from its source')
-    return image
+def move_points(points: np.ndarray, before: np.ndarray | Sequence[int], after: Sequence[int]) -> np.ndarray:
+    """Points of images of one size on the same images at another; pixel centres lie at integers.
+
+    Args:
+        points: (x, y), float32 [..., L, 2].
+        before: Heights and widths, [..., 2].
+        after: The new height and width.
+    """
+    scale = (np.asarray(after) / np.asarray(before))[..., None, ::-1].astype(np.float32)
+    return (points + np.float32(.5)) * scale - np.float32(.5)
+
+
+def _inside(image: np.ndarray, box: np.ndarray, path: str) -> np.ndarray:
+    x0, y0, x1, y1 = np.maximum(box, 0)
+    if not (x0 < min(x1, image.shape[1]) and y0 < min(y1, image.shape[0])):
+        raise ValueError(f'the box {box.tolist()} of a face lies outside {path}, which is {image.shape[0]} x '
+                         f'{image.shape[1]}; correct its row in the label file, or take it out')
+    return image[y0:y1, x0:x1]

@@ -13,8 +13,8 @@ from mmfer.registry import TRANSFORMS
 class PackFace(BaseTransform):
     """Turns a loaded face into ``dict(inputs=uint8 [3, H, W], data_samples=DataSample)``; the channels stay BGR.
 
-    ``gt_label``, ``gt_score``, ``landmarks`` and ``landmark_valid`` become fields of the sample; ``sample_idx``,
-    ``clean_label`` and the image's path and shapes become metainfo, which no loss reads.
+    ``gt_label``, ``gt_score``, ``landmarks``, ``landmark_valid``, ``valence`` and ``arousal`` become fields of the
+    sample; ``sample_idx``, ``clean_label`` and the image's path and shapes become metainfo, which no loss reads.
     """
 
     META_KEYS = ('sample_idx', 'clean_label', 'img_path', 'ori_shape', 'img_shape')
@@ -30,6 +30,9 @@ class PackFace(BaseTransform):
         if results.get('landmarks') is not None:
             sample.landmarks = torch.from_numpy(np.asarray(results['landmarks'], dtype=np.float32))
             sample.landmark_valid = torch.tensor(bool(results.get('landmark_valid', True)))
+        for key in ('valence', 'arousal'):
+            if results.get(key) is not None:
+                sample.set_field(torch.tensor(float(results[key])), key)
         inputs = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
         return dict(inputs=inputs, data_samples=sample)
 

@@ -1,0 +1,10 @@
+# ARM ResNet-18 on AffectNet with eight classes; the setting is that of r18_rafdb.py, but for the sampler,
+# which is the paper's: so many faces of every class an epoch, of large classes others each time.
+_base_ = ['./r18_rafdb.py', '../_base_/datasets/affectnet.py']
+model = dict(head=dict(num_classes=8))
+train_dataloader = dict(
+    dataset=dict(_delete_=True, **_base_.affectnet8.train),
+    sampler=dict(_delete_=True, type='mmfer.ClassBalancedSampler', per_class=3750),
+)
+val_dataloader = dict(dataset=dict(_delete_=True, **_base_.affectnet8.test))
+test_dataloader = val_dataloader

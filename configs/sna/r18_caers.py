@@ -1,0 +1,6 @@
+# SNA ResNet-18 on CAER-S; the setting is that of r18_rafdb.py. First: autoencoder_caers.py.
+_base_ = ['./r18_rafdb.py', '../_base_/datasets/caers.py']
+model = dict(supervision=dict(sna=dict(branches=dict(neighbours=dict(checkpoint='work_dirs/sna/autoencoder_caers')))))
+train_dataloader = dict(dataset=dict(_delete_=True, **_base_.caers.train))
+val_dataloader = dict(dataset=dict(_delete_=True, **_base_.caers.test))
+test_dataloader = val_dataloader

@@ -1,0 +1,6 @@
+# SNA ResNet-18 on ExpW; the setting is that of r18_rafdb.py. First: autoencoder_expw.py.
+_base_ = ['./r18_rafdb.py', '../_base_/datasets/expw.py']
+model = dict(supervision=dict(sna=dict(branches=dict(neighbours=dict(checkpoint='work_dirs/sna/autoencoder_expw')))))
+train_dataloader = dict(dataset=dict(_delete_=True, **_base_.expw.train))
+val_dataloader = dict(dataset=dict(_delete_=True, **_base_.expw.test))
+test_dataloader = val_dataloader

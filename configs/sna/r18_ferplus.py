@@ -1,0 +1,9 @@
+# SNA ResNet-18 on FER+; the setting is that of r18_rafdb.py. First: autoencoder_ferplus.py.
+_base_ = ['./r18_rafdb.py', '../_base_/datasets/ferplus.py']
+model = dict(
+    head=dict(num_classes=8),
+    supervision=dict(sna=dict(branches=dict(neighbours=dict(checkpoint='work_dirs/sna/autoencoder_ferplus')))),
+)
+train_dataloader = dict(dataset=dict(_delete_=True, **_base_.ferplus.train))
+val_dataloader = dict(dataset=dict(_delete_=True, **_base_.ferplus.test))
+test_dataloader = val_dataloader

@@ -1,0 +1,63 @@
+"""The same work on many things, in several processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context, parent_process
+from threading import Thread
+from typing import Any, TypeVar
+
+Item = TypeVar('Item')
+Result = TypeVar('Result')
+_work: Callable[[Any], Any]
+
+
+def in_processes(work: Callable[[Item], Result], items: Iterable[Item], jobs: int) -> Iterator[Result]:
+    """`work` of every item, in the order of the items.
+
+    Args:
+        work: What to do. With several processes it is pickled once for each; what takes long to make (a network) is
+            best a `cached_property`, so that each makes its own.
+        items: What to do it to.
+        jobs: Processes; 1 works in this one.
+
+    Raises:
+        ValueError: A process was killed, most likely by the system, for memory; or `jobs` is not positive.
+    """
+    if jobs < 1:
+        raise ValueError(f'--jobs must be at least 1, got {jobs}')
+    if jobs == 1:
+        yield from map(work, items)
+        return
+    # Not forked: a process that has used a GPU or threads does not survive that.
+    pool = ProcessPoolExecutor(jobs, get_context('spawn'), _begin, (work,))
+    try:
+        yield from pool.map(_do, items)
+    except BrokenProcessPool:
+        raise ValueError('one of the processes was killed, most likely because memory ran out: run the same command '
+                         'with fewer --jobs; it goes on where it was') from None
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _begin(work: Callable) -> None:
+    global _work
+    _work = work
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent answers
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A pool's process would wait forever for a parent that was killed."""
+    parent = parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
+def _do(item: Any) -> Any:
+    return _work(item)

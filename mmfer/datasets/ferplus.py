@@ -1,0 +1,155 @@
+"""FERPlus (FER+)."""
+from __future__ import annotations
+
+import csv
+import os.path as osp
+from typing import Any, ClassVar
+
+import numpy as np
+from mmengine.logging import print_log
+
+from mmfer.registry import DATASETS
+
+from .csv_table import read_csv
+from .face_dataset import FaceDataset
+from .fer_csv import SPLIT_OF_USAGE, read_fer_csv
+from .ferplus_votes import READINGS
+from .files import BadLines, add_repeated, iter_lines, names_array, require_inside, require_paths
+from .image_files import log_unlisted
+from .label_schema import ORDERS
+
+_VOTES = ('neutral', 'happiness', 'surprise', 'sadness', 'anger', 'disgust', 'fear', 'contempt', 'unknown', 'NF')
+_FOLDER_OF = {'train': 'FER2013Train', 'val': 'FER2013Valid', 'test': 'FER2013Test'}
+_EXPECTED = f'{len(_VOTES)} whole numbers of votes, for {", ".join(_VOTES)}'
+
+
+@DATASETS.register_module()
+class FERPlus(FaceDataset):
+    """FER+ (`Barsoum et al. 2016 <https://arxiv.org/abs/1608.01041>`_): FER2013 labelled anew by ten people a face.
+
+    The two files as they are distributed::
+
+        data_root
+        ├── fer2013new.csv           Usage,Image name,neutral,happiness,...,unknown,NF
+        │                            Training,fer0000000.png,4,0,0,1,3,2,0,0,0,0
+        └── fer2013.csv              the pixels, in the same order of rows
+
+    or, where a folder of this split is there, as the authors' ``generate_training_data.py`` writes them::
+
+        data_root
+        ├── FER2013Train
+        │   ├── label.csv            no header: fer0000000.png,4,0,0,1,3,2,0,0,0,0
+        │   ├── fer0000000.png       48 x 48 grey pixels
+        │   └── ...
+        ├── FER2013Valid             'val'
+        └── FER2013Test
+
+    Of 28,709 / 3,589 / 3,589 rows a reading keeps those it can give a label to (:mod:`mmfer.datasets.ferplus_votes`),
+    always without the votes that only one person gave, and logs how many it left out:
+
+    =============== ====================================================================================================
+    'majority'      the label with more than half of the votes; no votes travel along. Papers count 25,045 / 3,191 /
+                    3,137 faces. The published code measures every model on this reading of 'val' and 'test', whatever
+                    it was trained on
+    'distribution'  the label with most votes, the first of equals; the shares of all emotions travel along as
+                    ``gt_score``. Out are faces that more people call unknown or no face than any one emotion. This is
+                    none of the paper's schemes, and keeps most faces
+    'cross_entropy' the paper's: the shares of the emotions with most votes until three quarters of the votes or three
+                    emotions are reached, as ``gt_score``. Out are faces where that is not more than half of the votes.
+                    The paper's 'probability' scheme draws labels from the same shares, which mmfer does not do
+    =============== ====================================================================================================
+
+    Args:
+        reading: 'majority', 'distribution' or 'cross_entropy'. Defaults to 'majority'.
+        **kwargs: See :class:`FaceDataset`.
+    """
+
+    METAINFO: ClassVar[dict] = dict(classes=ORDERS['ferplus'])
+    SPLITS = ('train', 'val', 'test')
+    COUNTS: ClassVar[dict] = dict(train=(25045, ), val=(3191, ), test=(3137, ))  # of the majority reading
+    HOW_TO_GET = ('the votes are public: put fer2013new.csv of https://github.com/microsoft/FERPlus there; the pixels '
+                  'are those of FER2013, of a Kaggle challenge: accept its rules at https://www.kaggle.com/c/challenges'
+                  '-in-representation-learning-facial-expression-recognition-challenge/data, and put fer2013.csv there')
+
+    def __init__(self, *args: Any, reading: str = 'majority', **kwargs: Any):
+        if reading not in READINGS:
+            raise ValueError(f'reading must be one of {", ".join(map(repr, READINGS))}, got {reading!r}')
+        self.reading = reading
+        if reading != 'majority':
+            self.COUNTS = {}
+        super().__init__(*args, **kwargs)
+
+    def load_columns(self) -> dict:
+        """Reads votes, and pixels where they are not in files; keeps the faces of this split that have a label."""
+        folder = osp.join(self.data_root, _FOLDER_OF[self.source_split])
+        columns, votes = self._of_folder(folder) if osp.isdir(folder) else self._of_csv()
+        score = READINGS[self.reading](votes)
+        kept = score.any(axis=1)
+        print_log(f'{type(self).__name__} {self.source_split}: reading {self.reading!r} leaves out '
+                  f'{int((~kept).sum()):,} of {len(kept):,} faces', logger='current')
+        columns = {key: column[kept] for key, column in columns.items()}
+        columns['label'] = score[kept].argmax(axis=1)
+        if self.reading != 'majority':
+            columns['score'] = score[kept]
+        return columns
+
+    def _of_folder(self, folder: str) -> tuple[dict, np.ndarray]:
+        self.IMAGE_FOLDER = osp.basename(folder)
+        require_paths(type(self).__name__, folder, ('label.csv', ), self.HOW_TO_GET)
+        self.label_file = path = osp.join(folder, 'label.csv')
+        bad = BadLines(path, f"'fer0000000.png,4,0,0,1,3,2,0,0,0,0': an image and {_EXPECTED}")
+        names, votes, lines = [], [], []
+        for line, cells in enumerate(csv.reader(iter_lines(path)), 1):
+            if cells:
+                try:
+                    # In the authors' own files a box, '(0, 0, 48, 48)', stands between name and votes.
+                    votes.append(_votes(cells[2:] if ''.join(cells[1:2]).startswith('(') else cells[1:]))
+                    names.append(require_inside(cells[0].strip()))
+                    lines.append(line)
+                except ValueError as error:
+                    bad.add(line, ','.join(cells), str(error))
+        return self._checked(names, lines, bad), np.array(votes).reshape(-1, len(_VOTES))
+
+    def _checked(self, names: list[str], lines: list[int], bad: BadLines) -> dict[str, np.ndarray]:
+        columns = dict(name=names_array(names), line=np.array(lines, dtype=np.int32))
+        add_repeated(columns['name'], columns['line'], bad)
+        bad.raise_if_any()
+        log_unlisted(self.image_folder, names, type(self).__name__)
+        return columns
+
+    def _of_csv(self) -> tuple[dict, np.ndarray]:
+        files = ('fer2013new.csv', 'fer2013.csv')
+        require_paths(type(self).__name__, self.data_root, files, self.HOW_TO_GET)
+        self.label_file, pixels = (osp.join(self.data_root, file) for file in files)
+        bad = BadLines(self.label_file, f"'Training,fer0000000.png,4,0,0,1,3,2,0,0,0,0': {_EXPECTED}")
+        names, votes, usages, lines = [], [], [], []
+        keys = {key: (key.lower(), ) for key in (*_VOTES, 'usage')} | dict(name=('image name', ))
+        for line, cells in read_csv(self.label_file, keys, bad):
+            for i, number in enumerate(line.tolist()):
+                try:
+                    if cells['usage'][i] not in SPLIT_OF_USAGE:
+                        raise ValueError(f'usage {cells["usage"][i]!r} is unknown')
+                    votes.append(_votes([cells[key][i] for key in _VOTES]))
+                    names.append(cells['name'][i])
+                    usages.append(SPLIT_OF_USAGE[cells['usage'][i]])
+                    lines.append(number)
+                except ValueError as error:
+                    bad.add(number, cells['name'][i], str(error))
+        bad.raise_if_any()
+        rows = read_fer_csv(pixels, self.source_split)
+        mine = np.array([usage == self.source_split for usage in usages], dtype=bool)
+        if rows.rows_in_file != len(votes) or not np.array_equal(np.flatnonzero(mine), rows.row):
+            raise ValueError(f'{self.label_file} has {len(votes):,} rows, {int(mine.sum()):,} of them for '
+                             f'{self.source_split!r}, but {pixels} has {rows.rows_in_file:,} and {len(rows.row):,}; '
+                             'they must list the same faces in the same order: get both again, unsorted')
+        named = np.array([bool(name) for name in names])[mine]  # an empty name: the authors took the face out
+        columns = dict(name=names_array(names)[mine], line=np.array(lines, dtype=np.int32)[mine], image=rows.image)
+        return {key: column[named] for key, column in columns.items()}, np.array(votes)[mine][named]
+
+
+def _votes(cells: list[str]) -> list[int]:
+    if len(cells) != len(_VOTES):
+        raise ValueError(f'{len(cells)} votes')
+    if not all(cell.strip().isdigit() for cell in cells):
+        raise ValueError('votes must be whole numbers')
+    return [int(cell) for cell in cells]

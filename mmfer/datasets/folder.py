@@ -1,0 +1,54 @@
+"""Any folders of faces."""
+from __future__ import annotations
+
+from typing import Any
+
+from mmfer.registry import DATASETS
+
+from .class_folders import class_folders, find_folder, read_class_folders
+from .face_dataset import FaceDataset
+from .files import require_paths
+
+_FOLDERS = {'train': ('train', 'training'), 'val': ('val', 'valid', 'validation'), 'test': ('test', 'testing')}
+
+
+@DATASETS.register_module()
+class FolderFaces(FaceDataset):
+    """Faces in a folder a class, in a folder a split.
+
+    As follows::
+
+        data_root
+        ├── train
+        │   ├── happy/*.jpg          any image files
+        │   ├── sad/*.jpg
+        │   └── ...
+        ├── val                      if there is one; or 'valid', 'validation'
+        │   └── ...
+        └── test
+            └── ...
+
+    The classes are the folders of all splits in alphabetical order, under the names of
+    :mod:`mmfer.datasets.label_schema`, unless ``metainfo=dict(classes=...)`` gives an order.
+
+    Args:
+        holdout: See :class:`FaceDataset`; without it ``split='val'`` is the folder of that name.
+        **kwargs: See :class:`FaceDataset`.
+    """
+
+    HOW_TO_GET = 'put a folder for each class there, with its images inside'
+
+    def __init__(self, *args: Any, holdout: Any = None, **kwargs: Any):
+        if holdout is None:
+            self.SPLITS = ('train', 'val', 'test')
+        super().__init__(*args, holdout=holdout, **kwargs)
+
+    def load_columns(self) -> dict:
+        """Lists the class folders of this split."""
+        name, split = type(self).__name__, self.source_split
+        there = {key: find_folder(self.data_root, candidates) for key, candidates in _FOLDERS.items()}
+        require_paths(name, self.data_root, (there[split] or split, ), self.HOW_TO_GET)
+        folders = [folder for folder in there.values() if folder]
+        self.source_classes = tuple(sorted(
+            {word for folder in folders for word in class_folders(f'{self.data_root}/{folder}').values()}))
+        return read_class_folders(self.data_root, there[split], self.source_classes, name, complete=False)
