@@ -4,10 +4,10 @@
     python benchmarks/loading.py --only CsvFaces --rows 10000000
 
 Every dataset is loaded by a process of its own that does nothing else. Seconds are those of the constructor: reading
-the label file, checking it, and looking for the images; imports are not counted. `of work` is the processor's time, which
-is about what an idle machine takes. Memory is the peak of the whole process, beside what it had before loading, which is
-Python, torch and mmpretrain. The images are empty files: no pixel is read, but for those in fer2013.csv. AffectNet is
-read twice, as its second time reads what the first has kept.
+the label file, checking it, and looking for the images; imports are not counted. `of work` is the processor's time,
+which is about what an idle machine takes. Memory is the peak of the whole process, beside what it had before loading,
+which is Python, torch and mmpretrain. The images are empty files: no pixel is read, but for those in fer2013.csv.
+AffectNet is read twice, as its second time reads what the first has kept.
 """
 
 import argparse

@@ -17,6 +17,7 @@ from mmengine.config.utils import ConfigParsingError
 from mmengine.registry import DefaultScope, Registry
 
 import mmfer
+from mmfer import registry as mmfer_registry
 
 UNKNOWN_PART = re.compile(r'^(\S+) is not in the (?:\S+::)?(.+?) registry\.')
 UNKNOWN_PARAMETER = re.compile(r"([\w.]+)\(\) got an unexpected keyword argument '(\w+)'")
@@ -69,7 +70,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def _unknown_part(name: str, kind: str) -> str:
-    roots = [root for root in vars(mmengine_registry).values() if isinstance(root, Registry) and root.name == kind]
+    roots = [root for module in (mmengine_registry, mmfer_registry) for root in vars(module).values()
+             if isinstance(root, Registry) and root.name == kind and root.parent is None]
     known: set[str] = set()
     for root in roots:
         known |= set(root.module_dict)

@@ -12,8 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from mmfer.apis.alignment import TEMPLATES, Template, align
-from mmfer.apis.image_folder import image_names, keep_settings, write_failures
-from mmfer.apis.prediction import read_picture
+from mmfer.apis.image_folder import image_names, keep_settings, names_and_sizes, read_or_reason, write_failures
 from mmfer.apis.processes import in_processes
 from mmfer.datasets.landmarks import landmarks_of, write_landmarks
 from mmfer.detectors.warp import move
@@ -73,9 +72,9 @@ def align_folder(folder: str | Path, landmarks: str | Path, out: str | Path, tem
     record = out / 'alignment.json'
     if out.is_dir() and not record.exists() and set(os.listdir(out)) - {'alignment.part'}:
         raise ValueError(f'{out} has files that this tool did not write: name a folder that is new or empty')
-    rows = hashlib.sha256(points.tobytes() + score.tobytes() + '\n'.join(names).encode(errors='surrogateescape'))
     keep_settings(record, dict(template=dict(name=template, **asdict(TEMPLATES[template])), size=size, png=png,
-                               quality=quality, images=len(names), names_and_landmarks=rows.hexdigest()))
+                               quality=quality, images=names_and_sizes(folder, names),
+                               landmarks=hashlib.sha256(points.tobytes() + score.tobytes()).hexdigest()))
 
     aligner = _Aligner(Path(folder), out, TEMPLATES[template], size, quality)
     todo = [i for i, target in enumerate(targets) if not (out / target).exists()]
@@ -115,9 +114,9 @@ class _Aligner:
             return 'no landmarks'
         if np.ptp(points, axis=0).max() < 1:
             return 'all landmarks lie on one pixel'
-        image = read_picture(self.folder / name)
+        image, fault = read_or_reason(self.folder / name)
         if image is None:
-            return 'cannot be read as an image'
+            return fault
         face = align(image, points, self.size, self.template)
         path = self.out / target
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -10,7 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mmfer.apis.prediction import SUFFIXES
+import numpy as np
+
+from mmfer.datasets.image_files import IMAGE_EXTENSIONS, is_image
+from mmfer.datasets.pictures import look_at, read_picture
 
 
 def image_names(folder: str | Path, leave_out: Path | None = None) -> list[str]:
@@ -28,11 +31,18 @@ def image_names(folder: str | Path, leave_out: Path | None = None) -> list[str]:
         raise FileNotFoundError(f'there is no folder {folder}')
     leave_out = leave_out and leave_out.absolute()
     names = sorted(Path(path, file).relative_to(folder).as_posix() for path, _, files in os.walk(folder)
-                   for file in files if os.path.splitext(file)[1].lower() in SUFFIXES
-                   and Path(path, file).absolute() != leave_out)
+                   for file in files if is_image(file) and Path(path, file).absolute() != leave_out)
     if not names:
-        raise ValueError(f'{folder} has no image (looked for {", ".join(sorted(SUFFIXES))})')
+        raise ValueError(f'{folder} has no image (looked for {", ".join(IMAGE_EXTENSIONS)})')
     return names
+
+
+def read_or_reason(path: str | Path) -> tuple[np.ndarray | None, str]:
+    """A picture as training reads it, BGR uint8 [H, W, 3], and ''; or None, and what is wrong with it."""
+    try:
+        return read_picture(str(path)), ''
+    except (ValueError, OSError):
+        return None, look_at(str(path)).fault or 'cut off or damaged'
 
 
 def write_failures(path: Path, names: Sequence[str], reasons: Sequence[str]) -> None:
@@ -69,5 +79,5 @@ def keep_settings(path: Path, settings: dict[str, Any]) -> None:
     before, now = json.loads(path.read_text()), json.loads(json.dumps(settings))
     other = [key for key in now if before.get(key) != now[key]]
     if other:
-        raise ValueError(f'{path.parent} was begun with other {" and other ".join(other)} (see {path.name} there): give '
-                         'the same again to go on, delete that folder to begin anew, or write to another place')
+        raise ValueError(f'{path.parent} was begun with other {" and other ".join(other)} (see {path.name} there): '
+                         'give the same again to go on, delete that folder to begin anew, or write to another place')

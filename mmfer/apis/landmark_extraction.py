@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from mmfer.apis.image_folder import image_names, keep_settings, names_and_sizes, write_failures
-from mmfer.apis.prediction import read_picture
+from mmfer.apis.image_folder import image_names, keep_settings, names_and_sizes, read_or_reason, write_failures
 from mmfer.apis.processes import in_processes
 from mmfer.datasets.landmarks import LandmarkFile, read_landmarks, write_landmarks
 from mmfer.registry import LANDMARK_DETECTORS
@@ -25,7 +24,7 @@ CHUNK = 64
 """Images whose landmarks are kept together; what a kill costs at most, in each process."""
 SHEET = 32
 """Faces of the picture of the worst."""
-UNREADABLE, FACELESS = 'cannot be read as an image', 'no face found'
+FACELESS = 'no face found'
 
 
 @dataclass(frozen=True)
@@ -38,6 +37,7 @@ class Extraction:
         sheet: A picture of the faces with the lowest scores; None where no image could be read.
         images: How many there are.
         failed: How many of them have no landmarks.
+        found_now: Whether the file was made by this call; False where it was there already.
     """
 
     out: Path
@@ -45,6 +45,7 @@ class Extraction:
     sheet: Path | None
     images: int
     failed: int
+    found_now: bool
 
 
 def extract_landmarks(folder: str | Path, out: str | Path, detector: dict[str, Any], batch_size: int = 16,
@@ -73,15 +74,17 @@ def extract_landmarks(folder: str | Path, out: str | Path, detector: dict[str, A
     failures, progress = out.with_name(f'{out.stem}_failures.csv'), out.with_name(f'{out.name}.progress')
     sheet = out.with_name(f'{out.stem}_worst.png')
     names = image_names(folder, leave_out=sheet)
-    if out.exists():  # written last, so all is done
+    new = not out.exists()  # it is written last, so where it is all is done
+    if not new:
         faces = read_landmarks(str(out))
         if faces.names.tolist() != names:
             raise ValueError(f'{out} is there already and has the landmarks of other images than {folder}: delete it, '
                              'or write to another file')
     else:
-        if not (progress / 'settings.json').exists():
-            shutil.rmtree(progress, ignore_errors=True)  # of a run that ended, half deleted
-        keep_settings(progress / 'settings.json',
+        settings = progress / 'settings.json'
+        if not settings.exists() or not any(progress.glob('*.npz')):
+            shutil.rmtree(progress, ignore_errors=True)  # half deleted, or of a run that found nothing
+        keep_settings(settings,
                       dict(detector={key: value for key, value in detector.items() if key != 'device'},
                            images=names_and_sizes(folder, names)))
         faces, reasons = _find_all(_Finder(str(folder), detector, batch_size, jobs), names, progress, jobs)
@@ -89,7 +92,8 @@ def extract_landmarks(folder: str | Path, out: str | Path, detector: dict[str, A
         _draw_worst(Path(folder), faces, np.array(reasons), sheet)
         write_landmarks(str(out), *faces)
     shutil.rmtree(progress, ignore_errors=True)
-    return Extraction(out, failures, sheet if sheet.exists() else None, len(names), int((faces.score == 0).sum()))
+    return Extraction(out, failures, sheet if sheet.exists() else None, len(names), int((faces.score == 0).sum()),
+                      new)
 
 
 @dataclass
@@ -116,9 +120,9 @@ class _Finder:
         for start in range(0, len(names), self.batch_size):
             rows, images = [], []
             for row, name in enumerate(names[start:start + self.batch_size], start):
-                image = read_picture(Path(self.folder, name))
+                image, fault = read_or_reason(Path(self.folder, name))
                 if image is None:
-                    reasons[row] = UNREADABLE
+                    reasons[row] = fault
                 else:
                     rows.append(row)
                     images.append(np.ascontiguousarray(image[..., ::-1]))
@@ -164,7 +168,7 @@ def _draw_worst(folder: Path, faces: LandmarkFile, reasons: np.ndarray, path: Pa
     found = np.flatnonzero(reasons == '')
     worst = found[faces.score[found].argsort(kind='stable')][:SHEET - len(faceless)]
     rows = [*faceless, *worst]
-    images = [read_picture(folder / faces.names[row]) for row in rows]
+    images = [read_or_reason(folder / faces.names[row])[0] for row in rows]
     shown = [(row, image[..., ::-1]) for row, image in zip(rows, images, strict=True) if image is not None]
     if shown:
         title = (f'{folder}: no face in {(reasons == FACELESS).sum():,} of {len(reasons):,} images; '

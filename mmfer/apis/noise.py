@@ -14,12 +14,14 @@ from mmengine.registry import DATASETS, DefaultScope
 from mmfer.apis.beliefs import Track, predict
 from mmfer.apis.config import read_config
 from mmfer.apis.inspection import read_run
+from mmfer.datasets.columns import check_columns, map_classes
+from mmfer.datasets.files import require_paths
 from mmfer.datasets.label_noise import instance_noise, noisy_labels
 from mmfer.datasets.label_schema import label_map
 from mmfer.datasets.noise_lists import read_noise_list
 from mmfer.datasets.noise_manifest import NoiseManifest
 
-WITHOUT = {f'train_dataloader.dataset.{key}': None for key in ('label_noise', 'holdout', 'indices', 'landmarks')}
+ALL_FACES = {f'train_dataloader.dataset.{key}': None for key in ('label_noise', 'holdout', 'indices', 'landmarks')}
 """Noise is of all training faces with the labels of their files, whichever of them a run then leaves out."""
 
 
@@ -31,9 +33,9 @@ def draw_manifest(config: str | Path, options: Mapping[str, Any] | None, noise: 
         options: Values by dotted key, as `--cfg-options` gives them.
         noise: Parameters of `noisy_labels`: kind, rate, seed, confusions.
     """
-    names, clean, classes = labels_of(training_set(read_config(config, options)))
-    return NoiseManifest(names, clean, noisy_labels(clean, classes, **noise), classes,
-                         {**noise, 'seed': noise.get('seed', 0)})
+    faces = TrainingLabels(read_config(config, options))
+    noisy = noisy_labels(faces.labels, faces.classes, **noise)
+    return NoiseManifest(faces.names, faces.labels, noisy, faces.classes, {**noise, 'seed': noise.get('seed', 0)})
 
 
 def confused_manifest(config: str | Path, options: Mapping[str, Any] | None, checkpoints: Sequence[str | Path],
@@ -49,15 +51,20 @@ def confused_manifest(config: str | Path, options: Mapping[str, Any] | None, che
         seed: Decides among faces of equal score only; see `instance_noise`.
         track: Wraps the batches and their number.
     """
-    names, clean, classes = labels_of(training_set(read_config(config, options)))
-    probs = np.zeros((len(names), len(classes)))
+    faces = TrainingLabels(read_config(config, options))
+    probs = np.zeros((len(faces.names), len(faces.classes)))
     for checkpoint in checkpoints:
-        probs += predict(read_run(config, checkpoint, {**(options or {}), **WITHOUT}), track)
+        run = read_run(config, checkpoint, {**(options or {}), **ALL_FACES})
+        if len(run.dataset) < len(faces.names):
+            raise ValueError(f'{len(faces.names) - len(run.dataset):,} training faces cannot be read, and the network '
+                             'says nothing of these: restore their images, or take their rows out of the label file')
+        probs += predict(run, track)
     digests = [hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in checkpoints]
     made = dict(kind='instance', rate=rate, seed=seed, source='https://arxiv.org/abs/2012.05458, algorithm 1',
                 checkpoints=', '.join(f'{Path(path).name} sha256 {digest}'
                                       for path, digest in zip(checkpoints, digests, strict=True)))
-    return NoiseManifest(names, clean, instance_noise(clean, probs / len(checkpoints), rate, seed), classes, made)
+    noisy = instance_noise(faces.labels, probs / len(checkpoints), rate, seed)
+    return NoiseManifest(faces.names, faces.labels, noisy, faces.classes, made)
 
 
 def imported_manifest(config: str | Path, options: Mapping[str, Any] | None, path: str | Path,
@@ -70,41 +77,50 @@ def imported_manifest(config: str | Path, options: Mapping[str, Any] | None, pat
         path: The list; see `read_noise_list`.
         base: What the first class counts as, 0 or 1. Defaults to None: as the numbers tell.
     """
-    dataset = training_set(read_config(config, options))
-    names, clean, classes = labels_of(dataset)
-    counted = dataset.source_classes
-    numbers, base = read_noise_list(str(path), names, len(counted), base)
-    noisy = label_map(counted, classes, dataset.drop_classes)[numbers]
+    faces = TrainingLabels(read_config(config, options))
+    numbers, base = read_noise_list(str(path), faces.names, len(faces.source_classes), base)
+    noisy = label_map(faces.source_classes, faces.classes, faces.drop_classes)[numbers]
     if (noisy < 0).any():
-        raise ValueError(f'{path} gives {(noisy < 0).sum():,} faces a class of drop_classes={dataset.drop_classes!r}: '
+        raise ValueError(f'{path} gives {(noisy < 0).sum():,} faces a class of drop_classes={faces.drop_classes!r}: '
                          'take drop_classes out, or make noise of your own')
     digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()
     made = dict(kind='list', source=f'{Path(path).name} sha256 {digest}, classes counted from {base}')
-    return NoiseManifest(names, clean, noisy, classes, made)
+    return NoiseManifest(faces.names, faces.labels, noisy, faces.classes, made)
 
 
-def training_set(cfg: Config) -> Any:
-    """A config's training set with all its faces, labelled as its files have it.
+class TrainingLabels:
+    """All training faces of a config with the labels of their files; the pictures need not be there.
+
+    Args:
+        cfg: The config.
+
+    Attributes:
+        names: N names.
+        labels: Class ids int64 [N].
+        classes: K names.
+        source_classes: In the order in which the files count them.
+        drop_classes: Those whose faces are left out.
 
     Raises:
-        ValueError: The config has none, several in one, or one that is not of the training split.
+        ValueError: The config has no training set, several in one, or one that is not of the training split.
     """
-    if cfg.get('train_dataloader') is None:
-        raise ValueError(f'{cfg.filename} has no train_dataloader: there is no training set to add noise to')
-    settings = cfg.train_dataloader.dataset
-    if 'dataset' in settings or 'datasets' in settings:
-        raise ValueError(f'{settings.type} holds other data sets, and noise belongs to one of them: give a config with '
-                         'that one as train_dataloader.dataset, and name the manifest in its own label_noise')
-    cfg.merge_from_dict(WITHOUT)
-    with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmpretrain'):
-        dataset = DATASETS.build(cfg.train_dataloader.dataset)
-    if dataset.split != 'train':
-        raise ValueError(f'train_dataloader.dataset has split={dataset.split!r}: label noise is for the training split '
-                         'only')
-    dataset.full_init()
-    return dataset
 
-
-def labels_of(dataset: Any) -> tuple[list[str], np.ndarray, tuple[str, ...]]:
-    """Names [N], labels [N] and classes of a data set."""
-    return dataset.columns['name'].tolist(), np.asarray(dataset.get_gt_labels()), tuple(dataset.metainfo['classes'])
+    def __init__(self, cfg: Config):
+        if cfg.get('train_dataloader') is None:
+            raise ValueError(f'{cfg.filename} has no train_dataloader: there is no training set to add noise to')
+        settings = cfg.train_dataloader.dataset
+        if 'dataset' in settings or 'datasets' in settings:
+            raise ValueError(f'{settings.type} holds other data sets, and noise belongs to one of them: give a config '
+                             'with that one as train_dataloader.dataset, and name the manifest in its own label_noise')
+        with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmpretrain'):
+            dataset = DATASETS.build({**settings, 'label_noise': None, 'lazy_init': True})
+        if dataset.split != 'train':
+            raise ValueError(f'train_dataloader.dataset has split={dataset.split!r}: label noise is for the training '
+                             'split only')
+        # As FaceDataset begins, before it leaves out rows: held-out ones, or those of pictures that cannot be read.
+        require_paths(type(dataset).__name__, dataset.data_root, dataset.REQUIRED, dataset.HOW_TO_GET)
+        columns = check_columns(dataset.load_columns())
+        self.source_classes, self.drop_classes = dataset.source_classes, dataset.drop_classes
+        self.classes = tuple(dataset.metainfo.get('classes') or dataset.source_classes)
+        columns = map_classes(columns, self.source_classes, self.classes, self.drop_classes)
+        self.names, self.labels = columns['name'].tolist(), columns['label']

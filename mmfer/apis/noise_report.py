@@ -11,8 +11,7 @@ import numpy as np
 from mmfer.apis.beliefs import Beliefs
 from mmfer.apis.doubts import frames
 from mmfer.apis.inspection import Run
-from mmfer.visualization import draw_contact_sheet
-from mmfer.visualization.label_noise import draw_label_noise
+from mmfer.visualization import draw_contact_sheet, draw_label_noise
 
 
 def write_doubts(beliefs: Beliefs, path: Path) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -76,7 +77,7 @@ def pack(cfg: Config,
     if landmarks is not None:
         digest.update(landmarks.tobytes())
         found |= dict(landmarks=np.zeros_like(landmarks), landmark_valid=np.zeros(len(faces), np.uint8))
-    metadata = dict(classes=' '.join(faces[0][0].source_classes), opencv=cv2.__version__, source=digest.hexdigest())
+    metadata = dict(classes=json.dumps(faces[0][0].source_classes), opencv=cv2.__version__, source=digest.hexdigest())
     load = LoadFace(shape)
 
     def decode_one(face: Face) -> tuple[np.ndarray, dict[str, Any]]:
@@ -141,7 +142,9 @@ def _shape(datasets: Mapping[str, FaceDataset], size: int | None) -> tuple[int, 
     asked = {step.size for dataset in datasets.values() for step in dataset.pipeline.transforms
              if isinstance(step, LoadFace)}
     if len(asked) != 1 or None in asked:
-        raise ValueError(f'the pipelines of {", ".join(datasets)} name no one size of LoadFace: give --size')
+        sizes = ' and '.join(sorted(str(size) for size in asked)) or 'nothing'
+        raise ValueError(f'the pipelines of {", ".join(datasets)} ask LoadFace for the sizes {sizes}: give --size, or '
+                         'pack one of them with --split')
     return asked.pop()
 
 
@@ -150,7 +153,7 @@ def _faces(datasets: Mapping[str, FaceDataset]) -> list[Face]:
     places = {(os.path.realpath(dataset.image_folder), dataset.source_classes): key
               for key, dataset in datasets.items()}
     if len(places) > 1:
-        where = ' and '.join(f'{key} has {" ".join(classes)} in {folder}' for (folder, classes), key in places.items())
+        where = ' and '.join(f'{key} has {", ".join(classes)} in {folder}' for (folder, classes), key in places.items())
         raise ValueError(f'a pack has the images of one folder with one set of classes, but {where}: pack them one by '
                          'one, with --split, or with a config for each')
     faces: dict[str, Face] = {}

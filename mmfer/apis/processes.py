@@ -26,7 +26,7 @@ def in_processes(work: Callable[[Item], Result], items: Iterable[Item], jobs: in
         jobs: Processes; 1 works in this one.
 
     Raises:
-        ValueError: A process was killed, most likely by the system, for memory; or `jobs` is not positive.
+        ValueError: A process ended before its work, such as for lack of memory; or `jobs` is not positive.
     """
     if jobs < 1:
         raise ValueError(f'--jobs must be at least 1, got {jobs}')
@@ -38,8 +38,8 @@ def in_processes(work: Callable[[Item], Result], items: Iterable[Item], jobs: in
     try:
         yield from pool.map(_do, items)
     except BrokenProcessPool:
-        raise ValueError('one of the processes was killed, most likely because memory ran out: run the same command '
-                         'with fewer --jobs; it goes on where it was') from None
+        raise ValueError('one of the processes ended, for the reason printed above, or, where there is none, because '
+                         'memory ran out: run the same command with fewer --jobs; it goes on where it was') from None
     finally:
         pool.shutdown(cancel_futures=True)
 

@@ -11,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from .csv_table import read_csv
-from .files import BadLines, add_repeated, name_a_few, names_array, require_inside
+from .files import BadLines, add_outside, add_repeated, name_a_few, names_array
 
 EXPRESSIONS = 8
 OTHERS = ('none', 'uncertain', 'no face')
@@ -98,7 +98,7 @@ def read_annotation_csv(path: str) -> dict[str, np.ndarray]:
     bad = BadLines(path, f"{_CSV_HEADER} with expression 0-{_LABELS - 1} and {_POINTS} points 'x;y;x;y;...'")
     columns = {key: (key.lower(), ) for key in _CSV_HEADER.split(',')}
     pieces, left_out = [], np.zeros(len(OTHERS), dtype=np.int64)
-    for line, cells in read_csv(path, columns, bad, rows_at_once=20_000, header=_CSV_HEADER):
+    for line, cells in read_csv(path, columns, bad, header=_CSV_HEADER):
         label = np.array([_LABEL_OF.get(text, -1) for text in cells['expression']], dtype=np.int64)
         for row in np.flatnonzero(label < 0):
             bad.add(int(line[row]), cells['subDirectory_filePath'][row],
@@ -117,11 +117,7 @@ def read_annotation_csv(path: str) -> dict[str, np.ndarray]:
 
 def _piece(cells: dict[str, list[str]], line: np.ndarray, bad: BadLines) -> dict[str, np.ndarray]:
     names = cells['subDirectory_filePath']
-    for number, name in zip(line.tolist(), names, strict=True):
-        try:
-            require_inside(name)
-        except ValueError as error:
-            bad.add(number, name, str(error))
+    add_outside(names, line, bad)
     affect = [_numbers(cells[key], 1, key, line, names, bad)[:, 0] for key in ('valence', 'arousal')]
     x, y, width, height = (_numbers(cells[key], 1, key, line, names, bad)[:, 0] for key in _BOX)
     box = np.nan_to_num(np.stack([x, y, x + width, y + height], axis=1).clip(min=0)).astype(np.int32)

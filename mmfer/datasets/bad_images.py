@@ -86,11 +86,11 @@ def bad_images_error(bad: Sequence[BadImage], whose: str) -> ValueError:
         bad: The bad ones.
         whose: Of what these are the bad ones, such as 'of the 12,271 images that RAFDB train lists'.
     """
-    listed = [f'\n  {image.place}: {image.fault}' for image in bad[:_SHOWN]]
+    listed = [f'{image.place}: {image.fault}' for image in bad[:_SHOWN]]
     if len(bad) > _SHOWN:
         kinds = Counter(image.fault.partition(' (')[0] for image in bad)
         counts = ', '.join(f'{count:,} {kind}' for kind, count in kinds.most_common())
-        listed.append(f'\n  ... and {len(bad) - _SHOWN:,} more ({counts} in all; tools/dataset_tools/check.py lists '
+        listed.append(f'... and {len(bad) - _SHOWN:,} more ({counts} in all; tools/dataset_tools/check.py lists '
                       'every one)')
     return ValueError(f"{len(bad):,} {whose} cannot be used; restore them, take their rows out of the label file, or "
-                      f"leave them out with on_bad_image='skip':{''.join(listed)}")
+                      "leave them out with on_bad_image='skip':\n  " + ';\n  '.join(listed))

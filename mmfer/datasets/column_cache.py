@@ -40,7 +40,7 @@ def _cache_file(source: str) -> Path | None:
 
 def _recall(path: Path, stamp: str) -> dict[str, np.ndarray] | None:
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open('rb') as stream, np.load(stream, allow_pickle=False) as stored:
             if str(stored['stamp']) != stamp:
                 return None
             columns = {key: stored[key] for key in stored.files if key != 'stamp'}

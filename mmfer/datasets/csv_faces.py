@@ -10,7 +10,7 @@ from mmfer.registry import DATASETS
 
 from .csv_table import read_csv
 from .face_dataset import FaceDataset
-from .files import BadLines, add_repeated, names_array, require_inside
+from .files import BadLines, add_outside, add_repeated, names_array
 from .image_files import log_unlisted
 from .label_schema import canonical
 
@@ -73,11 +73,7 @@ class CsvFaces(FaceDataset):
         codes: dict[str, int] = {'': -1}  # of all texts that stand for a class
         for line, cells in read_csv(path, _COLUMNS, bad, optional=('split', 'identity', 'clean_label')):
             columns = dict(line=line, name=names_array(cells['name']), mine=self._mine(line, cells, bad))
-            for number, name in zip(line.tolist(), cells['name'], strict=True):
-                try:
-                    require_inside(name)
-                except ValueError as error:
-                    bad.add(number, name, str(error))
+            add_outside(cells['name'], line, bad)
             for key in cells.keys() & {'label', 'clean_label'}:
                 for text in set(cells[key]) - codes.keys():
                     codes[text] = len(codes) - 1
@@ -111,7 +107,7 @@ class CsvFaces(FaceDataset):
 
     def _to_classes(self, columns: dict[str, np.ndarray], codes: dict[str, int], bad: BadLines) -> None:
         texts, wanted = list(codes)[1:], self._metainfo.get('classes')
-        if all(text.lstrip('-').isdigit() for text in texts):
+        if all(text.lstrip('-').isdecimal() for text in texts):
             if not wanted:
                 raise ValueError(f"{bad.path} numbers its classes; say what the numbers mean: metainfo=dict(classes="
                                  "'rafdb'), or list the names, the one of 0 first")

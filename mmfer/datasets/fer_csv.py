@@ -33,7 +33,7 @@ def read_fer_csv(path: str, split: str) -> FerRows:
                          'PrivateTest')
     rows, count = [], 0
     names = dict(emotion=('emotion', ), pixels=('pixels', ), usage=('usage', ))
-    for line, cells in read_csv(path, names, bad, rows_at_once=1000):
+    for line, cells in read_csv(path, names, bad):
         emotions = [int(text) if text in tuple('0123456') else -1 for text in cells['emotion']]
         for number, emotion, usage in zip(line.tolist(), emotions, cells['usage'], strict=True):
             if emotion < 0 or usage not in SPLIT_OF_USAGE:

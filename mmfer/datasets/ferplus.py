@@ -150,6 +150,6 @@ class FERPlus(FaceDataset):
 def _votes(cells: list[str]) -> list[int]:
     if len(cells) != len(_VOTES):
         raise ValueError(f'{len(cells)} votes')
-    if not all(cell.strip().isdigit() for cell in cells):
+    if not all(cell.strip().isdecimal() for cell in cells):
         raise ValueError('votes must be whole numbers')
     return [int(cell) for cell in cells]

@@ -4,7 +4,7 @@ from __future__ import annotations
 import codecs
 import os
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+from typing import TextIO, TypeVar
 
 import numpy as np
 
@@ -13,14 +13,19 @@ _SHOWN_LINES = 10
 SHOWN_NAMES = 3
 
 
-def iter_lines(path: str) -> Iterator[str]:
-    """The lines of a text file without line ends, whatever the editor: byte-order marks, UTF-16, CRLF.
+def open_text(path: str) -> TextIO:
+    """Opens a text file of whatever editor: byte-order marks, UTF-16, CRLF.
 
     What is not UTF-8 becomes U+FFFD, by which :class:`BadLines` knows it.
     """
     with open(path, 'rb') as stream:
         wide = stream.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-    with open(path, encoding='utf-16' if wide else 'utf-8-sig', errors='replace') as stream:
+    return open(path, encoding='utf-16' if wide else 'utf-8-sig', errors='replace')
+
+
+def iter_lines(path: str) -> Iterator[str]:
+    """The lines of :func:`open_text` without line ends."""
+    with open_text(path) as stream:
         for line in stream:
             yield line.rstrip('\n')
 
@@ -119,6 +124,17 @@ def require_inside(name: str) -> str:
     if name[0] in '/\\' or name[1:2] == ':' or ('..' in name and '..' in name.replace('\\', '/').split('/')):
         raise ValueError('the path leaves the data folder: give one relative to it, without ..')
     return name
+
+
+def add_outside(names: Sequence[str], lines: np.ndarray, bad: BadLines) -> None:
+    """Adds the lines whose name does not stay in its folder."""
+    text = '\n'.join(['', *names, ''])
+    if any(mark in text for mark in ('\n\n', '\n/', '..', '\\', ':')):  # which takes no time where there is none
+        for line, name in zip(lines.tolist(), names, strict=True):
+            try:
+                require_inside(name)
+            except ValueError as error:
+                bad.add(line, name, str(error))
 
 
 def name_a_few(names: Sequence[str]) -> str:

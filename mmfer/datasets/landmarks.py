@@ -14,11 +14,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from .files import name_a_few
+from .image_files import IMAGE_EXTENSIONS
 from .landmark_formats import LandmarkFile, checked, read_csv, read_folder, read_lnd_npy, read_npz
 
 __all__ = ['LandmarkFile', 'landmarks_of', 'read_landmarks', 'read_lnd_npy', 'write_landmarks']
-
-_IMAGE_EXTENSIONS = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp', '.ppm', '.pgm')
 
 
 def read_landmarks(path: str) -> LandmarkFile:
@@ -48,10 +47,13 @@ def read_landmarks(path: str) -> LandmarkFile:
 
 
 def write_landmarks(path: str, names: Sequence[str], points: np.ndarray, score: np.ndarray | None = None) -> None:
-    """Writes our ``.npz``. It replaces an older file only once it is complete."""
+    """Writes our ``.npz``; its folder is made. It replaces an older file only once it is complete."""
+    if not path.endswith('.npz'):
+        raise ValueError(f'landmarks are written as .npz, got {path}')
     points = np.asarray(points, dtype=np.float32)
     score = np.ones(len(points), dtype=np.float32) if score is None else np.asarray(score, dtype=np.float32)
     faces = checked(path, np.asarray(names, dtype=np.str_), points, score)
+    os.makedirs(osp.dirname(osp.abspath(path)), exist_ok=True)
     with open(f'{path}.part', 'wb') as stream:
         np.savez(stream, **faces._asdict())
     os.replace(f'{path}.part', path)
@@ -85,7 +87,7 @@ def landmarks_of(path: str, names: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _stem(name: str) -> str:
     stem, extension = osp.splitext(name)  # a landmark file's name may have lost its extension already, and have dots
-    return stem if extension.lower() in _IMAGE_EXTENSIONS else name
+    return stem if extension.lower() in IMAGE_EXTENSIONS else name
 
 
 def _row_of(keys: list[str]) -> dict[str, int]:

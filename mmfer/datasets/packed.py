@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import os.path as osp
 from collections.abc import Sequence
@@ -85,9 +86,10 @@ def add_packed(columns: Columns, path: str, dataset: FaceDataset) -> Columns:
     again = f'pack again: python tools/dataset_tools/pack.py CONFIG {path}'
     folder, (metadata, pack) = dataset.image_folder, read_pack(path)
     images, names = PackedImages(path), columns['name'].tolist()
-    if metadata['classes'] != ' '.join(dataset.source_classes):
-        raise ValueError(f'{path} is of the classes {metadata["classes"]}, but {type(dataset).__name__} has '
-                         f'{" ".join(dataset.source_classes)}; {again}')
+    classes = json.loads(metadata['classes'])
+    if classes != list(dataset.source_classes):
+        raise ValueError(f'{path} is of the classes {", ".join(classes)}, but {type(dataset).__name__} has '
+                         f'{", ".join(dataset.source_classes)}; {again}')
     row_of = {name: row for row, name in enumerate(split_names(pack['name']))}
     rows = np.array([row_of.get(name, -1) for name in names], dtype=np.int64)
     if (rows < 0).any():

@@ -23,13 +23,12 @@ _CROP, _BEHIND, _RAISE = 256, 200, .12  # how the landmark network was trained, 
 
 @LANDMARK_DETECTORS.register_module()
 class FaceAlignmentDetector:
-    """68 points by FAN, `How far are we from solving the 2D & 3D face alignment problem?
-    <https://arxiv.org/abs/1703.07332>`_, as the `face-alignment <https://github.com/1adrianb/face-alignment>`_ package
-    ships it.
+    """68 points by FAN, as the `face-alignment <https://github.com/1adrianb/face-alignment>`_ package ships it.
 
-    The package takes one image after the other and rounds points down to whole pixels. Here the face detector sees all
-    images of one size at once and the network all faces, and a point keeps the quarter of a heatmap cell to which it
-    is known: on a face of 100 px a whole pixel is the width of a lip.
+    The network is that of `How far are we from solving the 2D & 3D face alignment problem?
+    <https://arxiv.org/abs/1703.07332>`_. The package takes one image after the other and rounds points down to whole
+    pixels. Here the face detector sees all images of one size at once and the network all faces, and a point keeps the
+    quarter of a heatmap cell to which it is known.
 
     Args:
         face_detector: The package's 'sfd', 'blazeface', 'retinaface', 'scrfd', 'yunet' or 'dlib'; None takes the whole
@@ -39,7 +38,7 @@ class FaceAlignmentDetector:
     Raises:
         ValueError: There is no such face detector, or it needs a package that is not installed.
         FileNotFoundError: The weights are neither there nor can they be fetched; says what belongs where.
-    """  # noqa: D205
+    """
 
     def __init__(self, face_detector: str | None = 'sfd', device: str | None = None):
         self.device = device or str(get_device())

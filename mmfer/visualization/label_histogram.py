@@ -1,7 +1,7 @@
 """The picture of a dataset's labels."""
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np

@@ -76,8 +76,8 @@ def test_bad_annotation_files_are_named(files):
     np.save(place / '5_lnd.npy', np.zeros(134))
     np.save(place / '6_exp.npy', np.array([None], dtype=object))
     (place / '7_val.npy').write_bytes(b'')
-    with pytest.raises(ValueError, match=r'4 files in .*train_set/annotations are no annotations of AffectNet: 3_exp.npy'
-                                         r' \(label 11 is not among 0-10\), 5_lnd.npy \(.*\), 6_exp.npy .*; unpack'):
+    with pytest.raises(ValueError, match=r'4 files in .*/annotations are no annotations of AffectNet: 3_exp.npy '
+                                         r'\(label 11 is not among 0-10\), 5_lnd.npy \(.*\), 6_exp.npy .*; unpack'):
         AffectNet(str(files))
 
 

@@ -57,6 +57,20 @@ def test_numbers_count_in_the_classes_that_are_given(listed):
     assert dataset.columns['clean_label'].tolist() == [3, -1, -1]
 
 
+def test_other_words_for_columns_and_splits(tmp_path):
+    for name in ('a.jpg', 'b.jpg', 'c.jpg'):
+        write(tmp_path / 'pictures' / name, np.zeros((2, 2, 3), np.uint8))
+    (tmp_path / 'all.tsv').write_text(
+        'subject\tFile\tEmotion\tUsage\tnote\nme\ta.jpg\tsad\tTraining\t\nme\tb.jpg\tsad\tvalid\t-\n'
+        'you\tc.jpg\tfear\tPrivateTest\t,\n')
+    for split, name, label in (('train', 'a.jpg', 1), ('val', 'b.jpg', 1), ('test', 'c.jpg', 0)):
+        dataset = CsvFaces(str(tmp_path), split=split, ann_file='all.tsv', image_folder='pictures')
+        assert dataset.columns['name'].tolist() == [name]
+        assert dataset.get_gt_labels().tolist() == [label]
+        assert dataset.get_data_info(0)['img_path'] == str(tmp_path / 'pictures' / name)
+    assert dataset.columns['identity'].tolist() == ['you']
+
+
 def test_names_are_mapped_to_the_classes_that_are_given(listed):
     text = 'name,label\na.jpg,contempt\nb c.jpg,Fearful\n'
     dataset = listed(text, metainfo=dict(classes='rafdb'), drop_classes=['contempt'])
@@ -129,9 +143,7 @@ def test_images_that_no_row_lists_are_counted(listed, monkeypatch):
 
 def test_pieces_of_a_long_file_fit_together(listed, monkeypatch, tmp_path):
     """Rows, codes of labels and repeated names across the pieces in which a file is read."""
-    real = CsvFaces.load_columns.__globals__['read_csv']
-    monkeypatch.setitem(CsvFaces.load_columns.__globals__, 'read_csv',
-                        lambda *args, **kwargs: real(*args, **kwargs, rows_at_once=3))
+    monkeypatch.setattr('mmfer.datasets.csv_table._ROWS_AT_ONCE', 3)
     names = [f'{i}.jpg' for i in range(10)]
     for name in names:
         write(tmp_path / name, np.zeros((2, 2, 3), np.uint8))

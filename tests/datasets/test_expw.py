@@ -41,6 +41,14 @@ def test_blanks_in_names_and_boxes_beyond_the_image(root):
     assert face['img'].shape == (90, 70, 3)
 
 
+def test_a_label_file_out_of_any_editor(root):
+    before, path = ExpW(str(root)).fingerprint(), root / 'label/label.lst'
+    text = path.read_text().replace(' ', '\t').replace('\n', '\r\n') + '\r\n'
+    for encoding in ('utf-8-sig', 'utf-16'):
+        path.write_bytes(text.encode(encoding))
+        assert ExpW(str(root)).fingerprint() == before
+
+
 def test_a_box_outside_its_image_is_named(root):
     relist(root, 'angry_actor_1.jpg 0 100 0 50 120 22.5 3')
     with pytest.raises(ValueError, match=r'the box \[0, 100, 50, 120\] of a face lies outside .*angry_actor_1.jpg, '

@@ -78,7 +78,7 @@ def test_equal_names_in_several_folders_are_told_apart_where_the_list_names_the_
 @pytest.mark.parametrize(('base', 'expected'), [(0, [1, 2, 1]), (1, [0, 1, 0])])
 def test_a_base_that_the_numbers_do_not_tell_must_be_given(base, expected, tmp_path):
     text = 'a.jpg 1\nb.jpg 2\nc.jpg 1\n'
-    with pytest.raises(ValueError, match='from 1 to 2, which may count from 0 or from 1; say which: --base 0 or --base'):
+    with pytest.raises(ValueError, match='from 1 to 2, which may count from 0 or from 1; say which: --base 0 or'):
         read(tmp_path, text)
     assert read(tmp_path, text, base=base) == (expected, base)
 

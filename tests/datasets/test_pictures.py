@@ -56,8 +56,8 @@ RIGHT = {
     'black and white.png': of_mode('1', 'PNG'), 'still.gif': of_mode('RGB', 'GIF'), 'RGB.bmp': of_mode('RGB', 'BMP'),
     'still.webp': of_mode('RGB', 'WEBP', lossless=True), 'RGB.ppm': of_mode('RGB', 'PPM'),
     'a png.jpg': of_mode('RGB', 'PNG'), 'bytes behind the end.jpg': of_mode('RGB', 'JPEG') + b'\0' * 5000,
-    'two views.jpg': frames('MPO'), 'held sideways.jpg': held_sideways('JPEG'), 'held sideways.png': held_sideways('PNG'),
-    'held sideways.webp': held_sideways('WEBP'),
+    'two views.jpg': frames('MPO'), 'held sideways.jpg': held_sideways('JPEG'),
+    'held sideways.png': held_sideways('PNG'), 'held sideways.webp': held_sideways('WEBP'),
 }
 
 
@@ -118,7 +118,7 @@ def test_it_is_refused_and_named(name, tmp_path, monkeypatch):
     (tmp_path / name).write_bytes(data)
     monkeypatch.setattr(cv2, 'imdecode', lambda *_: pytest.fail('it is decoded'))
     assert look_at(str(tmp_path / name)).fault == fault
-    with pytest.raises(ValueError) as refused:
+    with pytest.raises(ValueError, match='restore it') as refused:
         LoadFace()(dict(img_path=str(tmp_path / name)))
     assert str(refused.value).startswith(f'{tmp_path / name} is {fault}; restore it from its source')
 

@@ -15,7 +15,10 @@ import numpy as np
 import pytest
 import torch
 from e2e.clone import NARROW, ROOT, make_clone, options, tiny
+from PIL import Image
 
+from mmfer.datasets.label_schema import ORDERS
+from mmfer.datasets.noise_manifest import NoiseManifest
 from mmfer.models.classifiers import FERClassifier
 
 CONFIG = 'configs/lanet/r18_rafdb_96px_12e.py'
@@ -24,6 +27,7 @@ METHOD = 'model.supervision.lanet'
 LABELS = 'data/raf-db/basic/EmoLabel/list_patition_label.txt'
 WEIGHTS = 'pretrained/resnet18_msceleb.pth'
 LANDMARKS = 'data/raf-db/landmarks68.npz'
+FACES = Path('data/raf-db/basic/Image/aligned')
 
 
 @dataclass(frozen=True)
@@ -60,13 +64,47 @@ def drop_three_rows_of_landmarks():
     np.savez(LANDMARKS, **rows)
 
 
-def spoil_a_picture():
-    Path('data/raf-db/basic/Image/aligned/train_00005_aligned.jpg').write_bytes(b'\xff\xd8 not really')
+def write_bad_lines():
+    lines = Path(LABELS).read_text().splitlines()
+    lines[2], lines[4], lines[8] = 'train_00003.jpg 8', '../train_00005.jpg 1', 'train 00009.jpg 2'
+    Path(LABELS).write_text('\n'.join([*lines[:7], lines[3], *lines[7:]]))
+
+
+def spoil_pictures():
+    """One of each kind, in both sets."""
+    face = Image.new('RGB', (32, 32), 'tan')
+    cut = (FACES / 'train_00003_aligned.jpg').read_bytes()[:-50]
+    for name, content in (('train_00001', b''), ('train_00002', b'<html>404</html>'), ('train_00003', cut)):
+        (FACES / f'{name}_aligned.jpg').write_bytes(content)
+    face.save(FACES / 'train_00004_aligned.jpg', 'GIF', save_all=True, append_images=[Image.new('RGB', (32, 32))])
+    bomb = bytearray((FACES / 'test_00001_aligned.jpg').read_bytes())
+    size = bomb.index(b'\xff\xc0') + 5
+    bomb[size:size + 4] = b'\xff' * 4
+    (FACES / 'test_00001_aligned.jpg').write_bytes(bomb)
+
+
+def keep_five_landmarks():
+    with np.load(LANDMARKS) as rows:
+        np.savez(LANDMARKS, **dict(rows) | dict(points=rows['points'][:, :5]))
 
 
 def save_weights_of_a_face_recogniser():
     torch.save({name: torch.zeros(64) for name in ('input_layer.1.weight', 'body.0.res_layer.0.weight')}, WEIGHTS)
 
+
+def write_a_manifest_of_other_faces():
+    NoiseManifest([f'{letter}.jpg' for letter in 'abcdefghijklmnop'], np.zeros(16, int), np.ones(16, int),
+                  ORDERS['rafdb']).write('noise.csv')
+
+
+def change_a_row_of_a_manifest():
+    write_a_manifest_of_other_faces()
+    path = Path('noise.csv')
+    path.write_text(path.read_text().replace('b.jpg,surprise,fear', 'b.jpg,surprise,anger'))
+
+
+MANIFEST = {'train_dataloader.dataset.label_noise.kind': 'manifest',
+            'train_dataloader.dataset.label_noise.file': 'noise.csv'}
 
 MISTAKES = [
     Mistake('no pretrained weights', (WEIGHTS, 'model.pretrained=None', 'model.pretrained=torchvision://resnet18'),
@@ -78,15 +116,21 @@ MISTAKES = [
     Mistake('no data folder', ('data/raf-db', LABELS[12:], 'apply at http', 'ln -s'), spoil=move_the_data),
     Mistake('a bad line in the label file', (f'{LABELS}:5', 'train_00005.jpg happy', 'expected', 'correct or remove'),
             spoil=write_a_word_for_a_number),
+    Mistake('several bad lines in the label file',
+            ('4 bad lines', f'{LABELS}:3', 'label 8', f'{LABELS}:5', 'without a folder', f'{LABELS}:8', 'twice',
+             f'{LABELS}:10', '3 fields'), spoil=write_bad_lines),
     Mistake('a picture that is listed but not there', ('train_00005_aligned.jpg', '1 of the 16', 'unpack'),
             spoil=lambda: Path('data/raf-db/basic/Image/aligned/train_00005_aligned.jpg').unlink()),
-    Mistake('a picture that is damaged', ('train_00005_aligned.jpg',), spoil=spoil_a_picture, steps=True),
+    Mistake('pictures that cannot be used',
+            ('5 of the 16 images that RAFDB train lists and 9', "on_bad_image='skip'", 'list_patition_label.txt:3',
+             'empty', '404', 'cut off', 'animated', 'too large (4,294,836,225 pixels'), spoil=spoil_pictures),
     Mistake('no landmark file', ('landmarks68.npz', 'landmarks=...'), spoil=lambda: Path(LANDMARKS).unlink()),
     Mistake('a landmark file with too few rows',
             (LANDMARKS, '3 of 16', 'train_00001_aligned.jpg', 'add a row for each', 'landmarks=...'),
             spoil=drop_three_rows_of_landmarks),
     Mistake('a landmark file that is none', (LANDMARKS, 'expected an .npz'),
             spoil=lambda: Path(LANDMARKS).write_text('1 2 3')),
+    Mistake('landmarks that are not 68', (LANDMARKS, '[25, 5, 2]', '[N, 68, 2]'), spoil=keep_five_landmarks),
     Mistake('a loss that needs landmarks, on data without', ('lanet.losses.heatmap', 'dataset.landmarks=', 'None'),
             {'train_dataloader.dataset.landmarks': None}),
     Mistake('the type of a part misspelt', ('lanet.losses.kl', 'DistributionKLLos"', 'did you mean', 'KLLoss"'),
@@ -120,9 +164,16 @@ MISTAKES = [
             {'select_on': 'val', 'val_dataloader.dataset.split': 'val'}),
     Mistake('a val split that is trained on, too', ('7 of the 7', 'train_dataloader.dataset', "{'fraction': 0.2}"),
             {'select_on': 'val', 'val_dataloader.dataset.split': 'val', 'val_dataloader.dataset.holdout.fraction': .2}),
-    Mistake('a kind of label noise that there is not', ("'symmetrical'", "'symmetric' or 'asymmetric'"),
+    Mistake('a kind of label noise that there is not', ("'symmetrical'", "'symmetric', 'asymmetric' or 'manifest'"),
             {'train_dataloader.dataset.label_noise.kind': 'symmetrical',
              'train_dataloader.dataset.label_noise.rate': .3}),
+    Mistake('a noise manifest that is not there', ('noise.csv', 'tools/dataset_tools/noise.py CONFIG'), MANIFEST),
+    Mistake('a noise manifest whose rows were changed', ('noise.csv', 'sha256', 'published', 'make it again'), MANIFEST,
+            spoil=change_a_row_of_a_manifest),
+    Mistake('a noise manifest of other faces', ('row 1 is a.jpg', 'train_00001_aligned.jpg', 'of these data'), MANIFEST,
+            spoil=write_a_manifest_of_other_faces),
+    Mistake('a rate beside a noise manifest', ("kind='manifest'", 'got file, rate', '_delete_=True'),
+            MANIFEST | {'train_dataloader.dataset.label_noise.rate': .3}),
     Mistake('resuming from a checkpoint that is not there', ('epoch_9.pth', '--resume alone'),
             more=('--resume', 'epoch_9.pth')),
     Mistake('weights that are no numbers any more', ('nan', 'lower optim_wrapper.optimizer.lr'),

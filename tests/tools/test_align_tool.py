@@ -97,7 +97,7 @@ def test_faces_without_landmarks_are_left_out_and_listed(faces):
     with done.failures.open() as stream:
         assert sorted(csv.reader(stream)) == sorted([
             ['name', 'reason'], [known.names[0], 'no landmarks'], [known.names[1], 'no landmarks'],
-            [known.names[2], 'all landmarks lie on one pixel'], [known.names[3], 'cannot be read as an image']])
+            [known.names[2], 'all landmarks lie on one pixel'], [known.names[3], 'empty (0 bytes)']])
     assert len(read_landmarks(str(done.landmarks)).names) == 8
     assert len(contents(faces / 'out')) == 8 + 3
 
@@ -116,7 +116,7 @@ def test_what_is_there_is_not_made_again(faces):
 
 @pytest.mark.parametrize(('arguments', 'sentence'), [
     (['in', 'in.npz', 'out', '--size', '50'], 'out was begun with other size (see alignment.json there): '),
-    (['in', 'other.npz', 'out'], 'out was begun with other names_and_landmarks'),
+    (['in', 'other.npz', 'out'], 'out was begun with other landmarks (see'),
     (['in', 'in.npz', 'in/out'], 'in/out lies in in, whose images are read'),
     (['in', 'in.npz', 'in'], 'in lies in in'),
     (['in', 'in.npz', 'used'], 'used has files that this tool did not write'),

@@ -94,12 +94,12 @@ def children(pid: int) -> list[int]:
 def test_several_processes_find_the_same_and_none_outlives_a_kill(start, tmp_path):
     folder, one, two = (tmp_path / name for name in ('images', 'one', 'two'))
     write_blobs(folder, 300)
-    detect = partial(extract_landmarks, str(folder), detector=RED_BLOB)
+    detect = partial(extract_landmarks, str(folder), detector=RED_BLOB | dict(seconds=.002))
     _, expected = undisturbed(start, partial(detect, out=str(one / 'l.npz')), one)
 
     process = start(partial(detect, out=str(two / 'l.npz'), jobs=2))
-    while not list(two.glob('l.npz.progress/*.npz')) and process.exitcode is None:
-        time.sleep(.01)
+    while len(list(two.glob('l.npz.progress/*.npz'))) < 3 and process.exitcode is None:
+        time.sleep(.002)
     workers = children(process.pid)
     os.kill(process.pid, signal.SIGKILL)
     process.join()
@@ -108,5 +108,5 @@ def test_several_processes_find_the_same_and_none_outlives_a_kill(start, tmp_pat
     while any(Path(f'/proc/{worker}').exists() for worker in workers) and time.monotonic() < deadline:
         time.sleep(.01)
     assert not [worker for worker in workers if Path(f'/proc/{worker}').exists()]
-    _, resumed = undisturbed(start, partial(detect, out=str(two / 'l.npz'), jobs=2), two)
+    _, resumed = undisturbed(start, partial(detect, out=str(two / 'l.npz')), two)
     assert resumed == expected

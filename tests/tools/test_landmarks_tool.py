@@ -1,6 +1,7 @@
 """tools/dataset_tools/landmarks.py: every image once, in order, whatever is wrong with some of them."""
 
 import csv
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -49,7 +50,7 @@ def test_images_that_are_none_and_faces_that_are_not_found_are_listed(detector, 
     folder, out = tmp_path / 'images', tmp_path / 'x.npz'
     write_blobs(folder, 2)
     whole = cv2.imencode('.png', blob_image(5, 6))[1].tobytes()
-    for name, data in (('zero.jpg', b''), ('text.jpg', b'<html>'), ('half.png', whole[:40])):
+    for name, data in (('zero.jpg', b''), ('text.jpg', b'<html>'), ('half.png', whole[:-20])):
         (folder / name).write_bytes(data)
     (folder / 'link.png').symlink_to(folder / 'gone.png')
     cv2.imwrite(str(folder / 'grey.jpg'), np.full((9, 9), 90, np.uint8))
@@ -58,9 +59,9 @@ def test_images_that_are_none_and_faces_that_are_not_found_are_listed(detector, 
     done = extract_landmarks(folder, out, RED_BLOB)
     with done.failures.open(encoding='utf-8') as stream:
         rows = list(csv.reader(stream))
-    unreadable = 'cannot be read as an image'
-    assert rows == [['name', 'reason'], ['grey.jpg', 'no face found'], ['half.png', unreadable],
-                    ['link.png', unreadable], ['text.jpg', unreadable], ['zero.jpg', unreadable]]
+    assert rows == [['name', 'reason'], ['grey.jpg', 'no face found'], ['half.png', 'cut off or damaged'],
+                    ['link.png', 'missing'], ['text.jpg', "no picture (it begins with b'<html>')"],
+                    ['zero.jpg', 'empty (0 bytes)']]
     faces = read_landmarks(str(out))
     assert len(faces.names) == done.images == 9
     failed = np.isin(faces.names, [name for name, _ in rows])
@@ -106,22 +107,23 @@ def test_what_was_done_before_is_not_done_again(detector, tmp_path, monkeypatch)
 def test_progress_of_something_else_is_refused(detector, tmp_path, monkeypatch):
     folder, out = tmp_path / 'images', tmp_path / 'x.npz'
     write_blobs(folder, 6)
-    detect = detector.detect
-    monkeypatch.setattr(detector, 'detect', lambda self, images: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
-        extract_landmarks(folder, out, RED_BLOB)
-    monkeypatch.setattr(detector, 'detect', detect)
+    monkeypatch.setattr(landmark_extraction, 'CHUNK', 2)
+    detect, left = detector.detect, [1]
+    with monkeypatch.context() as patch:
+        patch.setattr(detector, 'detect', lambda self, images: left.pop() and detect(self, images))
+        with pytest.raises(IndexError):
+            extract_landmarks(folder, out, RED_BLOB, batch_size=2)
     cure = r'give the same again to go on, delete that folder to begin anew, or write to another place'
     with pytest.raises(ValueError, match=rf'x\.npz\.progress was begun with other detector \(.*\): {cure}'):
-        extract_landmarks(folder, out, RED_BLOB | dict(seconds=.001))
+        extract_landmarks(folder, out, RED_BLOB | dict(seconds=.001), batch_size=2)
     cv2.imwrite(str(folder / 'a' / '00000.png'), blob_image(3, 3, shape=(50, 60)))
     with pytest.raises(ValueError, match=r'was begun with other images'):
-        extract_landmarks(folder, out, RED_BLOB)
+        extract_landmarks(folder, out, RED_BLOB, batch_size=2)
     write_blobs(folder, 6)
-    extract_landmarks(folder, out, RED_BLOB)
+    extract_landmarks(folder, out, RED_BLOB, batch_size=2)
     cv2.imwrite(str(folder / 'a' / 'new.png'), blob_image(3, 3))
     with pytest.raises(ValueError, match=r'x\.npz is there already and has the landmarks of other images'):
-        extract_landmarks(folder, out, RED_BLOB)
+        extract_landmarks(folder, out, RED_BLOB, batch_size=2)
 
 
 def test_its_own_picture_is_no_image_of_the_folder(detector, tmp_path):
@@ -157,22 +159,32 @@ def test_a_detector_that_answers_in_another_shape(detector, tmp_path, monkeypatc
 
 @pytest.mark.parametrize(('arguments', 'sentence'), [
     (['gone', 'x.npz'], 'there is no folder gone'),
-    (['plugin', 'x.npz'], 'plugin has no image (looked for .bmp, .jpeg, .jpg'),
+    (['plugin', 'x.npz'], 'plugin has no image (looked for .jpg, .jpeg, .png'),
     (['images', 'x.csv'], 'landmarks are written as .npz, got x.csv'),
     (['images', 'x.npz', '--batch-size', '65'], '--batch-size must be from 1 to 64, got 65'),
     (['images', 'x.npz', '--jobs', '0', '--detector', 'blobs_pkg.RedBlob'], '--jobs must be at least 1, got 0'),
     (['images', 'x.npz', '--detector', 'blobs_pkg.RedBlob', '--aligned'],
      "RedBlob has no parameter 'face_detector' (it takes seconds)"),
+    (['images', 'x.npz', '--detector', 'mmfer.FaceAlignmentDetectr'],
+     "type='mmfer.FaceAlignmentDetectr' is no known landmark detector; did you mean FaceAlignmentDetector?"),
+    (['images', 'x.npz', '--detector', 'blobs_pkg.RedBlub'],
+     "type='blobs_pkg.RedBlub' is no known landmark detector; did you mean blobs_pkg.RedBlob?"),
     (['--import', 'gone', 'x.npz'], 'landmark file'),
+    (['--import', 'good.npz', 'x.txt'], 'landmarks are written as .npz, got x.txt'),
 ])
 def test_mistakes_end_as_one_sentence(plugin, tmp_path, monkeypatch, capsys, arguments, sentence):  # noqa: F811
     monkeypatch.chdir(tmp_path)
     write_blobs(tmp_path / 'images', 2)
+    write_landmarks('good.npz', ['a.jpg'], np.zeros((1, 68, 2)))
     with pytest.raises(SystemExit) as ended:
         load_tool('dataset_tools/landmarks').main(arguments)
     assert ended.value.code == 1
     line = capsys.readouterr().err.splitlines()[-1]
     assert line.startswith(f'mmfer: error: {sentence}')
+    assert not Path('x.npz').exists()
+    # What was mistyped is no progress that would be in the way of the right command.
+    load_tool('dataset_tools/landmarks').main(['images', 'x.npz', '--detector', 'blobs_pkg.RedBlob'])
+    assert read_landmarks('x.npz').score.all()
 
 
 def test_the_command_says_what_it_wrote(plugin, tmp_path, monkeypatch, capsys):  # noqa: F811
@@ -184,6 +196,8 @@ def test_the_command_says_what_it_wrote(plugin, tmp_path, monkeypatch, capsys): 
     said = capsys.readouterr()
     assert said.out.splitlines()[:3] == ['3 images, 1 without landmarks: x_failures.csv', 'the worst: x_worst.png',
                                          'landmarks: x.npz']
+    load_tool('dataset_tools/landmarks').main(['images', 'x.npz'])
+    assert 'landmarks: x.npz (was there already; delete it to detect again)' in capsys.readouterr().out
     assert 'images/s' in said.err or 's/ images' in said.err
     assert '100%' in said.err
 
@@ -208,10 +222,10 @@ def test_import_converts(tmp_path, monkeypatch, capsys):
     for i, face in enumerate(points):
         np.save(tmp_path / 'annotations' / f'{i}_lnd.npy', face.ravel().astype(str)[:, None])
         np.save(tmp_path / 'annotations' / f'{i}_exp.npy', np.array('3'))
-    load_tool('dataset_tools/landmarks').main(['--import', 'annotations', 'ours.npz'])
-    faces = read_landmarks('ours.npz')
+    load_tool('dataset_tools/landmarks').main(['--import', 'annotations', 'new/ours.npz'])
+    faces = read_landmarks('new/ours.npz')
     assert faces.names.tolist() == ['0', '1', '2']
     np.testing.assert_allclose(faces.points, points)
-    assert '3 faces: ours.npz' in capsys.readouterr().out
+    assert '3 faces: new/ours.npz' in capsys.readouterr().out
     write_landmarks('again.npz', *faces)
-    assert contents(tmp_path)['ours.npz'] == contents(tmp_path)['again.npz']
+    assert contents(tmp_path)['new/ours.npz'] == contents(tmp_path)['again.npz']

@@ -28,12 +28,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def say(beliefs: Beliefs) -> None:
+def say(beliefs: Beliefs, held_out: bool) -> None:
     """Prints where the beliefs come from, and how right they are where that is known."""
     sources = beliefs.sources
     print(f'{len(beliefs.doubted):,} of {len(beliefs.observed):,} labels are believed to be wrong '
           f'(belief: {sources["believed"]}, trust: {sources["trust"]}, pred_probs: {sources["probs"]})')
-    if 'prediction' in sources.values():
+    if 'prediction' in sources.values() and not held_out:
         print('prediction: of the faces that the network was trained on, whose labels it has learnt, wrong ones too; '
               'predictions of held-out faces are better (docs/noise.md)')
     if (beliefs.clean >= 0).any():
@@ -54,7 +54,7 @@ def main(argv: list[str] | None = None) -> None:
         beliefs = beliefs_of(
             run, lambda batches, total: track(batches, 'Predicting the training set', total=total))
         folder = Path(args.out or Path(run.cfg.work_dir) / 'noise_report')
-        say(beliefs)
+        say(beliefs, held_out=getattr(run.dataset, 'split', 'train') != 'train')
         print(f'doubted faces: {as_typed(write_doubts(beliefs, folder / "doubts.csv"))}')
         print(f'for cleanlab: {as_typed(write_cleanlab(beliefs, folder / "cleanlab.npz"))}')
         print(f'matrix: {as_typed(draw_matrix(beliefs, folder / "matrix.png"))}')

@@ -61,7 +61,8 @@ def main(argv: list[str] | None = None) -> None:
             print(f'{done.images:,} images, {done.failed:,} without landmarks: {as_typed(done.failures)}')
             if done.sheet:
                 print(f'the worst: {as_typed(done.sheet)}')
-            print(f'landmarks: {as_typed(done.out)}')
+            before = '' if done.found_now else ' (was there already; delete it to detect again)'
+            print(f'landmarks: {as_typed(done.out)}{before}')
         print("to train with them: --cfg-options train_dataloader.dataset.landmarks=FILE, relative to the data set's "
               'data_root')
 
