@@ -169,7 +169,10 @@ def _known(faces: Sequence[Face]) -> Columns:
     files = [str(dataset.columns.get('file', dataset.columns['name'])[row]) for dataset, row in faces]
     size, time = file_stamps(faces[0][0].image_folder, files)
     label = np.array([dataset.columns['label'][row] for dataset, row in faces], np.int64)
-    return dict(name=join_names(names), label=label, bytes=size, mtime=time)
+    known = dict(name=join_names(names), label=label, bytes=size, mtime=time)
+    if 'box' in faces[0][0].columns:
+        known['box'] = np.array([dataset.columns['box'][row] for dataset, row in faces], np.int32)
+    return known
 
 
 def _landmarks(faces: Sequence[Face]) -> np.ndarray | None:

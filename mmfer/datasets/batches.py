@@ -39,7 +39,7 @@ class ReadBatch(Sequence[dict[str, Any]]):
     def __len__(self) -> int:
         return len(self.inputs)
 
-    def __getitem__(self, index: Any) -> Any:
+    def __getitem__(self, index: int) -> dict[str, Any]:
         return dict(inputs=self.inputs[index], data_samples=self.data_samples[index])
 
 

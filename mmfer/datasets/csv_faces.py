@@ -22,6 +22,7 @@ _COLUMNS = dict(
     clean_label=('clean_label', ))
 _SPLIT_OF = {'training': 'train', 'valid': 'val', 'validation': 'val', 'publictest': 'val', 'privatetest': 'test'}
 _MOST_CLASSES = 1000
+_AT_ONCE = 200  # thousands of small arrays of strings take twice the memory of a few large ones
 
 
 @DATASETS.register_module()
@@ -69,7 +70,8 @@ class CsvFaces(FaceDataset):
         """Reads the file; keeps the rows of this split."""
         self.label_file = path = osp.join(self.data_root, self.REQUIRED[0])
         bad = BadLines(path, "'name,label' as in the header, names relative to the image folder, each once")
-        read: dict[str, list[np.ndarray]] = {}
+        small: list[dict[str, np.ndarray]] = []
+        large: list[dict[str, np.ndarray]] = []
         codes: dict[str, int] = {'': -1}  # of all texts that stand for a class
         for line, cells in read_csv(path, _COLUMNS, bad, optional=('split', 'identity', 'clean_label')):
             columns = dict(line=line, name=names_array(cells['name']), mine=self._mine(line, cells, bad))
@@ -83,9 +85,10 @@ class CsvFaces(FaceDataset):
                                  '; is it the column of the classes that is called label?')
             if 'identity' in cells:
                 columns['identity'] = names_array(cells['identity'])
-            for key, column in columns.items():
-                read.setdefault(key, []).append(column)
-        columns = {key: np.concatenate(read.pop(key)) for key in list(read)}
+            small.append(columns)
+            if len(small) == _AT_ONCE:
+                large.append(_merged(small))
+        columns = _merged([*large, *([_merged(small)] if small else [])])
         if columns:
             add_repeated(columns['name'], columns['line'], bad)
             self._to_classes(columns, codes, bad)
@@ -124,3 +127,10 @@ class CsvFaces(FaceDataset):
                 bad.add(int(columns['line'][row]), str(columns['name'][row]),
                         f'{key} {text} is not among {known}' if text else f'the {key} is empty')
             columns[key] = label
+
+
+def _merged(pieces: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """The pieces as one; they are used up, so that there are never two copies of more than a column."""
+    columns = {key: np.concatenate([piece.pop(key) for piece in pieces]) for key in list(pieces[0] if pieces else ())}
+    pieces.clear()
+    return columns

@@ -97,6 +97,10 @@ def add_packed(columns: Columns, path: str, dataset: FaceDataset) -> Columns:
     changed = pack['label'][rows] != columns['source_label']
     if changed.any():
         raise ValueError(f'the labels of {_some(changed, names)} have changed since {path} was packed; {again}')
+    if 'box' in columns:
+        changed = (pack['box'][rows] != columns['box']).any(axis=1)
+        if changed.any():
+            raise ValueError(f'the boxes of {_some(changed, names)} have changed since {path} was packed; {again}')
     ori_shape = pack['ori_shape'][rows]
     _require_size(path, images.shape[1:3], ori_shape, dataset.pipeline.transforms)
     files = columns.get('file', columns['name']).tolist()

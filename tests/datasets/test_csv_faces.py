@@ -143,7 +143,8 @@ def test_images_that_no_row_lists_are_counted(listed, monkeypatch):
 
 def test_pieces_of_a_long_file_fit_together(listed, monkeypatch, tmp_path):
     """Rows, codes of labels and repeated names across the pieces in which a file is read."""
-    monkeypatch.setattr('mmfer.datasets.csv_table._ROWS_AT_ONCE', 3)
+    monkeypatch.setattr('mmfer.datasets.csv_table._ROWS_AT_ONCE', 2)
+    monkeypatch.setattr('mmfer.datasets.csv_faces._AT_ONCE', 2)
     names = [f'{i}.jpg' for i in range(10)]
     for name in names:
         write(tmp_path / name, np.zeros((2, 2, 3), np.uint8))

@@ -12,7 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from miniature import make_rafdb
+from miniature import NAMES, make_rafdb
 from mmengine.config import Config
 from tools.conftest import load_tool
 from tqdm import tqdm
@@ -44,7 +44,7 @@ def test_a_pack_holds_what_load_face_makes_labels_landmarks_and_names(data, tmp_
     assert (done.images, done.size, done.written) == (21, (20, 20), True)
     assert done.datasets == tuple(f'{split}_dataloader.dataset' for split in ('train', 'val', 'test'))
     metadata, arrays = read_pack(tmp_path / 'x.pack')
-    assert json.loads(metadata['classes']) == ['surprise', 'fear', 'disgust', 'happiness', 'sadness', 'anger', 'neutral']
+    assert json.loads(metadata['classes']) == list(NAMES)
     lines = [line.split() for line in Path(data, LABELS).read_text().splitlines()]
     names = [name.replace('.jpg', '_aligned.jpg') for name, _ in lines]
     assert split_names(arrays['name']) == names

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import pytest
 import torch
 from mmengine.config import Config
@@ -153,11 +154,12 @@ def test_a_mistake_deep_in_a_worker_is_told_without_its_traceback(run, tools, tm
     broken = tmp_path / 'data'
     shutil.copytree(run.data, broken)
     for file in (broken / 'basic' / 'Image' / 'aligned').glob('train_*'):
-        file.write_bytes(b'no picture')
+        whole = cv2.imencode('.png', cv2.imread(str(file)))[1].tobytes()
+        file.write_bytes(whole[:200] + bytes(60) + whole[260:])  # which only decoding shows
     changed = dict(train_dataloader__dataset__data_root=broken, train_dataloader__num_workers=1)
     line = stops(capsys, tools.train, [run.config, '--work-dir', str(tmp_path), *options_of(run, **changed)])
     assert line.startswith(str(broken))
-    assert 'cannot be read as an image' in line
+    assert 'is cut off or damaged; restore it' in line
 
 
 def test_the_traceback_comes_on_request(tools, monkeypatch, capsys):
