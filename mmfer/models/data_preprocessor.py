@@ -90,7 +90,7 @@ class FaceDataPreprocessor(BaseDataPreprocessor):
         if training and self.augment is not None:
             images, landmarks = self.augment(images, landmarks)
         images, landmarks = self._resize(images, landmarks)
-        images = (images - self.mean) / self.std
+        images.sub_(self.mean).div_(self.std)  # in place: new memory costs a CPU ten times what the arithmetic does
         if training and self.augment_normalized is not None:
             images, landmarks = self.augment_normalized(images, landmarks)
         if batch is not None:
