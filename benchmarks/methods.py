@@ -37,7 +37,7 @@ METHODS = {
     'SNA': 'sna/',
     'all': 'combined/scn_arm_pal_lanet_sna_',
 }
-# What is trained first: SNA looks at faces through an autoencoder, and some runs start from a network that knows people.
+# Trained first: SNA looks at faces through an autoencoder, and some runs start from a network that knows people.
 AUTOENCODERS = {'synthfaces': 'sna/autoencoder_synthfaces.py', 'rafdb': 'sna/autoencoder_rafdb_96px.py'}
 STARTS = {'synthfaces_sym30_40e': 'baseline/r18_synthfaces_people.py'}
 FIGURES = {'last': 'last', 'last5': 'last 5', 'best': 'best'}

@@ -1,5 +1,6 @@
-# Learns to recognise 500 synthetic people, none of whom the other configs draw: what the runs of 40 epochs start from, as
-# published methods start from face recognition. Half the channels of a ResNet-18. Next: r18_synthfaces_sym30_40e.py.
+# Learns to recognise 500 synthetic people, none of whom the other configs draw: what the runs of 40 epochs start from,
+# as published methods start from face recognition. Half the channels of a ResNet-18. Next:
+# r18_synthfaces_sym30_40e.py.
 _base_ = './r18_synthfaces.py'
 model = dict(backbone=dict(stem_channels=32, base_channels=32), head=dict(in_channels=256, num_classes=500))
 train_dataloader = dict(

@@ -108,7 +108,7 @@ def _landmarks(checked: CheckedSet) -> Iterator[Finding]:
     columns = dataset.columns
     valid, scored = columns['landmark_valid'], columns['landmark_score'] > 0
     text = f'{name}: {valid.sum():,} of {len(valid):,} faces have landmarks'
-    for count, why in (((~scored).sum(), 'were not found'), ((scored & ~valid).sum(), 'are NaN')):
+    for count, why in (((~scored).sum(), 'not found'), ((scored & ~valid).sum(), 'NaN')):
         text += f', {count:,} {why}' if count else ''
     yield Finding(OK if valid.all() else NOTE, text)
     if checked.off_image.any():

@@ -12,6 +12,7 @@ from mmengine.runner import Runner
 
 from mmfer import compat
 from mmfer.apis.deployment import load_deployed, read_checkpoint
+from mmfer.engine.checks import check_images
 from mmfer.evaluation import FERMetric, majority_class, write_report
 from mmfer.visualization import draw_confusion_matrix
 
@@ -69,6 +70,7 @@ def evaluate(cfg: Config,
     runner = Runner.from_cfg(cfg)
     model = runner.model.module if runner.distributed else runner.model
     load_deployed(model, content, checkpoint)
+    check_images([runner.test_dataloader.dataset])
     metrics = runner.test()
     metric = next((m for m in runner.test_evaluator.metrics if isinstance(m, FERMetric)), None)
     if metric is None:

@@ -19,8 +19,9 @@ from mmengine.registry import DefaultScope
 from torch import Tensor
 
 from mmfer.apis.deployment import build_deployed, class_names, load_deployed, read_checkpoint
+from mmfer.datasets.image_files import IMAGE_EXTENSIONS
+from mmfer.datasets.pictures import read_picture
 
-SUFFIXES = {'.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.ppm', '.pgm'}
 
 
 @dataclass(frozen=True)
@@ -111,9 +112,9 @@ def find_pictures(source: str | Path) -> list[Path]:
         return [source]
     if not source.is_dir():
         raise FileNotFoundError(f'there is no picture or folder {source}')
-    found = sorted(path for path in source.rglob('*') if path.suffix.lower() in SUFFIXES)
+    found = sorted(path for path in source.rglob('*') if path.suffix.lower() in IMAGE_EXTENSIONS)
     if not found:
-        raise ValueError(f'{source} has no picture (looked for {", ".join(sorted(SUFFIXES))})')
+        raise ValueError(f'{source} has no picture (looked for {", ".join(IMAGE_EXTENSIONS)})')
     return found
 
 
@@ -132,8 +133,9 @@ def predict_pictures(predictor: FacePredictor,
     skipped = [] if skipped is None else skipped
 
     def load(path: Path) -> list[tuple] | None:
-        image = read_picture(path)
-        if image is None:
+        try:
+            image = read_picture(str(path))
+        except (OSError, ValueError):
             return None
         faces = [(None, image)] if aligner is None else [(face.box, face.crop) for face in aligner(image)]
         return [(i, box, _thumbnail(face), predictor.prepare(face)) for i, (box, face) in enumerate(faces)]
@@ -149,15 +151,6 @@ def predict_pictures(predictor: FacePredictor,
             scores = predictor.predict([prepared for *_, prepared in faces])
             for (path, i, box, picture, _), score in zip(faces, scores, strict=True):
                 yield Prediction(path, i, box, picture, score)
-
-
-def read_picture(path: Path) -> np.ndarray | None:
-    """BGR uint8 [H, W, 3], upright as its EXIF says; None where it cannot be read."""
-    try:
-        data = np.fromfile(path, dtype=np.uint8)
-    except OSError:
-        return None
-    return cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
 
 
 def _thumbnail(image: np.ndarray, side: int = 224) -> np.ndarray:

@@ -118,7 +118,7 @@ def test_the_tool_says_so_on_one_page_with_pictures(spoilt, tool, tmp_path, caps
                  f'{path(spoilt, "train_00030")} (list_patition_label.txt:30): cut off or damaged',
                  'WRONG  RAFDB test, pictures that are in RAFDB train, too: 1, ',
                  'note   RAFDB train, pictures that are there twice: 1, ', ': the same pixels',
-                 'note   RAFDB train: 37 of 39 faces have landmarks, 1 were not found, 1 are NaN',
+                 'note   RAFDB train: 37 of 39 faces have landmarks, 1 not found, 1 NaN',
                  'WRONG  RAFDB train, landmarks that are not on their image: 1', '         train_00006_aligned.jpg',
                  '4 robust standard deviations: 1\n         train_00007_aligned.jpg: ',
                  'note   who the people are is not known', 'next: python tools/dataset_tools/browse.py'):

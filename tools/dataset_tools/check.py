@@ -49,7 +49,8 @@ def draw(check: DatasetCheck, folder: Path) -> list[Path]:
             points = columns['landmarks'][row]
             near = (np.abs(points) < 2 * checked.size[row].max()).all(axis=1)
             images.append(draw_landmarks(picture(checked.dataset, row)[..., ::-1], points[near]))
-            captions.append(f'{Path(str(columns["name"][row])).name}\n{checked.outlying[row]:.1f}')
+            why = 'off the image' if checked.off_image[row] else f'{checked.outlying[row]:.1f}'
+            captions.append(f'{Path(str(columns["name"][row])).name}\n{why}')
     if images:
         title = 'landmarks beside the image, or furthest from the mean shape (robust standard deviations)'
         paths.append(draw_contact_sheet(images, captions, folder / 'landmarks.png', 8, title))
