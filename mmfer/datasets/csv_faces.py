@@ -54,17 +54,15 @@ class CsvFaces(FaceDataset):
     Args:
         ann_file: The csv file, relative to ``data_root``. Defaults to 'faces.csv'.
         image_folder: What ``name`` is relative to, in ``data_root``. Defaults to ''.
-        holdout: See :class:`FaceDataset`; without it ``split='val'`` has the file's own 'val' rows.
         **kwargs: See :class:`FaceDataset`.
     """
 
-    def __init__(self, *args: Any, ann_file: str = 'faces.csv', image_folder: str = '', holdout: Any = None,
-                 **kwargs: Any):
+    SPLITS = ('train', 'val', 'test')
+
+    def __init__(self, *args: Any, ann_file: str = 'faces.csv', image_folder: str = '', **kwargs: Any):
         self.IMAGE_FOLDER, self.REQUIRED = image_folder, (ann_file, )
         self.HOW_TO_GET = "write it with the header 'name,label,split', or name it with ann_file=..."
-        if holdout is None:
-            self.SPLITS = ('train', 'val', 'test')
-        super().__init__(*args, holdout=holdout, **kwargs)
+        super().__init__(*args, **kwargs)
 
     def load_columns(self) -> dict:
         """Reads the file; keeps the rows of this split."""

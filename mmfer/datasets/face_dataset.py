@@ -38,7 +38,8 @@ class FaceDataset(BaseDataset):
             noise of your own, or ``dict(kind='manifest', file='noise.csv')`` (docs/noise.md); training rows only. Observed
             labels change, ``clean_label`` keeps the original; votes are left out, they would give the noise away.
         holdout: ``dict(fraction=.1, seed=0)`` splits the training rows by class, and by identity where known:
-            ``split='train'`` keeps the rest, ``split='val'`` has those held out, never with added noise.
+            ``split='train'`` keeps the rest, ``split='val'`` has those held out, never with added noise, in place of a
+            validation split of the dataset's own.
         drop_classes: Classes whose faces are left out on purpose, where ``metainfo=dict(classes=...)`` has fewer.
         packed: File of these images, decoded and at the pipeline's size, from ``tools/dataset_tools/pack.py``; training
             is the same, only reading is faster. Defaults to None.
@@ -56,7 +57,7 @@ class FaceDataset(BaseDataset):
     IMAGE_FOLDER = ''
     """Folder of the images in ``data_root``; ``name`` is relative to it."""
     SPLITS: tuple[str, ...] = ('train', 'test')
-    """Splits that the format itself has; 'val' comes from ``holdout`` where it is not one of them."""
+    """Splits that the format itself has."""
     REQUIRED: tuple[str, ...] = ()
     """Files and folders of ``data_root`` without which nothing can be read."""
     HOW_TO_GET = 'put the dataset there'
@@ -82,7 +83,7 @@ class FaceDataset(BaseDataset):
         if on_bad_image not in ('raise', 'skip'):
             raise ValueError(f"on_bad_image must be 'raise' or 'skip', got {on_bad_image!r}")
         self.split, self.landmarks, self.label_noise, self.holdout = split, landmarks, label_noise, holdout
-        self.source_split = 'train' if split == 'val' and 'val' not in self.SPLITS else split
+        self.source_split = 'train' if split == 'val' and holdout is not None else split
         self.drop_classes, self.packed, self.on_bad_image = drop_classes, packed, on_bad_image
         self.columns: dict[str, np.ndarray] = {}
         self.source_classes = tuple(self.METAINFO.get('classes', ()))  # of the ids that load_columns() gives
@@ -219,7 +220,7 @@ class FaceDataset(BaseDataset):
         return [f'Split: \t{self.split}', f'Folder: \t{self.data_root}']
 
     def _rows_of_split(self, columns: dict[str, np.ndarray]) -> slice | np.ndarray:
-        if self.holdout is None or self.source_split != 'train' or 'val' in self.SPLITS:
+        if self.holdout is None or self.source_split != 'train':
             return slice(None)
         held_out = holdout_mask(columns, **self.holdout)
         return held_out if self.split == 'val' else ~held_out

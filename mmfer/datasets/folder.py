@@ -1,8 +1,6 @@
 """Any folders of faces."""
 from __future__ import annotations
 
-from typing import Any
-
 from mmfer.registry import DATASETS
 
 from .class_folders import class_folders, find_folder, read_class_folders
@@ -29,19 +27,12 @@ class FolderFaces(FaceDataset):
             └── ...
 
     The classes are the folders of all splits in alphabetical order, under the names of
-    :mod:`mmfer.datasets.label_schema`, unless ``metainfo=dict(classes=...)`` gives an order.
-
-    Args:
-        holdout: See :class:`FaceDataset`; without it ``split='val'`` is the folder of that name.
-        **kwargs: See :class:`FaceDataset`.
+    :mod:`mmfer.datasets.label_schema`, unless ``metainfo=dict(classes=...)`` gives an order. See :class:`FaceDataset` for
+    the arguments.
     """
 
+    SPLITS = ('train', 'val', 'test')
     HOW_TO_GET = 'put a folder for each class there, with its images inside'
-
-    def __init__(self, *args: Any, holdout: Any = None, **kwargs: Any):
-        if holdout is None:
-            self.SPLITS = ('train', 'val', 'test')
-        super().__init__(*args, holdout=holdout, **kwargs)
 
     def load_columns(self) -> dict:
         """Lists the class folders of this split."""

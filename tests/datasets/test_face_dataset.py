@@ -122,7 +122,8 @@ def test_val_without_holdout_says_how():
         InMemory(split='val')
     own = type('OwnVal', (InMemory, ), dict(SPLITS=('train', 'val')))
     assert own(split='val').columns['name'][0] == 'val0'
-    assert len(own(split='train', holdout=dict(fraction=.5))) == 80
+    assert own(split='val', holdout=dict(fraction=.5)).columns['name'][0].startswith('train')
+    assert len(own(split='train', holdout=dict(fraction=.5))) == len(own(split='val', holdout=dict(fraction=.5))) == 40
 
 
 def test_noise_is_for_training_rows_and_does_not_depend_on_the_holdout():

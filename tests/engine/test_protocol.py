@@ -50,7 +50,7 @@ class Net(BaseModel):
 
 
 def make_runner(work_dir, epochs=4, *, resume=False, load_from=None, hook=None, split='test', select_on=None,
-                checkpoint=None, custom=(), val_interval=1):
+                checkpoint=None, custom=(), val_interval=1, cfg=None):
     torch.manual_seed(0)
     loader = dict(batch_size=5, num_workers=0, persistent_workers=False)
     return Runner(
@@ -63,7 +63,7 @@ def make_runner(work_dir, epochs=4, *, resume=False, load_from=None, hook=None, 
         default_hooks=dict(checkpoint=dict(type='CheckpointHook', interval=1, **(checkpoint or {}))),
         custom_hooks=[hook or ProtocolHook(), *custom], randomness=dict(seed=3), resume=resume, load_from=load_from,
         default_scope='mmpretrain', log_level='WARNING',
-        cfg=Config(dict(select_on=select_on), cfg_text='# toy', filename='toy.py'))
+        cfg=Config(dict(select_on=select_on, **(cfg or {})), cfg_text='# toy', filename='toy.py'))
 
 
 def report_of(work_dir):
@@ -256,7 +256,18 @@ def test_val_chooses_on_val(tmp_path):
     assert report_of(tmp_path)['best'] | dict(split='val', selected=True) == report_of(tmp_path)['best']
 
 
+# AffectNet's only public test faces, say, are called validation.
+VAL_IS_TEST = {f'{name}_dataloader': dict(dataset=dict(type='mmfer.AffectNet', split='val')) for name in ('val', 'test')}
+
+
+def test_validation_faces_that_are_tested_on_are_test_faces(tmp_path):
+    runner = make_runner(tmp_path, epochs=1, split='val', cfg=VAL_IS_TEST, select_on='test')
+    runner.train()
+    assert report_of(tmp_path)['select_on'] == 'test'
+
+
 @pytest.mark.parametrize(('arguments', 'sentence'), [
+    (dict(select_on='val', split='val', cfg=VAL_IS_TEST), r"evaluates the faces of test_dataloader: set.*holdout"),
     (dict(checkpoint=dict(save_best='accuracy')), r"CheckpointHook chooses an epoch .* select_on is None.*'val'"),
     (dict(custom=[dict(type='EarlyStoppingHook', monitor='accuracy')]), r'EarlyStoppingHook chooses an epoch'),
     (dict(select_on='val'), r"select_on='val' but val_dataloader evaluates split 'test'.*holdout"),
