@@ -23,7 +23,6 @@ from mmfer.datasets.image_files import IMAGE_EXTENSIONS
 from mmfer.datasets.pictures import read_picture
 
 
-
 @dataclass(frozen=True)
 class Prediction:
     """What the network says of one face.

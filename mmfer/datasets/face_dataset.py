@@ -35,8 +35,9 @@ class FaceDataset(BaseDataset):
         landmarks: Landmark file or folder, relative to ``data_root`` (see :mod:`mmfer.datasets.landmarks`).
             Defaults to None: those the format brings along, if any.
         label_noise: ``dict(kind='symmetric' | 'asymmetric', rate=.3, seed=0)``, with ``confusions`` for asymmetric
-            noise of your own, or ``dict(kind='manifest', file='noise.csv')`` (docs/noise.md); training rows only. Observed
-            labels change, ``clean_label`` keeps the original; votes are left out, they would give the noise away.
+            noise of your own, or ``dict(kind='manifest', file='noise.csv')`` (docs/noise.md); training rows only.
+            Observed labels change, ``clean_label`` keeps the original; votes are left out, they would give the noise
+            away.
         holdout: ``dict(fraction=.1, seed=0)`` splits the training rows by class, and by identity where known:
             ``split='train'`` keeps the rest, ``split='val'`` has those held out, never with added noise, in place of a
             validation split of the dataset's own.

@@ -27,8 +27,8 @@ class FolderFaces(FaceDataset):
             └── ...
 
     The classes are the folders of all splits in alphabetical order, under the names of
-    :mod:`mmfer.datasets.label_schema`, unless ``metainfo=dict(classes=...)`` gives an order. See :class:`FaceDataset` for
-    the arguments.
+    :mod:`mmfer.datasets.label_schema`, unless ``metainfo=dict(classes=...)`` gives an order. See :class:`FaceDataset`
+    for the arguments.
     """
 
     SPLITS = ('train', 'val', 'test')

@@ -257,7 +257,7 @@ def test_val_chooses_on_val(tmp_path):
 
 
 # AffectNet's only public test faces, say, are called validation.
-VAL_IS_TEST = {f'{name}_dataloader': dict(dataset=dict(type='mmfer.AffectNet', split='val')) for name in ('val', 'test')}
+VAL_IS_TEST = {f'{loader}_dataloader': dict(dataset=dict(split='val')) for loader in ('val', 'test')}
 
 
 def test_validation_faces_that_are_tested_on_are_test_faces(tmp_path):
