@@ -67,6 +67,8 @@ def tiny(config: str, faces: int = TRAIN_FACES) -> dict[str, object]:
                 small |= few(f'{loader}.dataset.datasets.{i}', number // len(dataset.datasets))
         else:
             small |= few(f'{loader}.dataset', number)
+    if cfg.train_dataloader.sampler.type == 'mmfer.ClassBalancedSampler':
+        small['train_dataloader.sampler.per_class'] = -(-faces // cfg.model.head.num_classes)
     supervision, neck = cfg.model.get('supervision') or {}, cfg.model.get('neck') or {}
     if 'pal' in supervision:
         small['data_preprocessor.size'] = 64  # it compares the cells of a map, of which 32 px leave one
