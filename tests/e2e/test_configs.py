@@ -71,7 +71,7 @@ def test_a_config_trains_and_validates(config, trained, face_weights, tmp_path):
     assert all(state[weight]['exp_avg'].any() for weight in runner.model.backbone.parameters())
 
     noise = cfg.train_dataloader.dataset.get('label_noise')
-    assert ('clean_label' in runner.train_dataloader.dataset.columns) == (noise is not None)
+    assert ('clean_label' in runner.train_dataloader.dataset.get_data_info(0)) == (noise is not None)
     assert sum(map(sum, report['confusion_matrix'])) == TEST_FACES
     assert 0 <= report['last']['accuracy'] <= 100
 
