@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 from mmengine.config import Config
 from mmengine.registry import DATASETS, DefaultScope
 from tqdm import tqdm
 
+from mmfer.apis.dataset_configs import dataset_configs
 from mmfer.datasets import FaceDataset, LoadFace
 from mmfer.datasets.bad_images import BadImage, place_of
 from mmfer.datasets.duplicates import CANDIDATE, SAME, digest, nearest, similarity, thumbnail
@@ -143,23 +143,13 @@ def find_pairs(sets: Sequence[CheckedSet]) -> list[Pair]:
 
 def _datasets(cfg: Config) -> Iterator[FaceDataset]:
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmpretrain'):
-        for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
-            for settings in _leaves((cfg.get(loader) or {}).get('dataset') or {}):
-                kind = DATASETS.get(settings['type'])
-                if isinstance(kind, type) and issubclass(kind, FaceDataset):
-                    dataset = DATASETS.build({**settings, 'pipeline': [], 'label_noise': None, 'packed': None,
-                                              'on_bad_image': 'skip', 'lazy_init': True})
-                    dataset.full_init()
-                    yield dataset
-
-
-def _leaves(settings: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """The configs of the datasets that a dataset is made of."""
-    parts = settings.get('datasets') or ([settings['dataset']] if 'dataset' in settings else [])
-    for part in parts:
-        yield from _leaves(part)
-    if not parts and 'type' in settings:
-        yield settings
+        for _, settings in dataset_configs(cfg):
+            kind = DATASETS.get(settings['type'])
+            if isinstance(kind, type) and issubclass(kind, FaceDataset):
+                dataset = DATASETS.build({**settings, 'pipeline': [], 'label_noise': None, 'packed': None,
+                                          'on_bad_image': 'skip', 'lazy_init': True})
+                dataset.full_init()
+                yield dataset
 
 
 def picture(dataset: FaceDataset, row: int) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,9 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS, DefaultScope
 from tqdm import tqdm
 
+from mmfer.apis.dataset_configs import dataset_configs
 from mmfer.datasets import LoadFace
-from mmfer.engine.checks import face_datasets
+from mmfer.datasets.whole_files import written_whole
 
 NOT_OF_THE_PICTURE = ('label_noise', 'landmarks', 'indices', 'packed')
 """Arguments of a dataset that choose rows or add to them, and need files that may not be there yet."""
@@ -35,9 +35,8 @@ def write_face_images(cfg: Config, folder: str | Path) -> int:
         ValueError: The config has no dataset of faces, or two of its faces have one name.
     """
     folder, load = Path(folder), LoadFace()
-    parts = [part for dataset in _datasets(cfg) for part in face_datasets(dataset)]
     where: dict[str, Any] = {}  # the loaders of val and test often share their faces
-    for part in parts:
+    for part in _datasets(cfg):
         for row, name in enumerate(part.columns['name'].tolist()):
             other, other_row = where.setdefault(name, (part, row))
             if _place(other, other_row) != _place(part, row):
@@ -48,28 +47,16 @@ def write_face_images(cfg: Config, folder: str | Path) -> int:
     for name, (part, row) in tqdm(where.items(), unit=' faces', desc='writing'):
         path = (folder / name).with_suffix('.png')
         if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            unfinished = path.with_suffix('.part')
-            unfinished.write_bytes(cv2.imencode('.png', load(part.get_data_info(row))['img'])[1].tobytes())
-            os.replace(unfinished, path)
+            with written_whole(path, 'wb') as stream:
+                stream.write(cv2.imencode('.png', load(part.get_data_info(row))['img'])[1])
     return len(where)
 
 
 def _datasets(cfg: Config) -> list[Any]:
-    built: dict[str, Any] = {}
+    bare = [{key: value for key, value in settings.items() if key not in NOT_OF_THE_PICTURE}
+            for _, settings in dataset_configs(cfg)]
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmpretrain'):
-        for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
-            if cfg.get(loader):
-                dataset = _bare(cfg[loader].dataset)
-                built.setdefault(str(dataset), dataset)
-        return [DATASETS.build(dataset) for dataset in built.values()]
-
-
-def _bare(dataset: Any) -> Any:
-    bare = {key: value for key, value in dataset.items() if key not in NOT_OF_THE_PICTURE}
-    if 'datasets' in bare:
-        bare['datasets'] = [_bare(part) for part in bare['datasets']]
-    return bare
+        return [DATASETS.build(settings) for settings in {str(settings): settings for settings in bare}.values()]
 
 
 def _place(dataset: Any, row: int) -> str:

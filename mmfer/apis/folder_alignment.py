@@ -15,6 +15,7 @@ from mmfer.apis.alignment import TEMPLATES, Template, align
 from mmfer.apis.image_folder import image_names, keep_settings, names_and_sizes, read_or_reason, write_failures
 from mmfer.apis.processes import in_processes
 from mmfer.datasets.landmarks import landmarks_of, write_landmarks
+from mmfer.datasets.whole_files import written_whole
 from mmfer.detectors.warp import move
 
 _TASK = 64  # images that a process takes at once
@@ -119,10 +120,8 @@ class _Aligner:
             return fault
         face = align(image, points, self.size, self.template)
         path = self.out / target
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f'{path.name}.part')
-        part.write_bytes(cv2.imencode(path.suffix.lower(), face, [cv2.IMWRITE_JPEG_QUALITY, self.quality])[1])
-        os.replace(part, path)
+        with written_whole(path, 'wb') as stream:
+            stream.write(cv2.imencode(path.suffix.lower(), face, [cv2.IMWRITE_JPEG_QUALITY, self.quality])[1])
         return ''
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from mmfer.datasets.image_files import IMAGE_EXTENSIONS, is_image
 from mmfer.datasets.pictures import look_at, read_picture
+from mmfer.datasets.whole_files import written_whole
 
 
 def image_names(folder: str | Path, leave_out: Path | None = None) -> list[str]:
@@ -47,12 +48,10 @@ def read_or_reason(path: str | Path) -> tuple[np.ndarray | None, str]:
 
 def write_failures(path: Path, names: Sequence[str], reasons: Sequence[str]) -> None:
     """Writes a csv of name and reason for all names with one; the file is there when it is complete."""
-    part = path.with_name(f'{path.name}.part')
-    with part.open('w', newline='', encoding='utf-8', errors='surrogateescape') as stream:
+    with written_whole(path, newline='', encoding='utf-8', errors='surrogateescape') as stream:
         writer = csv.writer(stream)
         writer.writerow(['name', 'reason'])
         writer.writerows(row for row in zip(names, reasons, strict=True) if row[1])
-    os.replace(part, path)
 
 
 def names_and_sizes(folder: str | Path, names: Sequence[str]) -> dict[str, Any]:
@@ -72,10 +71,8 @@ def keep_settings(path: Path, settings: dict[str, Any]) -> None:
         ValueError: The work in that folder was begun with other settings.
     """
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix('.part')
-        part.write_text(json.dumps(settings, indent=1) + '\n')
-        os.replace(part, path)
+        with written_whole(path) as stream:
+            stream.write(json.dumps(settings, indent=1) + '\n')
     before, now = json.loads(path.read_text()), json.loads(json.dumps(settings))
     other = [key for key in now if before.get(key) != now[key]]
     if other:

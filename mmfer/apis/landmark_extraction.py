@@ -16,6 +16,7 @@ from tqdm import tqdm
 from mmfer.apis.image_folder import image_names, keep_settings, names_and_sizes, read_or_reason, write_failures
 from mmfer.apis.processes import in_processes
 from mmfer.datasets.landmarks import LandmarkFile, read_landmarks, write_landmarks
+from mmfer.datasets.whole_files import written_whole
 from mmfer.registry import LANDMARK_DETECTORS
 from mmfer.structures.landmark_sets import NUM_POINTS
 from mmfer.visualization import draw_landmark_sheet
@@ -131,10 +132,8 @@ class _Finder:
         found = (score > 0) & np.isfinite(points).all((1, 2))
         points[~found], score[~found] = 0, 0
         reasons = ['' if ok else reason for ok, reason in zip(found, reasons, strict=True)]
-        part = path.with_suffix('.part')
-        with part.open('wb') as stream:
+        with written_whole(path, 'wb') as stream:
             np.savez(stream, points=points, score=score, reasons=np.array(reasons, dtype=np.str_))
-        os.replace(part, path)
         return len(names)
 
     def _detect(self, images: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy as np
 from mmfer.apis.beliefs import Beliefs
 from mmfer.apis.doubts import frames
 from mmfer.apis.inspection import Run
+from mmfer.datasets.whole_files import written_whole
 from mmfer.visualization import draw_contact_sheet, draw_label_noise
 
 
@@ -26,11 +26,8 @@ def write_doubts(beliefs: Beliefs, path: Path) -> Path:
         clean = beliefs.classes[beliefs.clean[i]] if beliefs.clean[i] >= 0 else ''
         rows.append((beliefs.names[i], i, observed, believed, f'{beliefs.trust[i]:.6f}', beliefs.sources['believed'],
                      beliefs.sources['trust'], clean))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f'{path.name}.part')
-    with part.open('w', newline='', encoding='utf-8') as stream:
+    with written_whole(path, newline='', encoding='utf-8') as stream:
         csv.writer(stream).writerows(rows)
-    os.replace(part, path)
     return path
 
 
@@ -40,12 +37,9 @@ def write_cleanlab(beliefs: Beliefs, path: Path) -> Path:
     Arrays: `labels` int64 [N] and `pred_probs` float32 [N, K], rows of which sum to 1; beside them `names`, `classes`
     and `trust` [N].
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f'{path.name}.part')
-    with part.open('wb') as stream:
+    with written_whole(path, 'wb') as stream:
         np.savez_compressed(stream, labels=beliefs.observed, pred_probs=beliefs.probs, trust=beliefs.trust,
                             names=np.array(beliefs.names, dtype=str), classes=np.array(beliefs.classes, dtype=str))
-    os.replace(part, path)
     return path
 
 

@@ -6,7 +6,7 @@ import copy
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -19,6 +19,7 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS, DefaultScope
 from tqdm import tqdm
 
+from mmfer.apis.dataset_configs import dataset_configs
 from mmfer.datasets import FaceDataset, LoadFace
 from mmfer.datasets.pack_file import Columns, join_names, write_pack
 from mmfer.datasets.packed import content_hash, file_stamps
@@ -64,8 +65,7 @@ def pack(cfg: Config,
     Raises:
         ValueError: There is nothing to pack, the images lie in several folders, or one of them cannot be read.
     """
-    datasets = {key: _whole(key, dataset) for split in splits
-                for key, dataset in _build(cfg, f'{split}_dataloader.dataset')}
+    datasets = {key: _whole(key, _build(cfg, key, settings)) for key, settings in dataset_configs(cfg, splits)}
     if not datasets:
         loaders = ' or '.join(f'{split}_dataloader' for split in splits)
         raise ValueError(f'the config has no dataset to pack in {loaders}')
@@ -105,22 +105,14 @@ def pack(cfg: Config,
     return Packed(len(faces), shape, tuple(datasets), written)
 
 
-def _build(cfg: Config, key: str) -> Iterator[tuple[str, FaceDataset]]:
-    """The datasets of a loader, those of a ConcatFaces one by one, without their annotations yet."""
-    loader = cfg.get(key.split('.')[0])
-    dataset = None if loader is None else loader.get('dataset')
-    if dataset is None:
-        return
-    parts: Mapping[str, Any] = {key: dataset}
-    if 'datasets' in dataset:
-        parts = {f'{key}.datasets.{i}': part for i, part in enumerate(dataset['datasets'])}
-    for name, part in parts.items():
-        with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmpretrain'):
-            built = DATASETS.build({**part, 'lazy_init': True})
-        if not isinstance(built, FaceDataset):
-            raise ValueError(f'{name} is a {type(built).__name__}, which cannot read packed images: only datasets of '
-                             'mmfer can')
-        yield name, built
+def _build(cfg: Config, key: str, settings: Mapping[str, Any]) -> FaceDataset:
+    """A dataset without its annotations yet."""
+    with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmpretrain'):
+        built = DATASETS.build({**settings, 'lazy_init': True})
+    if not isinstance(built, FaceDataset):
+        raise ValueError(f'{key} is a {type(built).__name__}, which cannot read packed images: only datasets of mmfer '
+                         'can')
+    return built
 
 
 def _whole(key: str, dataset: FaceDataset) -> FaceDataset:

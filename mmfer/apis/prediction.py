@@ -19,8 +19,8 @@ from mmengine.registry import DefaultScope
 from torch import Tensor
 
 from mmfer.apis.deployment import build_deployed, class_names, load_deployed, read_checkpoint
+from mmfer.apis.image_folder import read_or_reason
 from mmfer.datasets.image_files import IMAGE_EXTENSIONS
-from mmfer.datasets.pictures import read_picture
 
 
 @dataclass(frozen=True)
@@ -131,22 +131,22 @@ def predict_pictures(predictor: FacePredictor,
     """
     skipped = [] if skipped is None else skipped
 
-    def load(path: Path) -> list[tuple] | None:
-        try:
-            image = read_picture(str(path))
-        except (OSError, ValueError):
-            return None
+    def load(path: Path) -> tuple[list[tuple], str]:
+        image, fault = read_or_reason(path)
+        if image is None:
+            return [], f'cannot be read as a picture: {fault}'
         faces = [(None, image)] if aligner is None else [(face.box, face.crop) for face in aligner(image)]
-        return [(i, box, _thumbnail(face), predictor.prepare(face)) for i, (box, face) in enumerate(faces)]
+        found = [(i, box, _thumbnail(face), predictor.prepare(face)) for i, (box, face) in enumerate(faces)]
+        return found, 'no face found'
 
     paths = iter(paths)
     with ThreadPoolExecutor(4 if aligner is None else 1) as pool:  # the detector has the processor to itself
         while chunk := list(islice(paths, predictor.batch_size)):
             faces = []
-            for path, found in zip(chunk, pool.map(load, chunk), strict=True):
+            for path, (found, reason) in zip(chunk, pool.map(load, chunk), strict=True):
                 if not found:
-                    skipped.append((path, 'cannot be read as a picture' if found is None else 'no face found'))
-                faces += [(path, *face) for face in found or []]
+                    skipped.append((path, reason))
+                faces += [(path, *face) for face in found]
             scores = predictor.predict([prepared for *_, prepared in faces])
             for (path, i, box, picture, _), score in zip(faces, scores, strict=True):
                 yield Prediction(path, i, box, picture, score)

@@ -30,7 +30,7 @@ class AffectNet(FaceDataset):
         ├── train_set
         │   ├── images/0.jpg
         │   └── annotations              0_exp.npy 0_val.npy 0_aro.npy 0_lnd.npy
-        └── val_set                      3,999 faces
+        └── val_set
             └── ...
 
     or, where these folders are not there, as it was before::

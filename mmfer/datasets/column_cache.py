@@ -11,6 +11,7 @@ import numpy as np
 from mmengine.logging import print_log
 
 from .files import names_array
+from .whole_files import cache_file, written_whole
 
 
 def cached_columns(source: str, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
@@ -23,19 +24,14 @@ def cached_columns(source: str, make: Callable[[], dict[str, np.ndarray]]) -> di
     """
     state = os.stat(source)
     stamp = f'mmfer columns 1: {state.st_mtime_ns} {state.st_size}'
-    path = _cache_file(source)
+    key = hashlib.sha256(os.path.realpath(source).encode(errors='surrogateescape')).hexdigest()
+    path = cache_file('columns', key)
     columns = None if path is None else _recall(path, stamp)
     if columns is None:
         columns = make()
         if path is not None:
             _remember(path, stamp, columns)
     return columns
-
-
-def _cache_file(source: str) -> Path | None:
-    folder = os.environ.get('MMFER_CACHE', '~/.cache/mmfer')
-    key = hashlib.sha256(os.path.realpath(source).encode(errors='surrogateescape')).hexdigest()
-    return Path(folder).expanduser() / 'columns' / f'{key[:20]}.npz' if folder else None
 
 
 def _recall(path: Path, stamp: str) -> dict[str, np.ndarray] | None:
@@ -51,12 +47,9 @@ def _recall(path: Path, stamp: str) -> dict[str, np.ndarray] | None:
 
 def _remember(path: Path, stamp: str, columns: dict[str, np.ndarray]) -> None:
     names = np.frombuffer('\n'.join(columns['name'].tolist()).encode(), dtype=np.uint8)
-    part = path.with_name(f'{path.name}.{os.getpid()}.part')  # every rank writes
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open('wb') as stream:
+        with written_whole(path, 'wb', part=f'{os.getpid()}.part') as stream:  # every rank writes
             np.savez(stream, stamp=np.array(stamp), **{**columns, 'name': names})
-        part.replace(path)
     except OSError as error:
         print_log(f'{path} cannot be written ({error.strerror}): annotations are read anew every time',
                   logger='current')

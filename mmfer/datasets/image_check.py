@@ -14,6 +14,7 @@ from mmengine.dist import is_main_process
 from tqdm import tqdm
 
 from .pictures import look_at
+from .whole_files import cache_file, written_whole
 
 _THREADS = 16
 """A network disk answers many questions at once."""
@@ -43,7 +44,7 @@ def check_images(folder: str, names: Sequence[str], title: str = 'images') -> Im
     paths = [os.path.join(folder, str(name)) for name in names]
     state = np.array(list(_each(_state, paths, f'{title}: looking for changes')), dtype=np.int64).reshape(-1, 2)
     digest = hashlib.sha256('\n'.join([PIL.__version__, *paths]).encode(errors='surrogateescape'))
-    memory = _memory(digest.hexdigest())
+    memory = cache_file('checked_images', digest.hexdigest())
     digest.update(state.astype('<i8').tobytes())
     known = _recall(memory, digest.hexdigest())
     if known is not None:
@@ -75,11 +76,6 @@ def _each(look: Callable, paths: list[str], title: str) -> Iterator:
             yield from results
 
 
-def _memory(key: str) -> Path | None:
-    folder = os.environ.get('MMFER_CACHE', '~/.cache/mmfer')
-    return Path(folder).expanduser() / 'checked_images' / f'{key[:20]}.npz' if folder else None
-
-
 def _recall(memory: Path | None, state: str) -> ImageCheck | None:
     if memory is None:
         return None
@@ -96,10 +92,7 @@ def _remember(memory: Path | None, state: str, found: ImageCheck) -> None:
     if memory is None:
         return
     try:
-        memory.parent.mkdir(parents=True, exist_ok=True)
-        part = memory.with_name(f'{memory.name}.{os.getpid()}.part')  # every rank writes
-        with part.open('wb') as stream:
+        with written_whole(memory, 'wb', part=f'{os.getpid()}.part') as stream:  # every rank writes
             np.savez_compressed(stream, state=np.array(state), **found._asdict())
-        part.replace(memory)
     except OSError:  # a home that cannot be written to: the next start checks again
         pass

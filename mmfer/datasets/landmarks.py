@@ -6,7 +6,6 @@ face was found.
 """
 from __future__ import annotations
 
-import os
 import os.path as osp
 from collections import Counter
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ import numpy as np
 from .files import name_a_few
 from .image_files import IMAGE_EXTENSIONS
 from .landmark_formats import LandmarkFile, checked, read_csv, read_folder, read_lnd_npy, read_npz
+from .whole_files import written_whole
 
 __all__ = ['LandmarkFile', 'landmarks_of', 'read_landmarks', 'read_lnd_npy', 'write_landmarks']
 
@@ -53,10 +53,8 @@ def write_landmarks(path: str, names: Sequence[str], points: np.ndarray, score: 
     points = np.asarray(points, dtype=np.float32)
     score = np.ones(len(points), dtype=np.float32) if score is None else np.asarray(score, dtype=np.float32)
     faces = checked(path, np.asarray(names, dtype=np.str_), points, score)
-    os.makedirs(osp.dirname(osp.abspath(path)), exist_ok=True)
-    with open(f'{path}.part', 'wb') as stream:
+    with written_whole(path, 'wb') as stream:
         np.savez(stream, **faces._asdict())
-    os.replace(f'{path}.part', path)
 
 
 def landmarks_of(path: str, names: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -15,6 +15,7 @@ import numpy as np
 
 from .files import read_lines
 from .label_schema import canonical
+from .whole_files import written_whole
 
 FIRST_LINE = '# mmfer label noise manifest, version 1'
 COLUMNS = 'name,clean,noisy'
@@ -96,10 +97,8 @@ class NoiseManifest:
                   'realised by class': ', '.join(by_class), 'classes': list(self.classes), 'sha256': self.sha256}
         lines = [FIRST_LINE, *(f'# {key}: {value if isinstance(value, str) else json.dumps(value)}'
                                for key, value in header.items())]
-        os.makedirs(os.path.dirname(path) or '.', exist_ok=True)
-        with open(f'{path}.part', 'w', encoding='utf-8', newline='\n') as stream:
+        with written_whole(path, encoding='utf-8', newline='\n') as stream:
             stream.write('\n'.join(lines) + '\n' + self.rows)
-        os.replace(f'{path}.part', path)
 
 
 def read_manifest(path: str) -> NoiseManifest:

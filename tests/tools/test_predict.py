@@ -12,9 +12,9 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 from mmpretrain.models import ImageClassifier
 
-from mmfer import apis
 from mmfer.apis import FacePredictor, find_pictures, predict_pictures, read_config
 from mmfer.apis.alignment import FoundFace
+from mmfer.datasets.pictures import read_picture
 
 NAMES = ['surprise', 'fear', 'disgust', 'happiness', 'sadness', 'anger', 'neutral']
 
@@ -143,7 +143,7 @@ def test_grey_transparent_and_oddly_named_pictures_are_read(tmp_path):
     cv2.imwrite(str(tmp_path / 'grey.png'), ramp)
     cv2.imencode('.png', np.dstack([ramp, ramp, ramp, ramp]))[1].tofile(tmp_path / 'dürchsichtig 1.PNG')
     for path in find_pictures(tmp_path):
-        image = apis.prediction.read_picture(path)
+        image = read_picture(str(path))
         assert image.shape == (32, 32, 3)
         np.testing.assert_array_equal(image[..., 0], ramp)
 

@@ -1,0 +1,38 @@
+"""Files that are there when they are complete, and where copies of what was read are kept."""
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+
+@contextmanager
+def written_whole(path: str | Path, mode: str = 'w', part: str = 'part', **options: Any) -> Iterator[IO]:
+    """Opens a file that takes its name once it is complete: a kill leaves what was there before. Its folder is made.
+
+    Args:
+        path: The file.
+        mode: As of ``open``, 'w' or 'wb'.
+        part: What its name ends with until then; of its own where several processes may write at the same time.
+        **options: As of ``open``.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f'{path.name}.{part}')
+    try:
+        with open(unfinished, mode, **options) as stream:
+            yield stream
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)  # what a failure left
+
+
+def cache_file(kind: str, key: str) -> Path | None:
+    """Where something read is kept: ``$MMFER_CACHE/<kind>/<key>.npz``; by default in ``~/.cache/mmfer``.
+
+    None where the variable is empty: nothing is to be kept.
+    """
+    folder = os.environ.get('MMFER_CACHE', '~/.cache/mmfer')
+    return Path(folder).expanduser() / kind / f'{key[:20]}.npz' if folder else None
