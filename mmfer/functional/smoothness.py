@@ -9,7 +9,7 @@ from torch import Tensor
 def kl_from_logits(p_logits: Tensor, q_logits: Tensor) -> Tensor:
     """KL divergence of each row's ``softmax(q_logits)`` from ``softmax(p_logits)``, KL(p || q), in nats.
 
-    The gradient flows into both. Logits 0, 1 against 0, 0 give .120114.
+    The gradient flows into both. Logits 0, 0 against 0, 1 give .120114.
 
     Shapes:
         p_logits, q_logits: [N, K].

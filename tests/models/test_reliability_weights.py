@@ -31,11 +31,13 @@ def logits_for(classes):
     return SURE * torch.nn.functional.one_hot(classes, CLASSES).float()
 
 
-def run(refiner, bank, idx, first, second=None, epoch=5, weight=None, log=None):
+def run(refiner, bank, idx, first, second=None, epoch=5, weight=None, log=None, target=None):
     label = bank.labels[idx]
+    target = label if target is None else target
     weight = torch.ones(len(idx)) if weight is None else weight
     log = Log() if log is None else log
-    return refiner(first, first if second is None else second, label, weight, idx, epoch, bank, log)['weight']
+    return refiner(first, first if second is None else second, label, target, weight, idx, epoch, bank,
+                   log)['weight']
 
 
 # --- instability ---
@@ -79,6 +81,16 @@ def test_an_unstable_face_whose_label_is_confirmed_keeps_its_weight():
     # One prediction is for another class, but their mean is for the label.
     assert run(refiner, bank, idx, mixed, torch.tensor([[SURE, 0, 0]])).tolist() == [1]
     assert run(refiner, bank, idx, mixed, torch.tensor([[1.0, 3, 0]])).item() == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize('form', ['class ids', 'distributions'])
+def test_a_face_whose_label_another_method_has_mended_keeps_its_weight(form):
+    refiner, bank = make(torch.zeros(4).long(), torch.tensor([0.1, 0.2, 0.3, 0.9]))
+    predicted, mended = logits_for(torch.tensor([1])), torch.tensor([1])
+    if form == 'distributions':
+        mended = torch.tensor([[0.2, 0.7, 0.1]])
+    assert run(refiner, bank, torch.tensor([3]), predicted, target=mended).tolist() == [1]
+    assert run(refiner, bank, torch.tensor([3]), predicted).item() == pytest.approx(0.1)
 
 
 def test_nobody_is_unreliable_before_the_warm_up_is_over():
@@ -125,7 +137,7 @@ def by_hand(values, labels, fraction):
     return torch.tensor(found)
 
 
-@pytest.mark.parametrize('fraction', [0.0, 0.1, 0.25, 0.5, 1.0])
+@pytest.mark.parametrize('fraction', [0.01, 0.1, 0.25, 0.5, 1.0])
 @pytest.mark.parametrize('seed', range(4))
 def test_thresholds_are_those_counted_by_hand(fraction, seed):
     torch.manual_seed(seed)
@@ -183,7 +195,8 @@ def test_a_resumed_epoch_has_the_thresholds_of_an_uninterrupted_one():
 
 @pytest.mark.parametrize(('options', 'sentence'), [
     (dict(momentum=1.0), r'momentum must lie in \[0, 1\), got 1.0'),
-    (dict(fraction=10), r'fraction must lie in \[0, 1\], got 10'),
+    (dict(fraction=10), r'fraction must lie in \(0, 1\], got 10'),
+    (dict(fraction=0), r'fraction must lie in \(0, 1\], got 0'),
     (dict(floor=-0.1), r'floor must lie in \[0, 1\], got -0.1'),
     (dict(temperature=0), 'temperature must be positive, got 0'),
 ])

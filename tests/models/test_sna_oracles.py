@@ -264,7 +264,8 @@ class Reliability:
         index = torch.arange(len(logits)) if index is None else torch.as_tensor(index)
         weight = torch.ones(len(logits)) if weight is None else weight
         published = self.refiner(
-            logits, neighbours, self.labels[index], weight, index, epoch, self.bank, lambda **_: None)
+            logits, neighbours, self.labels[index], self.labels[index], weight, index, epoch, self.bank,
+            lambda **_: None)
         assert set(published) == {'weight'} == set(self.refiner.publishes)
         self.bank.commit()
         return published['weight']
@@ -404,7 +405,7 @@ def test_weights_carry_no_gradient():
 
 
 @pytest.mark.parametrize('options', [
-    dict(momentum=1.0), dict(fraction=1.5), dict(floor=-0.1), dict(temperature=0.0)])
+    dict(momentum=1.0), dict(fraction=1.5), dict(fraction=0.0), dict(floor=-0.1), dict(temperature=0.0)])
 def test_settings_without_a_meaning_are_refused(options):
     name, = options
     with pytest.raises(ValueError, match=name):

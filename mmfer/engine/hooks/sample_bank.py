@@ -50,7 +50,8 @@ class SampleBankHook(Hook):
         """Checks the network as it will run: wrapped, with SyncBatchNorm, compiled."""
         supervision = supervision_of(runner)
         if supervision is not None:
-            supervision.check(runner.model.module if is_model_wrapper(runner.model) else runner.model)
+            wrapped = is_model_wrapper(runner.model)
+            supervision.check(*(runner.model.module, runner.model) if wrapped else (runner.model,))
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs=None) -> None:
         """Commits what the iteration has to remember."""

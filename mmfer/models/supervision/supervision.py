@@ -1,6 +1,7 @@
 """Supervision: everything that only training needs, run in one order for all methods."""
 
 from collections.abc import Callable, Mapping
+from inspect import signature
 
 from torch import Tensor, nn
 
@@ -28,7 +29,8 @@ class Supervision(nn.Module):
     - ``publishes``: names of what a branch or refiner returns, a dict; ``shares``: those that are no rows of the batch
     - ``setup(model, supervision)``: called once at build, where it copies or inspects the network and earlier parts
     - ``check(model)``: called at build, and before the first step on the network as it will run (batch norm may have
-      become SyncBatchNorm), to refuse what cannot work; `inputs` on the part holds the config's renames
+      become SyncBatchNorm), to refuse what cannot work; `inputs` on the part holds the config's renames. If it takes
+      ``wrapper``, it is given what wraps the network then, such as DistributedDataParallel
     - ``initialize(model, pretrained)``: called when the network's weights are initialised
     - ``bank_columns()``: what it remembers per sample, name to :class:`~mmfer.structures.Column`
     - ``begin(...)``: called before the network runs, wired like ``forward``, for what needs the inputs only: its
@@ -137,10 +139,10 @@ class Supervision(nn.Module):
         for part in self._having('initialize'):
             part.initialize(model, pretrained)
 
-    def check(self, model: nn.Module) -> None:
+    def check(self, model: nn.Module, wrapper: nn.Module | None = None) -> None:
         """Lets parts refuse a network that they cannot work with."""
         for part in self._having('check'):
-            part.check(model)
+            part.check(model, **{'wrapper': wrapper} if 'wrapper' in signature(part.check).parameters else {})
 
     def _having(self, method: str) -> list:
         return [part for kind in KINDS for _, part, _ in self._calls[kind] if hasattr(part, method)]

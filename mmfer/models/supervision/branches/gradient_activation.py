@@ -48,7 +48,7 @@ class GradientActivation(nn.Module):
         self.tap = self.inputs.get('feature', 'feature')
         self.path = supervision.taps.paths.get(self.tap, '')
 
-    def check(self, model: nn.Module) -> None:
+    def check(self, model: nn.Module, wrapper: nn.Module | None = None) -> None:
         """Refuses a network that cannot be differentiated twice behind the tap.
 
         Raises:
@@ -58,12 +58,13 @@ class GradientActivation(nn.Module):
             return
         behind = list(modules_behind(model, self.path))
         around = [(name, m) for name, m in model.named_modules() if not name or self.path.startswith(f'{name}.')]
+        outside = [] if wrapper is None else [('', wrapper)]  # MMEngine compiles its step, not the network's
         refusals: tuple[tuple[list, Callable[[nn.Module], bool], str, str], ...] = (
             (behind, _synchronised, 'is a SyncBatchNorm',
              'tap the last stage (such as backbone.layer4), if no batch norm follows, or set sync_bn=None'),
             (around + behind, _checkpointed, 'recomputes its activations',
              'leave with_cp and activation_checkpointing off for it, or tap the last stage'),
-            (around + behind, _compiled, 'is compiled', 'train without compile'),
+            (outside + around + behind, _compiled, 'is compiled', 'train without compile'),
         )  # fmt: skip
         for modules, unfit, what, cure in refusals:
             for name, module in modules:

@@ -16,7 +16,8 @@ class ReliabilityWeights(nn.Module):
 
     The instability U of a face is the running mean of the Jensen-Shannon divergence (as a share of ln 2) between the
     prediction for it and that for its neighbour. A face is unreliable if its U is among the largest `fraction` of its
-    labelled class, and the mean of the two predictions is for another class than its label. It then counts with
+    labelled class, and the mean of the two predictions is for another class than its target, which other refiners may
+    have amended: a label that was mended is not distrusted for what it was. It then counts with
     ``max(floor, exp(-U / temperature))``. Ranks are taken within a class, as rare expressions are less stable as a
     whole and would be thrown out together. See `SNA <https://arxiv.org/abs/2004.12725>`_ for the idea; the rule is our
     reconstruction.
@@ -32,7 +33,7 @@ class ReliabilityWeights(nn.Module):
         ValueError: If one of them is out of its range.
 
     Shapes:
-        logits, neighbour_logits: [N, K]; label, weight, sample_idx: [N].
+        logits, neighbour_logits: [N, K]; label, weight, sample_idx: [N]; target: [N] or [N, K].
         publishes: weight [N], the incoming weight times that of this rule.
     """
 
@@ -49,9 +50,10 @@ class ReliabilityWeights(nn.Module):
         super().__init__()
         if not 0 <= momentum < 1:
             raise ValueError(f'momentum must lie in [0, 1), got {momentum}: at 1 no instability would be learnt')
-        for name, value in (('fraction', fraction), ('floor', floor)):
-            if not 0 <= value <= 1:
-                raise ValueError(f'{name} must lie in [0, 1], got {value}')
+        if not 0 < fraction <= 1:
+            raise ValueError(f'fraction must lie in (0, 1], got {fraction}')
+        if not 0 <= floor <= 1:
+            raise ValueError(f'floor must lie in [0, 1], got {floor}')
         if temperature <= 0:
             raise ValueError(f'temperature must be positive, got {temperature}')
         self.momentum, self.fraction, self.warmup = momentum, fraction, warmup
@@ -70,6 +72,7 @@ class ReliabilityWeights(nn.Module):
         logits: Tensor,
         neighbour_logits: Tensor,
         label: Tensor,
+        target: Tensor,
         weight: Tensor,
         sample_idx: Tensor,
         epoch: int,
@@ -90,7 +93,8 @@ class ReliabilityWeights(nn.Module):
                 self._epoch = epoch
             # What was remembered is what was ranked.
             unstable = remembered >= self._thresholds[label]
-            disputed = (logits.softmax(1) + neighbour_logits.softmax(1)).argmax(1) != label
+            taught = target if target.dim() == 1 else target.argmax(1)
+            disputed = (logits.softmax(1) + neighbour_logits.softmax(1)).argmax(1) != taught
             unreliable = unstable & disputed
         reliability = (-instability / self.temperature).exp().clamp_min(self.floor)
         reliability = torch.where(unreliable, reliability, 1.0)
