@@ -224,8 +224,8 @@ def _wrap_without_device_ids(cfg: Config) -> None:
     cfg.model_wrapper_cfg = wrapper
 
 
-# Symptom: `SyncBatchNorm expected input tensor to be on GPU`; torch has no CPU kernel for it. Without it every process
-# has running statistics of its own, and only the first one's reach the checkpoint: they are averaged instead.
+# Symptom: `SyncBatchNorm expected input tensor to be on GPU`; torch has no CPU kernel for it. mmfer.apis.train averages
+# the running statistics instead.
 # Upstream: https://github.com/pytorch/pytorch/pull/78078, abandoned. Delete when torch has one.
 def _drop_sync_bn(cfg: Config) -> None:
     if cfg.get('sync_bn') is None:
@@ -237,9 +237,6 @@ def _drop_sync_bn(cfg: Config) -> None:
         logging.WARNING,
     )
     cfg.sync_bn = None
-    hooks = list(cfg.get('custom_hooks') or [])
-    if not any(hook.get('type') == 'SyncBuffersHook' for hook in hooks):
-        cfg.custom_hooks = [*hooks, dict(type='SyncBuffersHook')]
 
 
 # Symptom: `--amp` stops with the assertion `AmpOptimizerWrapper is only available training on gpu, npu, mlu or musa`.

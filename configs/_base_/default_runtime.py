@@ -6,14 +6,14 @@ select_on = None
 default_hooks = dict(
     logger=dict(type='LoggerHook', interval=20),
     checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=1, save_last=True),
+    runtime_info=dict(type='mmfer.StepScalarsHook'),
+    # Not in custom_hooks, a list, which a child config would replace as a whole. None takes one out.
+    reseed=dict(type='mmfer.ReseedHook'),
+    sample_bank=dict(type='mmfer.SampleBankHook'),
+    noise_report=dict(type='mmfer.NoiseReportHook'),
+    relabel_log=dict(type='mmfer.RelabelLogHook'),
+    protocol=dict(type='mmfer.ProtocolHook'),
 )
-custom_hooks = [
-    dict(type='mmfer.ReseedHook'),
-    dict(type='mmfer.SampleBankHook'),
-    dict(type='mmfer.NoiseReportHook'),
-    dict(type='mmfer.RelabelLogHook'),
-    dict(type='mmfer.ProtocolHook'),
-]
 env_cfg = dict(cudnn_benchmark=False, mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0))
 randomness = dict(seed=0, deterministic=False)
 visualizer = dict(type='Visualizer', vis_backends=[dict(type='LocalVisBackend')])

@@ -12,6 +12,6 @@ data_preprocessor = dict(
     augment_normalized=[dict(type='RandomErasing', scale=(0.02, 0.1), p=0.5)],
 )
 # On AffectNet the paper resamples, so many faces of every class an epoch and of large classes others each time:
-# sampler=dict(_delete_=True, type='mmfer.ClassBalancedSampler', per_class=3800); without per_class the mean class size.
+# sampler=dict(_delete_=True, type='mmfer.ClassBalancedSampler', per_class=3750); without per_class the mean class size.
 train_dataloader = dict(batch_size=256, sampler=dict(type='DefaultSampler', shuffle=True))
 sync_bn = 'torch'  # several GPUs train as one would

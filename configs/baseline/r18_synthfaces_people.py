@@ -15,4 +15,4 @@ test_dataloader = None
 test_evaluator = None
 test_cfg = None
 train_cfg = dict(max_epochs=30, val_interval=30)
-custom_hooks = [dict(type='mmfer.ReseedHook'), dict(type='mmfer.SampleBankHook')]
+default_hooks = dict(protocol=None)

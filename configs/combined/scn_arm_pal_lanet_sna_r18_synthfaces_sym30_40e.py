@@ -1,4 +1,6 @@
 # Like with like: all but the method is the baseline's. First: sna/autoencoder_synthfaces.py.
+# SCN relabels whole classes away here; without it, --cfg-options model.supervision.scn=None, the rest does far better
+# (docs/benchmarks.md).
 _base_ = [
     '../baseline/r18_synthfaces_sym30_40e.py',
     '../_base_/supervision/scn.py',

@@ -6,7 +6,4 @@ data_preprocessor = dict(size=48)
 train_dataloader = dict(batch_size=32)
 optim_wrapper = dict(optimizer=dict(lr=1e-3))
 train_cfg = dict(max_epochs=20)
-custom_hooks = [
-    dict(type='mmfer.ReseedHook'),
-    dict(type='mmfer.AutoEncoderSheetHook', classifier='configs/sna/r18_rafdb_96px_12e.py'),
-]
+custom_hooks = [dict(type='mmfer.AutoEncoderSheetHook', classifier='configs/sna/r18_rafdb_96px_12e.py')]

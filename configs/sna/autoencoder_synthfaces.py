@@ -17,8 +17,5 @@ optim_wrapper = dict(optimizer=dict(type='Adam', lr=1e-3, betas=(0.5, 0.999)))
 param_scheduler = dict(type='LinearLR', start_factor=1.0, end_factor=0.0, by_epoch=True, convert_to_iter_based=True)
 train_cfg = dict(by_epoch=True, max_epochs=30, val_interval=1)
 val_cfg = dict()
-default_hooks = dict(logger=dict(interval=20))
-custom_hooks = [
-    dict(type='mmfer.ReseedHook'),
-    dict(type='mmfer.AutoEncoderSheetHook', classifier='configs/sna/r18_synthfaces.py'),
-]
+default_hooks = dict(protocol=None)  # it predicts no class
+custom_hooks = [dict(type='mmfer.AutoEncoderSheetHook', classifier='configs/sna/r18_synthfaces.py')]

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from mmfer.apis.doubts import TRUST, clean_labels
+from mmfer.apis.doubts import clean_labels
 from mmfer.apis.inspection import Run
-from mmfer.engine.hooks.noise_report import auroc
+from mmfer.engine.hooks.noise_report import TRUST, auroc
 
 Track = Callable[[Iterable, int], Iterable]
 """Wraps batches and their number, for a progress bar."""

@@ -8,13 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from mmfer.apis.inspection import Run
+from mmfer.engine.hooks.noise_report import TRUST
 from mmfer.visualization import draw_contact_sheet
 
 RIGHT, WRONG, UNKNOWN = '#228833', '#cc3311', '.7'
 """Frames: a label that is the clean one, one that is not, and where that is unknown."""
-
-TRUST = ('importance', 'reliability')
-"""Bank columns that say how much a face's label is to be trusted, and who fills them: SCN, SNA."""
 
 
 def draw_relabels(run: Run, path: str | Path, faces: int = 32, seed: int = 0) -> Path:
@@ -80,7 +78,7 @@ def draw_importance(run: Run, path: str | Path, faces: int = 32) -> Path:
 
 def clean_labels(run: Run, faces: Sequence[int]) -> np.ndarray:
     """The labels [n] that faces had before noise was added; -1 where that is unknown."""
-    return np.array([run.dataset.get_data_info(int(face)).get('clean_label', -1) for face in faces], dtype=np.int64)
+    return run.dataset.get_clean_labels()[np.asarray(faces, dtype=np.int64)]
 
 
 def frames(labels: np.ndarray, clean: np.ndarray) -> list[str]:

@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 
 from mmengine import registry as mmengine_registry
 from mmengine.config.utils import ConfigParsingError
@@ -145,6 +146,11 @@ def _origin(error: BaseException) -> str:
     packages = {scope for root in vars(mmengine_registry).values() if isinstance(root, Registry)
                 for scope in root.children} - {'mmpretrain', 'mmfer'}
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)][::-1]
-    modules = [str(frame.f_globals.get('__name__')) for frame in frames]
-    inside = next((module for module in modules if module.split('.')[0] in packages), None)
-    return '' if inside is None else f'in {inside}; '
+    inside = (place for frame in frames for place in _places(frame) if place.split('.')[0] in packages)
+    return next((f'in {place}; ' for place in inside), '')
+
+
+def _places(frame: FrameType) -> tuple[str, str]:
+    """The class of the object whose method it is, if any, and the module in which that stands."""
+    owner = type(frame.f_locals.get('self'))
+    return f'{owner.__module__}.{owner.__qualname__}', str(frame.f_globals.get('__name__'))

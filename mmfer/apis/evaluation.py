@@ -12,6 +12,7 @@ from mmengine.runner import Runner
 
 from mmfer import compat
 from mmfer.apis.deployment import load_deployed, read_checkpoint
+from mmfer.apis.training import pin_memory
 from mmfer.engine.checks import check_images
 from mmfer.evaluation import FERMetric, majority_class, write_report
 from mmfer.visualization import draw_confusion_matrix
@@ -62,11 +63,13 @@ def evaluate(cfg: Config,
         raise ValueError(f'{cfg.filename} has no test_dataloader or no test_evaluator: there is nothing to test on')
     for key in TRAINING_KEYS:
         cfg[key] = None
+    cfg.default_hooks = {name: hook for name, hook in (cfg.get('default_hooks') or {}).items() if name == 'logger'}
     cfg.resume = False
     for key in ('supervision', 'pretrained'):
         if key in cfg.model:
             cfg.model[key] = None
     compat.prepare(cfg, launcher)
+    pin_memory(cfg)
     runner = Runner.from_cfg(cfg)
     model = runner.model.module if runner.distributed else runner.model
     load_deployed(model, content, checkpoint)

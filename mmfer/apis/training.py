@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from mmengine.config import Config
+from mmengine.model import is_model_wrapper
 from mmengine.registry import RUNNERS
-from mmengine.runner import Runner
+from mmengine.runner import Runner, find_latest_checkpoint
 
 from mmfer import compat
 from mmfer.engine.checks import check_batches, check_images, check_ranks_agree
 from mmfer.engine.hooks.protocol import ProtocolHook
+
+MMENGINE_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
+"""What MMEngine's runner adds by itself to `default_hooks`."""
 
 
 def train(cfg: Config, launcher: str = 'none') -> Runner:
@@ -27,15 +32,33 @@ def train(cfg: Config, launcher: str = 'none') -> Runner:
         # What fed them may be left without a gradient, for which DistributedDataParallel would wait in vain.
         cfg.setdefault('find_unused_parameters', True)
     compat.prepare(cfg, launcher)
-    if cfg.get('select_on') is not None and 'checkpoint' in (cfg.get('default_hooks') or {}):
+    hooks = cfg.setdefault('default_hooks', {})
+    for name in [name for name, hook in hooks.items() if hook is None and name not in MMENGINE_HOOKS]:
+        del hooks[name]  # MMEngine takes None for its own only
+    if launcher != 'none' and cfg.get('sync_bn') is None:
+        # Else every process would evaluate with statistics of its own, and the first one's alone would be kept.
+        hooks.setdefault('sync_buffers', dict(type='SyncBuffersHook'))
+    pin_memory(cfg)
+    if cfg.get('select_on') is not None and hooks.get('checkpoint') is not None:
         cfg.default_hooks.checkpoint.setdefault('save_best', 'accuracy')
         cfg.default_hooks.checkpoint.setdefault('rule', 'greater')
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    if cfg.get('resume') and (cfg.get('load_from') or find_latest_checkpoint(runner.work_dir)):
+        # The checkpoint has all weights; the files that the run began with may be gone.
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model.init_weights = lambda: None
     check_batches(runner.train_loop.dataloader)  # before MMEngine's schedules stumble over an epoch of no steps
     check_ranks_agree(runner.train_dataloader.dataset)
     check_images([loop.dataloader.dataset for loop in (runner.train_loop, runner.val_loop) if loop is not None])
     runner.train()
     return runner
+
+
+def pin_memory(cfg: Config) -> None:
+    """Lets loaders deliver in page-locked memory where there is a GPU, which copies from it while it computes."""
+    for name in ('train', 'val', 'test'):
+        if torch.cuda.is_available() and cfg.get(f'{name}_dataloader'):
+            cfg[f'{name}_dataloader'].setdefault('pin_memory', True)
 
 
 def takes_parts_out(model: Mapping[str, Any]) -> bool:

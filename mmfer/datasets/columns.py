@@ -34,6 +34,20 @@ def check_columns(columns: Columns) -> Columns:
             'name': np.asarray(columns['name'], dtype=np.dtypes.StringDType())}
 
 
+def check_labels(columns: Columns, classes: Sequence[str], where: str) -> None:
+    """Every label is one of the classes.
+
+    Raises:
+        ValueError: Some is not; the first is named.
+    """
+    wrong = np.flatnonzero((columns['label'] < 0) | (columns['label'] >= len(classes)))
+    if len(wrong):
+        name, label = str(columns['name'][wrong[0]]), columns['label'][wrong[0]]
+        raise ValueError(f'{where} gives {len(wrong):,} faces a label that is no class, first {name} the label '
+                         f'{label}: its {len(classes)} classes are 0 to {len(classes) - 1}; load_columns() is to leave '
+                         'out faces without one')
+
+
 def map_classes(columns: Columns, source: Sequence[str], target: Sequence[str], drop: Collection[str] = ()) -> Columns:
     """Labels, clean labels and votes from the ids of ``source`` to those of ``target``, by name.
 
@@ -50,7 +64,9 @@ def map_classes(columns: Columns, source: Sequence[str], target: Sequence[str], 
     if 'score' in columns:
         score = np.zeros((len(columns['label']), len(target)), dtype=np.float32)
         score[:, to[to >= 0]] = columns['score'][:, to >= 0]
-        columns['score'] = score / score.sum(axis=1, keepdims=True)
+        votes = score.sum(axis=1, keepdims=True)
+        own = np.eye(len(target), dtype=np.float32)[columns['label']]  # all votes were for classes that are left out
+        columns['score'] = np.where(votes > 0, score / np.maximum(votes, np.finfo(np.float32).tiny), own)
     return columns
 
 
@@ -84,6 +100,10 @@ def add_landmarks(columns: Columns, path: str | None) -> Columns:
         columns.setdefault('landmark_score', np.ones(len(columns['name']), dtype=np.float32))
         finite = np.isfinite(columns['landmarks']).all(axis=(1, 2))
         columns['landmark_valid'] = finite & (columns['landmark_score'] > 0)
+        if len(finite) and not columns['landmark_valid'].any():
+            raise ValueError(f'{path or "the data set"} has landmarks for none of the {len(finite):,} faces (all of '
+                             'score 0, or not a number): find them anew with tools/dataset_tools/landmarks.py, or set '
+                             'landmarks=None')
     return columns
 
 

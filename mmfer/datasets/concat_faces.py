@@ -70,6 +70,11 @@ class ConcatFaces(ConcatDataset):
         """Observed labels, int64 [N]."""
         return np.concatenate([dataset.get_gt_labels() for dataset in self.datasets])
 
+    @force_full_init
+    def get_clean_labels(self) -> np.ndarray:
+        """Labels before noise was added, int64 [N]; -1 where they are not known."""
+        return np.concatenate([dataset.get_clean_labels() for dataset in self.datasets])
+
     @property
     @force_full_init
     def has_landmarks(self) -> bool:

@@ -16,7 +16,7 @@ from mmfer.registry import DATASETS
 
 from .bad_images import BadImage, usable_images
 from .batches import read_columns, readable_at_once, to_batch
-from .columns import add_landmarks, add_noise, check_columns, holdout_mask, map_classes, take
+from .columns import add_landmarks, add_noise, check_columns, check_labels, holdout_mask, map_classes, take
 from .files import require_paths
 from .label_schema import class_names
 from .packed import add_packed, move_landmarks
@@ -123,6 +123,8 @@ class FaceDataset(BaseDataset):
         columns = check_columns(self.load_columns())
         columns['source_label'] = columns['label']
         self._metainfo['classes'] = tuple(self._metainfo.get('classes') or self.source_classes)
+        if self.source_classes:
+            check_labels(columns, self.source_classes, type(self).__name__)
         columns = map_classes(columns, self.source_classes, self._metainfo['classes'], self.drop_classes)
         rows = self._rows_of_split(columns)
         # Noise before rows are taken, so that a row's noise does not depend on which others are held out.
@@ -183,6 +185,11 @@ class FaceDataset(BaseDataset):
     def get_gt_labels(self) -> np.ndarray:
         """Observed labels, int64 [N]."""
         return self.columns['label'].copy()
+
+    @force_full_init
+    def get_clean_labels(self) -> np.ndarray:
+        """Labels before noise was added, int64 [N]; -1 where they are not known."""
+        return self.columns.get('clean_label', np.full(len(self), -1, dtype=np.int64)).copy()
 
     @force_full_init
     def get_cat_ids(self, idx: int) -> list[int]:

@@ -55,7 +55,8 @@ def check_held_out(runner: Runner) -> None:
     held_out = _faces(val)
     shared = held_out & _faces(train)
     if shared:
-        holdout = f'holdout={dict(val.holdout)}' if getattr(val, 'holdout', None) else 'a holdout'
+        held = next((part.holdout for part in face_datasets(val) if part.holdout), None)
+        holdout = f'holdout={dict(held)}' if held else 'a holdout'
         raise ValueError(f'{len(shared):,} of the {len(held_out):,} faces that val_dataloader evaluates are trained '
                          f'on, too: give train_dataloader.dataset and val_dataloader.dataset the same {holdout}')
 
@@ -125,5 +126,4 @@ def _warn_of_landmarks(columns: dict[str, np.ndarray], size: np.ndarray, name: s
 
 def _faces(dataset: Any) -> set[tuple[str, str]]:
     """Where each face is; nothing for datasets that are no FaceDataset."""
-    names = (getattr(dataset, 'columns', None) or {}).get('name')
-    return set() if names is None else {(dataset.image_folder, name) for name in names.tolist()}
+    return {(part.image_folder, name) for part in face_datasets(dataset) for name in part.columns['name'].tolist()}

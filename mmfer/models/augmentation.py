@@ -47,7 +47,7 @@ class FaceAugmentation:
         matrix = self._both.transform_matrix
         if matrix is not None and landmarks.size(1) == NUM_POINTS:
             # A mirror, however it came about, is what has a negative determinant.
-            mirrored = torch.linalg.det(matrix[:, :2, :2]) < 0
+            mirrored = matrix[:, 0, 0] * matrix[:, 1, 1] < matrix[:, 0, 1] * matrix[:, 1, 0]
             self._mirror = self._mirror.to(landmarks.device)
             swapped = landmarks[:, self._mirror]
             landmarks = torch.where(mirrored.to(landmarks.device)[:, None, None], swapped, landmarks)
@@ -62,7 +62,10 @@ def _build(cfg: dict, size: tuple[int, int]) -> torch.nn.Module:
         near = get_close_matches(name, dir(kornia), n=1)
         raise ValueError(f'kornia.augmentation has no "{name}"' + (f'; did you mean "{near[0]}"?' if near else ''))
     cls = getattr(kornia, name)
-    if 'size' in inspect.signature(cls).parameters:
+    parameters = inspect.signature(cls).parameters
+    if 'size' in parameters:
         cfg.setdefault('size', size)
+    if 'cropping_mode' in parameters and torch.cuda.is_available():
+        cfg.setdefault('cropping_mode', 'resample')  # kornia's 'slice' launches its kernels face by face
     # Lists come from configs; kornia wants tuples.
     return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in cfg.items()})

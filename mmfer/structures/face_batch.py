@@ -1,8 +1,8 @@
 """A batch of annotations, stacked by column."""
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, overload
 
 import torch
@@ -88,6 +88,12 @@ class FaceBatch(Sequence[DataSample]):
         if self.arousal is not None:
             sample.arousal = self.arousal[index]
         return sample
+
+    def __iter__(self) -> Iterator[DataSample]:
+        """The faces; what a ``DataSample`` has as plain numbers is read from the device once for all of them."""
+        clean = None if self.clean_label is None else self.clean_label.cpu()
+        batch = replace(self, sample_idx=self.sample_idx.cpu(), clean_label=clean)
+        return (batch[i] for i in range(len(self)))
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> FaceBatch:
         """The same batch with its columns on ``device``."""

@@ -90,8 +90,8 @@ class SampleBank:
         """
         if name not in self._values:
             raise RuntimeError(
-                f'the SampleBank has no rows for "{name}" yet: add dict(type="mmfer.SampleBankHook") to custom_hooks '
-                '(configs/_base_/default_runtime.py has it), or call bank.allocate(labels, num_classes)'
+                f'the SampleBank has no rows for "{name}" yet: add sample_bank=dict(type="mmfer.SampleBankHook") to '
+                'default_hooks (configs/_base_/default_runtime.py has it), or call bank.allocate(labels, num_classes)'
             )
         return self._values[name][sample_idx]
 
@@ -107,12 +107,14 @@ class SampleBank:
         """Writes what was staged; rank 0's values count, so that every rank holds the same.
 
         A sample that stands several times in the batch gets the mean of its rows (class ids: the smallest), which does
-        not depend on the order in which ranks or workers delivered them.
+        not depend on the order in which ranks or workers delivered them. Rows that are no finite numbers, as a step
+        that went wrong gives, are left out, as a running mean would never recover from them.
         """
         for name, sample_idx, rows in self._staged:
             merged = _merge_duplicates(sample_idx, rows)
             broadcast(merged)
-            self._values[name][sample_idx] = merged
+            values = self._values[name]
+            values[sample_idx] = torch.where(merged.isnan(), values[sample_idx], merged)
         self._staged.clear()
 
     def state_dict(self) -> dict:
@@ -144,8 +146,9 @@ def _merge_duplicates(sample_idx: Tensor, rows: Tensor) -> Tensor:
     same = sample_idx[:, None] == sample_idx[None, :]
     flat = rows.reshape(len(rows), -1)
     if rows.dtype.is_floating_point:
-        share = same.to(rows.dtype)
-        merged = (share @ flat) / share.sum(1, keepdim=True)
+        finite = flat.isfinite().all(1)
+        share = (same & finite).to(rows.dtype)
+        merged = (share @ flat.masked_fill(~finite[:, None], 0)) / share.sum(1, keepdim=True)  # nan where none is
     else:
         candidates = torch.where(same[..., None], flat.long()[None], torch.iinfo(torch.int64).max)
         merged = candidates.amin(1).to(rows.dtype)

@@ -1,7 +1,14 @@
 import numpy as np
 import pytest
 
-from mmfer.datasets.columns import add_noise, check_columns, holdout_mask, map_classes
+from mmfer.datasets.columns import (
+    add_landmarks,
+    add_noise,
+    check_columns,
+    check_labels,
+    holdout_mask,
+    map_classes,
+)
 from mmfer.datasets.label_schema import ORDERS
 
 
@@ -61,6 +68,30 @@ def test_classes_are_mapped_by_name_with_votes_and_clean_labels():
     votes = [{names[i]: float(s) for i, s in enumerate(row) if s} for row in mapped['score']]
     assert votes == [dict(neutral=.5, happiness=.25, sadness=.25), dict(surprise=1.)]
     assert columns['label'].tolist() == [0, 3, 7]
+
+
+def test_where_all_votes_were_for_a_class_that_is_left_out_the_label_is_the_vote():
+    score = np.zeros((1, 8), np.float32)
+    score[0, 7] = 1
+    mapped = map_classes(rows([1], score=score), ORDERS['affectnet8'], ORDERS['rafdb'], drop=['contempt'])
+    assert mapped['score'].tolist() == [np.eye(7)[ORDERS['rafdb'].index('happiness')].tolist()]
+
+
+@pytest.mark.parametrize('label', [-1, 3])
+def test_a_label_that_is_no_class_is_refused(label):
+    sentence = rf'Mine gives 1 faces a label that is no class, first 1.jpg the label {label}: its 3 classes are 0 to 2'
+    with pytest.raises(ValueError, match=sentence):
+        check_labels(rows([0, label, 2]), 'abc', 'Mine')
+    check_labels(rows([0, 1, 2]), 'abc', 'Mine')
+
+
+@pytest.mark.parametrize('broken', [dict(landmark_score=np.zeros(2, np.float32)),
+                                    dict(landmarks=np.full((2, 68, 2), np.nan, np.float32))])
+def test_landmarks_for_no_face_at_all_are_refused(broken):
+    columns = rows([0, 1], landmarks=np.ones((2, 68, 2), np.float32))
+    assert add_landmarks(columns, None)['landmark_valid'].all()
+    with pytest.raises(ValueError, match=r'the data set has landmarks for none of the 2 faces .* landmarks=None'):
+        add_landmarks(columns | broken, None)
 
 
 def test_equal_classes_change_nothing():

@@ -42,6 +42,13 @@ def test_sampler_and_memory_can_use_it(parts):
     assert both.fingerprint() != build(parts[::-1]).fingerprint()
 
 
+def test_clean_labels_are_known_where_a_part_knows_them(parts):
+    noise = dict(label_noise=dict(kind='symmetric', rate=.5, seed=0))
+    both = build([parts[0], dict(parts[1], **noise)])
+    assert both.get_clean_labels().tolist() == [*[-1] * 14, *build([parts[1]]).get_gt_labels()]
+    assert (both.get_gt_labels() != both.get_clean_labels())[14:].any()
+
+
 def test_classes_must_agree(parts):
     other = dict(parts[1], metainfo=dict(classes=RAFDB.METAINFO['classes'][::-1]))
     with pytest.raises(ValueError, match='does not match'):

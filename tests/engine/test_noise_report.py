@@ -111,3 +111,16 @@ def test_the_hook_reports_after_an_epoch_and_leaves_others_alone():
     NoiseReportHook().after_train_epoch(runner(supervision=SimpleNamespace(bank=bank)))
     assert hub.get_scalar('val/relabel_recall').current() == pytest.approx(100 / 3)
     assert set(hub.log_scalars) == {f'val/{name}' for name in ('relabelled', 'relabel_precision', 'relabel_recall')}
+
+
+def test_a_dataset_says_itself_what_the_clean_labels_are():
+    """So that a ConcatFaces, which has no columns, is reported on."""
+    bank = SampleBank()
+    bank.declare({'relabelled': Column(dtype=torch.int64, start='label')}, 'here')
+    bank.allocate(OBSERVED, 3)
+    dataset = SimpleNamespace(get_clean_labels=lambda: COLUMNS['clean_label'])
+    hub = MessageHub.get_instance('noise_report_of_several')
+    NoiseReportHook().after_train_epoch(SimpleNamespace(
+        model=SimpleNamespace(supervision=SimpleNamespace(bank=bank)), message_hub=hub,
+        train_dataloader=SimpleNamespace(dataset=dataset)))
+    assert hub.get_scalar('val/relabel_recall').current() == 0

@@ -299,6 +299,22 @@ def test_sizes_and_lists_of_a_config_become_what_kornia_wants():
     assert own(torch.rand(2, 3, 50, 50))[0].shape == (2, 3, 16, 20)
 
 
+def test_crops_for_gpus_are_cut_at_once_and_are_the_same(monkeypatch):
+    images, landmarks = torch.rand(5, 3, 40, 40), 40 * torch.rand(5, 68, 2)
+    one_by_one = FaceAugmentation([CROP], (32, 32))
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    at_once = FaceAugmentation([CROP], (32, 32))
+    modes, results = [], []
+    for augmentation in (one_by_one, at_once):
+        modes += [next(iter(augmentation._images.children())).flags['cropping_mode']]
+        torch.manual_seed(0)
+        results.append(augmentation(images, landmarks))
+    assert modes == ['slice', 'resample']
+    (crops, points), (crops_at_once, points_at_once) = results
+    assert_close(points_at_once, points)
+    assert_close(crops_at_once, crops, rtol=0, atol=1e-4)
+
+
 def test_a_plugins_transform_is_found_in_its_registry():
     import kornia.augmentation as K
 

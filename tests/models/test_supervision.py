@@ -205,6 +205,13 @@ def test_a_loss_weight_may_follow_the_epoch():
         assert_close(losses['a.fixed_loss'], 3 * losses['a.ce_loss'])
 
 
+@pytest.mark.parametrize('weight', [[], [(5, 1.0), (0, 0.0)], [(0, 0.0), (0, 1.0)], [0.0, 1.0], [(0, 1.0, 2.0)]])
+def test_a_schedule_that_is_none_is_refused(weight):
+    losses = dict(grows=dict(**CE, loss_weight=weight))
+    with pytest.raises(ValueError, match=r'supervision.a.losses.grows.loss_weight must be .* rising epochs, got '):
+        Supervision(dict(a=dict(losses=losses)), ToyClassifier())
+
+
 def test_parts_know_the_epoch_and_the_number_of_epochs():
     class Progress(nn.Module):
         def forward(self, epoch, max_epochs, logits):
@@ -311,6 +318,11 @@ def test_a_number_that_would_be_minimised_is_refused():
     supervision = Supervision(dict(a=dict(losses=dict(talk=dict(type=Talks, name='my_loss')))), model)
     with pytest.raises(ValueError, match='a.talk logs "my_loss".*rename it'):
         supervision(model, torch.randn(2, 3, 8, 8), batch_of(2))
+
+
+def test_a_method_all_of_whose_numbers_would_be_minimised_is_refused():
+    with pytest.raises(ValueError, match=r'supervision.focal_loss: .*rename it'):
+        Supervision(dict(focal_loss=dict(losses=dict(talk=dict(type=Talks)))), ToyClassifier())
 
 
 # --- combinations ---

@@ -98,6 +98,14 @@ def test_slices_to_devices_and_through_pickles():
         batch[3]
 
 
+def test_going_through_it_gives_what_its_indices_give():
+    batch = FaceBatch(torch.tensor([1, 0]), torch.tensor([7, 3]), clean_label=torch.tensor([-1, 2]))
+    for one, other in zip(batch, [batch[0], batch[1]], strict=True):
+        assert dict(one.metainfo_items()) == dict(other.metainfo_items())
+        assert one.gt_label.tolist() == other.gt_label.tolist()
+    assert 'clean_label' not in next(iter(batch))
+
+
 def test_stock_head_and_metric_take_it_for_a_list():
     batch = FaceBatch(torch.tensor([0, 1, 1]), torch.arange(3))
     head = LinearClsHead(num_classes=2, in_channels=2)

@@ -61,7 +61,7 @@ def test_the_labels_that_sized_it_stay_untouched():
 def test_reading_before_it_is_sized_says_what_is_missing():
     bank = SampleBank()
     bank.declare(COLUMNS, 'somewhere')
-    with pytest.raises(RuntimeError, match='no rows for "instability" yet: add dict.type="mmfer.SampleBankHook"'):
+    with pytest.raises(RuntimeError, match='no rows for "instability" yet: add .*"mmfer.SampleBankHook".* default_hooks'):
         bank.read('instability', idx(0))
 
 
@@ -100,6 +100,16 @@ def test_what_is_remembered_has_no_graph_and_the_columns_type():
     assert seen.dtype == torch.float32
     assert not seen.requires_grad
     assert_close(seen, rows.detach().float(), rtol=0, atol=0)
+
+
+def test_what_is_no_number_is_not_remembered():
+    bank = make_bank()
+    history = bank.read('history', idx(0, 1))
+    bank.stage('instability', idx(0, 1), torch.tensor([float('nan'), 0.25]))
+    bank.stage('history', idx(0, 1), torch.stack([torch.full((2, 3), float('inf')), torch.ones(2, 3)]))
+    bank.commit()
+    assert bank.read('instability', idx(0, 1)).tolist() == [0.5, 0.25]
+    assert_close(bank.read('history', idx(0, 1)), torch.stack([history[0], torch.ones(2, 3)]))
 
 
 def test_sizing_it_anew_forgets_everything():

@@ -14,6 +14,7 @@ import torch
 from mmengine.config import Config
 
 from mmfer.apis import default_work_dir
+from mmfer.apis.training import pin_memory
 
 ROOT = Path(__file__).parents[2]
 
@@ -50,16 +51,28 @@ def test_the_next_command_runs_and_finds_what_training_found(run, tools, tmp_pat
     assert f'accuracy{tested["accuracy"]:24.2f}' in capsys.readouterr().out
 
 
-def test_resume_goes_on_from_the_newest_checkpoint(run, tools, tmp_path):
+def test_resume_goes_on_from_the_newest_checkpoint_without_the_weights_it_began_with(run, tools, tmp_path):
     for name in ('epoch_2.pth', 'last_checkpoint'):
         (tmp_path / name).write_bytes((run.folder / name).read_bytes())
     (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'epoch_2.pth'))
-    tools.train([run.config, '--work-dir', str(tmp_path), '--resume', *options_of(run, train_cfg__max_epochs=3)])
+    values = options_of(run, train_cfg__max_epochs=3, model__pretrained='gone.pth')
+    tools.train([run.config, '--work-dir', str(tmp_path), '--resume', *values])
     resumed = json.loads((tmp_path / 'metrics.json').read_text())['epochs']
     first = json.loads((run.folder / 'metrics.json').read_text())['epochs']
     assert [epoch['epoch'] for epoch in resumed] == [1, 2, 3]
     assert resumed[:2] == first
     assert torch.load(tmp_path / 'epoch_3.pth', weights_only=True)['meta']['epoch'] == 3
+
+
+@pytest.mark.parametrize('gpu', [True, False])
+def test_loaders_pin_memory_where_there_is_a_gpu_to_copy_to(gpu, monkeypatch):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: gpu)
+    cfg = Config(dict(train_dataloader=dict(batch_size=2), val_dataloader=None,
+                      test_dataloader=dict(batch_size=2, pin_memory=False)))
+    pin_memory(cfg)
+    assert cfg.train_dataloader.get('pin_memory', False) == gpu
+    assert cfg.val_dataloader is None
+    assert cfg.test_dataloader.pin_memory is False
 
 
 @pytest.mark.parametrize(('config', 'folder'), [

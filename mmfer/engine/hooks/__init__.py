@@ -6,5 +6,14 @@ from mmfer.engine.hooks.protocol import ProtocolHook
 from mmfer.engine.hooks.relabel_log import RelabelLogHook
 from mmfer.engine.hooks.reseed import ReseedHook
 from mmfer.engine.hooks.sample_bank import SampleBankHook
+from mmfer.engine.hooks.step_scalars import StepScalarsHook
 
-__all__ = ['AutoEncoderSheetHook', 'NoiseReportHook', 'ProtocolHook', 'RelabelLogHook', 'ReseedHook', 'SampleBankHook']
+__all__ = [
+    'AutoEncoderSheetHook',
+    'NoiseReportHook',
+    'ProtocolHook',
+    'RelabelLogHook',
+    'ReseedHook',
+    'SampleBankHook',
+    'StepScalarsHook',
+]

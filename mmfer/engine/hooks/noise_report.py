@@ -12,7 +12,7 @@ from mmfer.engine.hooks.sample_bank import supervision_of
 from mmfer.registry import HOOKS
 
 TRUST = ('importance', 'reliability')
-"""Columns that say how much a face's label is to be trusted."""
+"""Bank columns that say how much a face's label is to be trusted, of SCN and of SNA."""
 
 
 @HOOKS.register_module()
@@ -41,7 +41,10 @@ class NoiseReportHook(Hook):
         supervision = supervision_of(runner)
         if supervision is None or not supervision.bank.columns:
             return
-        bank, columns = supervision.bank, getattr(runner.train_dataloader.dataset, 'columns', {})
+        bank, dataset = supervision.bank, runner.train_dataloader.dataset
+        columns = dict(getattr(dataset, 'columns', {}))
+        if hasattr(dataset, 'get_clean_labels'):
+            columns['clean_label'] = dataset.get_clean_labels()
         remembered = {name: bank.column(name).cpu() for name in bank.columns}
         for name, value in noise_figures(remembered, bank.labels.cpu(), columns).items():
             runner.message_hub.update_scalar(f'val/{name}', value)
@@ -58,7 +61,7 @@ def noise_figures(remembered: dict[str, Tensor], observed: Tensor, columns: dict
     figures = {}
     if 'relabelled' in remembered:
         figures['relabelled'] = _percent(remembered['relabelled'] != observed)
-    if 'clean_label' not in columns:
+    if 'clean_label' not in columns or (columns['clean_label'] < 0).all():
         return figures
     clean = torch.from_numpy(np.array(columns['clean_label']))
     known = clean >= 0

@@ -1,7 +1,8 @@
 """What a supervised step begins with, and the precision and weights it runs with."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -68,6 +69,19 @@ def frozen_buffers(model: nn.Module) -> Iterator[None]:
     finally:
         for buffer, value in zip(buffers, before, strict=True):
             buffer.data.copy_(value)  # past autograd, which would count it as a change to what backward needs
+
+
+def checked_schedule(points: Sequence, where: str) -> list[tuple[float, float]]:
+    """The schedule [(epoch, value), ...] that a config gives.
+
+    Raises:
+        ValueError: It is none.
+    """
+    pairs = all(isinstance(point, Sequence) and len(point) == 2 for point in points)
+    if not points or not pairs or any(late[0] <= early[0] for early, late in pairwise(points)):
+        raise ValueError(f'{where}.loss_weight must be a number or [(epoch, weight), ...] with rising epochs, got '
+                         f'{list(points)}')
+    return [(epoch, value) for epoch, value in points]
 
 
 def interpolate(points: list[tuple[float, float]], epoch: int) -> float:

@@ -6,7 +6,15 @@ from inspect import signature
 from torch import Tensor, nn
 
 from mmfer.models.supervision.named import Named
-from mmfer.models.supervision.step import StepLog, batch_rows, detached, full_precision, interpolate, progress
+from mmfer.models.supervision.step import (
+    StepLog,
+    batch_rows,
+    checked_schedule,
+    detached,
+    full_precision,
+    interpolate,
+    progress,
+)
 from mmfer.models.supervision.taps import Taps, merge_taps
 from mmfer.models.supervision.wiring import Call, build_part, own_renames, publish
 from mmfer.structures import REFINABLE, VOCABULARY, FaceBatch, SampleBank, Trace
@@ -60,6 +68,11 @@ class Supervision(nn.Module):
 
         cfgs = {name: cfg for name, cfg in methods.items() if cfg is not None}
         for name, cfg in cfgs.items():
+            if 'loss' in name:
+                raise ValueError(
+                    f'supervision.{name}: a method may not be called so, as MMEngine would minimise whatever it logs, '
+                    'every number whose name contains "loss"; rename it'
+                )
             self.methods[name] = Named({kind: Named() for kind in KINDS})
             unknown = set(cfg) - {'taps', *KINDS}
             if unknown:
@@ -121,7 +134,7 @@ class Supervision(nn.Module):
         inputs = cfg.pop('inputs', {})
         weight = cfg.get('loss_weight')
         if isinstance(weight, list | tuple):
-            self._schedules[where] = list(weight)
+            self._schedules[where] = checked_schedule(weight, where)
             cfg['loss_weight'] = weight[0][1]
         return build_part(cfg, where), inputs
 
