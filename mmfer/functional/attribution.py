@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from mmfer.functional.heatmaps import gaussian_profiles
+
 SCORES = ('sum', 'gt', 'pred', 'sum_abs')
 KINDS = ('gradient_x_input', 'gradient')
 STRATEGIES = ('mean', 'all', 'half')
@@ -93,14 +95,7 @@ def landmark_prior(points: Tensor, size: tuple[int, int], sigma: float) -> Tenso
         points: [N, L, 2].
         returns: [N, H, W].
     """
-    height, width = size
-    x, y = points.unbind(-1)
-    inside = (x >= -0.5) & (x < width - 0.5) & (y >= -0.5) & (y < height - 0.5)  # False for NaN
-    x, y = torch.where(inside, x, 0).unsqueeze(-1), torch.where(inside, y, 0).unsqueeze(-1)
-    columns = torch.exp(-((torch.arange(width, device=points.device) - x) ** 2) / (2 * sigma**2))
-    rows = torch.exp(-((torch.arange(height, device=points.device) - y) ** 2) / (2 * sigma**2))
-    # A Gaussian is separable, so that no map a landmark is made.
-    prior = torch.einsum('nlh,nlw->nhw', rows * inside.unsqueeze(-1), columns)
+    prior = torch.einsum('nlh,nlw->nhw', *gaussian_profiles(points, size, sigma))  # no map a landmark is made
     highest = prior.amax((1, 2), keepdim=True)
     return prior / torch.where(highest > 0, highest, 1)
 

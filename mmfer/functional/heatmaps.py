@@ -37,11 +37,28 @@ def gaussian_heatmaps(points: Tensor, size: tuple[int, int], sigma: float = 1.5)
         points: [..., L, 2].
         returns: [..., L, H, W].
     """
+    rows, columns = gaussian_profiles(points, size, sigma)
+    return rows.unsqueeze(-1) * columns.unsqueeze(-2)
+
+
+def gaussian_profiles(points: Tensor, size: tuple[int, int], sigma: float) -> tuple[Tensor, Tensor]:
+    """The rows and columns whose outer products are the Gaussians of :func:`gaussian_heatmaps`.
+
+    A Gaussian is separable: L * (H + W) exponentials rather than L * H * W.
+
+    Args:
+        points: (x, y) in cells of the map, cell centres at whole numbers.
+        size: (H, W) of the map.
+        sigma: Standard deviation in cells.
+
+    Shapes:
+        points: [..., L, 2].
+        returns: rows [..., L, H], zeros for a landmark off the map or NaN, and columns [..., L, W].
+    """
     height, width = size
     x, y = points.unbind(-1)
     inside = (x >= -0.5) & (x < width - 0.5) & (y >= -0.5) & (y < height - 0.5)  # False for NaN
-    # A Gaussian is separable: L * (H + W) exponentials rather than L * H * W.
     x, y = torch.where(inside, x, 0).unsqueeze(-1), torch.where(inside, y, 0).unsqueeze(-1)
     columns = torch.exp(-((torch.arange(width, device=points.device) - x) ** 2) / (2 * sigma**2))
     rows = torch.exp(-((torch.arange(height, device=points.device) - y) ** 2) / (2 * sigma**2))
-    return (rows * inside.unsqueeze(-1)).unsqueeze(-1) * columns.unsqueeze(-2)
+    return rows * inside.unsqueeze(-1), columns

@@ -67,8 +67,8 @@ def frozen_buffers(model: nn.Module) -> Iterator[None]:
     try:
         yield
     finally:
-        for buffer, value in zip(buffers, before, strict=True):
-            buffer.data.copy_(value)  # past autograd, which would count it as a change to what backward needs
+        if buffers:  # past autograd, which would count it as a change to what backward needs
+            torch._foreach_copy_([buffer.data for buffer in buffers], before)
 
 
 def checked_schedule(points: Sequence, where: str) -> list[tuple[float, float]]:

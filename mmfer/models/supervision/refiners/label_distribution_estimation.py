@@ -93,7 +93,7 @@ class NeighbourScore(nn.Module):
     MLP is linear in both halves, so it is applied to the B rows, not to the B x k pairs.
 
     Args:
-        dim: Of the features; even.
+        dim: Of the features.
 
     Shapes:
         features: [B, D].
