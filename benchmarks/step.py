@@ -4,19 +4,28 @@
     python benchmarks/step.py --sizes 96:64 --rounds 9 --models plain SCN ARM
 
 A step is loss, backward pass and optimizer step on a batch that is ready for the network; augmentation, which all do
-alike, is left out. Times are medians over rounds in which every model runs once, so that whatever else the machine does
-hits all of them. `counted` is the ratio of the floating-point operations that a step does, which is what the ratio of
-times would be if everything but convolutions and matrix products were free. Memory is the peak of what tensors hold
-during a step, weights, gradients, optimizer state, and queues included; no allocator's reserves.
+alike, is left out. It is a step of the last epoch, in which SCN relabels and SNA weighs. Times are medians over rounds
+in which every model runs once, so that whatever else the machine does hits all of them.
+
+`forward` and `backward` are the passes of a step through a stage of the network or a copy of it: `2-4` is 2 through the
+stage with the fewest, 4 through that with the most. A backward pass that leaves the weights out costs half (one of the
+three of adversarial SNA); one that is itself differentiated costs more (PAL's through layer4). `counted` is the ratio
+of the floating-point operations, which is what the ratio of times would be if everything but convolutions and matrix
+products were free. Memory is the peak of what tensors hold during a step, weights, gradients, optimizer state, and
+queues included; no allocator's reserves.
 """
 
 import argparse
 import statistics
 import time
+from collections import Counter
 
 import torch
 from mmengine.config import Config
+from mmengine.logging import MessageHub
 from mmengine.registry import MODELS, init_default_scope
+from torch import Tensor
+from torch.nn.modules.module import register_module_forward_hook
 from torch.utils.flop_counter import FlopCounterMode
 
 from mmfer.structures import FaceBatch
@@ -63,15 +72,19 @@ class Stepper:
                 buffer.random_(0, 7)  # a full queue, as in all but the first steps
             elif name.endswith('_queue'):
                 buffer.copy_(torch.nn.functional.normalize(torch.randn_like(buffer), dim=1))
-        self.device = device
+        if 'instability' in self.model.supervision.bank.columns:
+            self.model.supervision.bank.column('instability').uniform_()  # of epochs gone by: some faces are unreliable
+        self.device, self.last_epoch = device, cfg.train_cfg.max_epochs - 1
 
-    def step(self) -> None:
-        """One training step."""
+    def step(self) -> dict[str, Tensor]:
+        """One training step of the last epoch; gives what it logs."""
+        MessageHub.get_current_instance().update_info_dict(dict(epoch=self.last_epoch, max_epochs=self.last_epoch + 1))
         losses = self.model.loss(self.inputs, self.batch)
         sum(value for name, value in losses.items() if 'loss' in name).backward()
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.model.supervision.commit()
+        return losses
 
     def seconds(self) -> float:
         """Time of one step."""
@@ -88,6 +101,21 @@ class Stepper:
         with FlopCounterMode(display=False) as counter:
             self.step()
         return counter.get_total_flops()
+
+    def passes(self) -> tuple[list[int], list[int]]:
+        """How often a step runs each stage of the network, or a copy of it, forward and backward."""
+        forward, backward = Counter(), Counter()
+
+        def count(module, _inputs, output):
+            if isinstance(module, type(self.model.backbone.layer1)):
+                width = output.size(1)  # which tells the stages apart, copied ones too
+                forward[width] += 1
+                if output.grad_fn is not None:
+                    output.grad_fn.register_hook(lambda *_: backward.update([width]))
+
+        with register_module_forward_hook(count):
+            self.step()
+        return [forward[width] for width in sorted(forward)], [backward[width] for width in sorted(forward)]
 
     def held_bytes(self) -> int:
         """What stays between steps: weights, buffers, optimizer state."""
@@ -117,6 +145,12 @@ class Stepper:
         return self.held_bytes() + peak
 
 
+def as_range(counts: list[int]) -> str:
+    """Passes through the stages, such as '2' where all are run alike, else '2-4'."""
+    fewest, most = min(counts), max(counts)
+    return str(fewest) if fewest == most else f'{fewest}-{most}'
+
+
 def main() -> None:
     """Prints a table a size."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -140,14 +174,15 @@ def main() -> None:
             for name, stepper in steppers.items():
                 times[name].append(stepper.seconds())
         print(f'\n{size} px, batch {batch_size}, {where}, median of {args.rounds} interleaved rounds')
-        print(f'{"":13}{"step":>10}{"ratio":>8}{"counted":>9}{"memory":>11}{"ratio":>8}')
+        print(f'{"":13}{"step":>10}{"ratio":>8}{"counted":>9}{"forward":>9}{"backward":>10}{"memory":>11}{"ratio":>8}')
         plain = None  # the first model listed, to which the ratios refer
         for name, stepper in steppers.items():
             seconds, flops, peak = statistics.median(times[name]), stepper.flops(), stepper.peak_bytes()
+            forward, backward = map(as_range, stepper.passes())
             plain = plain or (seconds, flops, peak)
             print(
                 f'{name:13}{seconds * 1e3:8.0f}ms{seconds / plain[0]:8.2f}{flops / plain[1]:9.2f}'
-                f'{peak / 2**20:8.0f}MiB{peak / plain[2]:8.2f}'
+                f'{forward:>9}{backward:>10}{peak / 2**20:8.0f}MiB{peak / plain[2]:8.2f}'
             )
 
 

@@ -1,8 +1,9 @@
-"""Draws docs/figures/sna.png.
+r"""Draws docs/figures/sna.png.
 
-    python tools/train.py configs/sna/autoencoder_synthfaces.py
-    python tools/train.py configs/sna/r18_synthfaces.py
-    python docs/figures/sna.py configs/sna/r18_synthfaces.py work_dirs/sna/r18_synthfaces/epoch_12.pth
+    python benchmarks/methods.py synthfaces_sym30_40e --amp --methods SNA --seeds 0
+    python docs/figures/sna.py configs/sna/r18_synthfaces_sym30_40e.py \
+        work_dirs/methods/synthfaces_sym30_40e_amp/SNA_seed0/epoch_40.pth \
+        --cfg-options train_dataloader.dataset.label_noise=None
 
 Training faces, a random and an adversarial neighbour of each, what is added, and what the classifier makes of them.
 """

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from mmengine.config import Config
 
 ROOT = Path(__file__).parents[2]
@@ -52,6 +53,30 @@ def test_the_step_benchmark_changes_options_that_are_there():
                 for name in path:
                     part = part[name]
                 assert last in part, f'{place.format(folder)} has no {key}'
+
+
+@pytest.mark.parametrize(('name', 'forward', 'backward'), [
+    ('plain', '1', '1'),
+    ('PAL', '1', '1'),
+    ('PAL, layer3', '1', '1-2'),  # layer4 is behind the tap
+    ('LA-Net', '2-4', '1-2'),  # stages behind the first twice, and all of it for the keys
+    ('SNA, advers.', '3', '3'),  # the faces, the direction, the neighbours
+    ('all', '4-6', '3-4'),
+])
+def test_the_step_benchmark_counts_passes_over_the_network_and_its_copies(name, forward, backward):
+    step = load('step')
+    counted = step.Stepper(name, size=96, batch_size=4, device='cpu').passes()
+    assert tuple(map(step.as_range, counted)) == (forward, backward)
+
+
+def test_the_step_benchmark_measures_an_epoch_in_which_every_part_works():
+    stepper = load('step').Stepper('all', size=96, batch_size=8, device='cpu')
+    with torch.no_grad():
+        stepper.model.head.fc.bias[0] = 100  # sure of one class, whatever the label
+    logged = stepper.step()
+    assert logged['scn.relabelled'] > 0
+    assert logged['sna.unreliable'] > 0
+    assert logged['sna.smooth_loss'] > 0
 
 
 def report(last, last5, best, mean_class, **tells):
