@@ -42,8 +42,9 @@ class Trial:
     predicted: Mapping[str, str]
 
 
-def trials(config: str, checkpoint: str | Path, sizes: Sequence[int], shuffles: int,
-           options: Mapping[str, Any] | None = None) -> Iterator[Trial]:
+def trials(
+    config: str, checkpoint: str | Path, sizes: Sequence[int], shuffles: int, options: Mapping[str, Any] | None = None
+) -> Iterator[Trial]:
     """Evaluates a checkpoint with every batch size in every order.
 
     Args:
@@ -73,7 +74,8 @@ def spread_of(seen: Sequence[Trial]) -> tuple[float, int]:
     first = seen[0].predicted
     assert all(trial.predicted.keys() == first.keys() for trial in seen)
     return max(accuracies) - min(accuracies), sum(
-        any(trial.predicted[name] != predicted for trial in seen) for name, predicted in first.items())
+        any(trial.predicted[name] != predicted for trial in seen) for name, predicted in first.items()
+    )
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -81,8 +83,14 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', help='the config it was trained with')
     parser.add_argument('checkpoint', help='a checkpoint of training, or an exported one')
-    parser.add_argument('--sizes', nargs='+', type=int, default=[1, 8, 64, ALL], metavar='N',
-                        help='faces a batch (default: 1, 8, 64, and all of them)')
+    parser.add_argument(
+        '--sizes',
+        nargs='+',
+        type=int,
+        default=[1, 8, 64, ALL],
+        metavar='N',
+        help='faces a batch (default: 1, 8, 64, and all of them)',
+    )
     parser.add_argument('--shuffles', type=int, default=2, help='orders beside that of the list (default: 2)')
     parser.add_argument('--cfg-options', nargs='+', action=KeyValue, metavar='KEY=VALUE', help='overrides the config')
     args = parser.parse_args(argv)

@@ -41,8 +41,9 @@ STOCK_PIPELINE = [
     dict(type='RandomErasing', erase_prob=0.2, mode='const', min_area_ratio=0.02, max_area_ratio=0.2),
     dict(type='PackInputs'),
 ]
-STOCK_PREPROCESSOR = dict(type='ClsDataPreprocessor', mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375],
-                          to_rgb=True)
+STOCK_PREPROCESSOR = dict(
+    type='ClsDataPreprocessor', mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True
+)
 
 
 def make_faces(folder: Path, number: int) -> None:
@@ -62,8 +63,13 @@ class Reader:
     """A loader, and the preprocessor that makes its batches ready for the network."""
 
     def __init__(self, loader: dict, batch_size: int, preprocessor: dict, device: str | None):
-        settings = dict(sampler=dict(type='DefaultSampler', shuffle=True), num_workers=0, batch_size=batch_size,
-                        pin_memory=device == 'cuda', persistent_workers=False)
+        settings = dict(
+            sampler=dict(type='DefaultSampler', shuffle=True),
+            num_workers=0,
+            batch_size=batch_size,
+            pin_memory=device == 'cuda',
+            persistent_workers=False,
+        )
         self.loader = Runner.build_dataloader({**loader, **settings}, seed=0)
         self.prepare: Callable | None = None
         if device is not None:
@@ -90,19 +96,31 @@ def readers(folder: Path, batch_size: int) -> dict[str, dict[str, Reader]]:
     pack(cfg, folder / 'faces.pack', ['train'])
     ours = cfg.train_dataloader.to_dict()
     packed = {**ours, 'dataset': {**ours['dataset'], 'packed': str(folder / 'faces.pack')}}
-    stock = dict(dataset=dict(type='CustomDataset', data_root=str(folder / 'stock'), pipeline=STOCK_PIPELINE),
-                 collate_fn=dict(type='default_collate'))
+    stock = dict(
+        dataset=dict(type='CustomDataset', data_root=str(folder / 'stock'), pipeline=STOCK_PIPELINE),
+        collate_fn=dict(type='default_collate'),
+    )
     # What CustomDataset wants: a folder a class.
-    for row, name in zip(Path(folder / 'basic/EmoLabel/list_patition_label.txt').read_text().splitlines(),
-                         sorted(os.listdir(folder / 'basic/Image/aligned')), strict=True):
+    for row, name in zip(
+        Path(folder / 'basic/EmoLabel/list_patition_label.txt').read_text().splitlines(),
+        sorted(os.listdir(folder / 'basic/Image/aligned')),
+        strict=True,
+    ):
         place = folder / 'stock' / row.split()[1]
         place.mkdir(parents=True, exist_ok=True)
         (place / name).symlink_to(folder / 'basic/Image/aligned' / name)
-    loaders = {"mmpretrain's pipeline": (stock, STOCK_PREPROCESSOR), 'mmfer': (ours, cfg.data_preprocessor),
-               'mmfer, packed': (packed, cfg.data_preprocessor)}
+    loaders = {
+        "mmpretrain's pipeline": (stock, STOCK_PREPROCESSOR),
+        'mmfer': (ours, cfg.data_preprocessor),
+        'mmfer, packed': (packed, cfg.data_preprocessor),
+    }
     stages = {'loaded': 'cuda' if torch.cuda.is_available() else None, 'on the CPU': 'cpu'}
-    return {stage: {name: Reader(loader, batch_size, preprocessor, device)
-                    for name, (loader, preprocessor) in loaders.items()} for stage, device in stages.items()}
+    return {
+        stage: {
+            name: Reader(loader, batch_size, preprocessor, device) for name, (loader, preprocessor) in loaders.items()
+        }
+        for stage, device in stages.items()
+    }
 
 
 def main() -> None:
@@ -123,8 +141,11 @@ def main() -> None:
             for stage, name in times:
                 times[stage, name].append(stages[stage][name].seconds())
     print(f'\n{args.faces:,} JPEGs of 100 px, batch {args.batch_size}, one thread, median of {args.rounds} rounds')
-    print(f'loaded: augmented on {torch.cuda.get_device_name()}' if torch.cuda.is_available() else
-          'loaded: up to the uint8 batch that is ready to be sent; there is no GPU here to copy it to and augment it')
+    print(
+        f'loaded: augmented on {torch.cuda.get_device_name()}'
+        if torch.cuda.is_available()
+        else 'loaded: up to the uint8 batch that is ready to be sent; there is no GPU here to copy it to and augment it'
+    )
     for stage, of_stage in stages.items():
         print(f'{stage:24}{"images/s":>10}{"ratio":>8}')
         rates = {name: args.faces / statistics.median(times[stage, name][1:]) for name in of_stage}

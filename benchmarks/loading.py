@@ -41,7 +41,8 @@ def make_rafdb(root: Path, rows: int) -> None:
     touch(root / 'basic/Image/aligned', (f'{stem}_aligned.jpg' for stem in stems))
     (root / 'basic/EmoLabel').mkdir()
     (root / 'basic/EmoLabel/list_patition_label.txt').write_text(
-        ''.join(f'{stem}.jpg {i % 7 + 1}\n' for i, stem in enumerate(stems)))
+        ''.join(f'{stem}.jpg {i % 7 + 1}\n' for i, stem in enumerate(stems))
+    )
 
 
 def make_csv(root: Path, rows: int) -> None:
@@ -51,8 +52,9 @@ def make_csv(root: Path, rows: int) -> None:
     with (root / 'faces.csv').open('w') as stream:
         stream.write('name,label\n')
         for start in range(0, rows, 100_000):
-            stream.writelines(f'{i // 10_000:04d}/{i:08d}.jpg,{words[i % 7]}\n'
-                              for i in range(start, min(start + 100_000, rows)))
+            stream.writelines(
+                f'{i // 10_000:04d}/{i:08d}.jpg,{words[i % 7]}\n' for i in range(start, min(start + 100_000, rows))
+            )
     shown = range(rows) if rows <= 2_000_000 else np.linspace(0, rows - 1, 10_000, dtype=np.int64).tolist()
     for i in shown:
         folder = root / f'{i // 10_000:04d}'
@@ -65,8 +67,9 @@ def make_affectnet(root: Path, rows: int) -> None:
     text = ';'.join(f'{value:.2f}' for value in np.random.default_rng(0).uniform(0, 224, 136))
     touch(root / 'Manually_Annotated_Images/1', (f'{i:06d}.jpg' for i in range(rows)))
     with (root / 'training.csv').open('w') as stream:
-        stream.write('subDirectory_filePath,face_x,face_y,face_width,face_height,facial_landmarks,expression,valence,'
-                     'arousal\n')
+        stream.write(
+            'subDirectory_filePath,face_x,face_y,face_width,face_height,facial_landmarks,expression,valence,arousal\n'
+        )
         stream.writelines(f'1/{i:06d}.jpg,10,12,200,200,{text},{i % 7},0.25,-0.125\n' for i in range(rows))
 
 
@@ -77,8 +80,9 @@ def make_fer2013(root: Path, rows: int) -> None:
     root.mkdir()
     with (root / 'fer2013.csv').open('w') as stream:
         stream.write('emotion,pixels,Usage\n')
-        stream.writelines(f'{i % 7},{faces[i % 1000]},{"Training" if i < .8 * rows else "PrivateTest"}\n'
-                          for i in range(rows))
+        stream.writelines(
+            f'{i % 7},{faces[i % 1000]},{"Training" if i < 0.8 * rows else "PrivateTest"}\n' for i in range(rows)
+        )
 
 
 MADE: dict[str, tuple[Callable[[Path, int], None], int, int]] = {
@@ -119,11 +123,19 @@ def main() -> None:
             make(Path(folder, 'data'), args.rows or published)
             environment = {**os.environ, 'MMFER_CACHE': f'{folder}/cache'}
             for number in range(1, times + 1):
-                output = subprocess.run([sys.executable, __file__, '--load', name, f'{folder}/data'],
-                                        env=environment, check=True, capture_output=True, text=True).stdout
+                output = subprocess.run(
+                    [sys.executable, __file__, '--load', name, f'{folder}/data'],
+                    env=environment,
+                    check=True,
+                    capture_output=True,
+                    text=True,
+                ).stdout
                 rows, seconds, work, before, peak = output.rpartition('measured ')[2].split()
-                print(f'{kind:<16}{number:>6}{int(rows):>13,}{float(seconds):>10.2f}{float(work):>9.2f}{float(peak):>11.0f}'
-                      f'{float(before):>9.0f}', flush=True)
+                print(
+                    f'{kind:<16}{number:>6}{int(rows):>13,}{float(seconds):>10.2f}{float(work):>9.2f}{float(peak):>11.0f}'
+                    f'{float(before):>9.0f}',
+                    flush=True,
+                )
 
 
 if __name__ == '__main__':

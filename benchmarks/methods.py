@@ -121,8 +121,15 @@ def main() -> None:
         todo = [key for key, place in places.items() if report_of(configs[key[0]], place) is None]
         with ThreadPoolExecutor(args.jobs) as pool:
             for method, seed in todo:
-                pool.submit(train, configs[method], places[method, seed], '--seed', str(seed), *['--amp'] * args.amp,
-                            *options[method])
+                pool.submit(
+                    train,
+                    configs[method],
+                    places[method, seed],
+                    '--seed',
+                    str(seed),
+                    *['--amp'] * args.amp,
+                    *options[method],
+                )
     runs = {m: [r for s in args.seeds if (r := report_of(configs[m], places[m, s]))] for m in args.methods}
     print(table(runs))
 

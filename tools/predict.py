@@ -43,11 +43,17 @@ def draw_sheets(predictions: list[Prediction], classes: list[str], source: Path,
     """Draws contact sheets, or one large picture."""
     written = []
     for start in range(0, len(predictions), FACES_A_SHEET):
-        page = predictions[start:start + FACES_A_SHEET]
+        page = predictions[start : start + FACES_A_SHEET]
         single = len(predictions) == 1
         path = folder / (f'{page[0].path.stem}_predicted.png' if single else f'sheet_{len(written) + 1:02}.png')
-        draw_predictions([face.picture for face in page], [label(face, source) for face in page],
-                         [face.score for face in page], classes, path, '' if single else f'{source}, percent')
+        draw_predictions(
+            [face.picture for face in page],
+            [label(face, source) for face in page],
+            [face.score for face in page],
+            classes,
+            path,
+            '' if single else f'{source}, percent',
+        )
         written.append(path)
     return written
 

@@ -21,16 +21,31 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Reads the command line."""
     parser = argparse.ArgumentParser(description='Train a facial expression classifier.')
     parser.add_argument('config', help='a file under configs/')
-    parser.add_argument('--work-dir',
-                        help='folder for logs, checkpoints and pictures (default: work_dirs/<method>/<config>)')
-    parser.add_argument('--resume', nargs='?', const='auto', metavar='CKPT',
-                        help='go on from the newest checkpoint of the work folder, or from the one named')
+    parser.add_argument(
+        '--work-dir', help='folder for logs, checkpoints and pictures (default: work_dirs/<method>/<config>)'
+    )
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        metavar='CKPT',
+        help='go on from the newest checkpoint of the work folder, or from the one named',
+    )
     parser.add_argument('--amp', action='store_true', help='mixed precision')
     parser.add_argument('--seed', type=int, help="overrides the config's seed")
-    parser.add_argument('--cfg-options', nargs='+', action=KeyValue, metavar='KEY=VALUE',
-                        help='overrides the config, for example model.pretrained=None train_cfg.max_epochs=20')
-    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm'], default='none',
-                        help='set by dist_train.sh and slurm_train.sh')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=KeyValue,
+        metavar='KEY=VALUE',
+        help='overrides the config, for example model.pretrained=None train_cfg.max_epochs=20',
+    )
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm'],
+        default='none',
+        help='set by dist_train.sh and slurm_train.sh',
+    )
     # torchrun of torch < 2 hands the rank over as an argument.
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
@@ -45,8 +60,10 @@ def configure(args: argparse.Namespace) -> Config:
         cfg.resume, cfg.load_from = True, None
         if args.resume != 'auto':
             if not Path(args.resume).is_file():
-                raise FileNotFoundError(f'there is no checkpoint {args.resume} to resume from; --resume alone takes '
-                                        f'the newest of {cfg.work_dir}')
+                raise FileNotFoundError(
+                    f'there is no checkpoint {args.resume} to resume from; --resume alone takes '
+                    f'the newest of {cfg.work_dir}'
+                )
             cfg.load_from = args.resume
     if args.amp:
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
@@ -64,11 +81,13 @@ def closing_lines(runner: Runner, config: str) -> list[str]:
     lines = []
     if report is not None:
         last = report['last']
-        lines += [f'accuracy {last["accuracy"]:.2f} %, mean class accuracy {last["mean_class_accuracy"]:.2f} % '
-                  f'on {report["faces"]} faces of {report["split"]} (epoch {last["epoch"]}, the last)',
-                  f'always guessing {report["majority_class"]}: accuracy {report["majority_rate"]:.2f} %',
-                  f'pictures: {folder / "confusion_matrix.png"}  {folder / "learning_curves.png"}',
-                  f'every figure: {folder / "metrics.json"}']
+        lines += [
+            f'accuracy {last["accuracy"]:.2f} %, mean class accuracy {last["mean_class_accuracy"]:.2f} % '
+            f'on {report["faces"]} faces of {report["split"]} (epoch {last["epoch"]}, the last)',
+            f'always guessing {report["majority_class"]}: accuracy {report["majority_rate"]:.2f} %',
+            f'pictures: {folder / "confusion_matrix.png"}  {folder / "learning_curves.png"}',
+            f'every figure: {folder / "metrics.json"}',
+        ]
     for hook in runner.hooks:
         if hasattr(hook, 'closing_lines'):  # of what is no classifier, such as SNA's autoencoder
             return hook.closing_lines(runner, folder)

@@ -80,23 +80,41 @@ def main() -> None:
     own = accuracy(model, unique, label, by_class, 0)
     listed = [accuracy(model, unique, label, by_class, size) for size in SIZES]
     shuffled = [[accuracy(model, unique, label, order, size) for size in SIZES] for order in shuffles]
-    print(f"ema {own:.2f}; batch, by class {min(listed):.2f} to {max(listed):.2f}, shuffled {np.min(shuffled):.2f} to "
-          f'{np.max(shuffled):.2f}')
+    print(
+        f'ema {own:.2f}; batch, by class {min(listed):.2f} to {max(listed):.2f}, shuffled {np.min(shuffled):.2f} to '
+        f'{np.max(shuffled):.2f}'
+    )
 
     figure = Figure(figsize=(10.5, 4.5), layout='constrained')
     left, right = figure.subplots(1, 2, width_ratios=(1, 1.7))
     image = left.imshow(coverage(), cmap='viridis', vmin=0)
-    figure.colorbar(image, ax=left, label='windows that see a pixel', shrink=.85)
-    left.set(title='De-albino trusts the border less', xlabel='arranged map, px', xticks=range(0, 113, 16),
-             yticks=range(0, 113, 16))
+    figure.colorbar(image, ax=left, label='windows that see a pixel', shrink=0.85)
+    left.set(
+        title='De-albino trusts the border less',
+        xlabel='arranged map, px',
+        xticks=range(0, 113, 16),
+        yticks=range(0, 113, 16),
+    )
     right.axhline(own, color=BLUE, linewidth=2.2, label="generic='ema': every size and order")
     right.plot(SIZES, listed, color=RED, marker='o', label="generic='batch', test faces sorted by class")
     for number, accuracies in enumerate(shuffled):
-        right.plot(SIZES, accuracies, color=RED, alpha=.35, marker='.', linewidth=1,
-                   label="generic='batch', shuffled (5)" if number == 0 else None)
+        right.plot(
+            SIZES,
+            accuracies,
+            color=RED,
+            alpha=0.35,
+            marker='.',
+            linewidth=1,
+            label="generic='batch', shuffled (5)" if number == 0 else None,
+        )
     right.set_xscale('log', base=2)
-    right.set(title='One checkpoint, tested in batches', xlabel='faces in a test batch', ylabel='test accuracy, %',
-              xticks=SIZES, xticklabels=map(str, SIZES))
+    right.set(
+        title='One checkpoint, tested in batches',
+        xlabel='faces in a test batch',
+        ylabel='test accuracy, %',
+        xticks=SIZES,
+        xticklabels=map(str, SIZES),
+    )
     right.minorticks_off()
     right.grid(color='.93')
     right.set_axisbelow(True)

@@ -63,8 +63,10 @@ def draw(run: Run, faces: int, path: Path, seed: int = 0) -> Path:
         columns.append(pictures(run, changed))
         lines = [f'{name}\n{classes[k]} {100 * p:.0f} %' for k, p in zip(best.tolist(), share.tolist(), strict=True)]
         if name == 'face':
-            lines = [f'labelled {classes[k]}\n{line.split(chr(10))[1]}'
-                     for k, line in zip(batch.label.tolist(), lines, strict=True)]
+            lines = [
+                f'labelled {classes[k]}\n{line.split(chr(10))[1]}'
+                for k, line in zip(batch.label.tolist(), lines, strict=True)
+            ]
         captions.append(lines)
         frames.append([GREY if name == 'face' else BLUE if same else RED for same in (best == first).tolist()])
     preprocessor = run.model.data_preprocessor
@@ -78,8 +80,10 @@ def draw(run: Run, faces: int, path: Path, seed: int = 0) -> Path:
     def by_row(values: list[list]) -> list:
         return [value for row in zip(*values, strict=True) for value in row]
 
-    title = (f'{Path(run.cfg.filename).stem}: neighbours of strength {part.max_noise:g} at most (random) and of length '
-             f'{part.radius:g} (adversarial); red: another class')
+    title = (
+        f'{Path(run.cfg.filename).stem}: neighbours of strength {part.max_noise:g} at most (random) and of length '
+        f'{part.radius:g} (adversarial); red: another class'
+    )
     draw_contact_sheet(by_row(columns), by_row(captions), path, len(columns), title, by_row(frames))
     picture = Image.open(path).convert('RGB')
     picture.quantize(palette=picture.quantize(256)).save(path, optimize=True)  # dithered; half the bytes

@@ -9,6 +9,14 @@ from mmfer.apis.prediction import FacePredictor, find_pictures, predict_pictures
 from mmfer.apis.training import train
 
 __all__ = [
-    'FaceAligner', 'FacePredictor', 'default_work_dir', 'evaluate', 'export_deployed', 'find_pictures',
-    'predict_pictures', 'read_config', 'train', 'user_errors',
+    'FaceAligner',
+    'FacePredictor',
+    'default_work_dir',
+    'evaluate',
+    'export_deployed',
+    'find_pictures',
+    'predict_pictures',
+    'read_config',
+    'train',
+    'user_errors',
 ]

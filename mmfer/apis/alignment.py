@@ -31,15 +31,16 @@ class Template:
         """The similarity [2, 3] that takes a face of 68 points onto the template, centres of pixels at integers."""
         landmarks = landmarks.astype(np.float64)
         anchors = np.stack([landmarks[list(points)].mean(0) for points in self.members])
-        return similarity(anchors, np.array(self.points) * size - .5)
+        return similarity(anchors, np.array(self.points) * size - 0.5)
 
 
 _EYES = (tuple(range(36, 42)), tuple(range(42, 48)))
 _ARCFACE = ((38.2946, 51.6963), (73.5318, 51.5014), (56.0252, 71.7366), (41.5493, 92.3655), (70.7299, 92.2041))
 TEMPLATES = {
-    'rafdb': Template(100, (*_EYES, (48, 54)), ((.315, .405), (.695, .405), (.505, .785))),
-    'arcface112': Template(112, (*_EYES, (30,), (48,), (54,)),
-                           tuple(((x + .5) / 112, (y + .5) / 112) for x, y in _ARCFACE)),
+    'rafdb': Template(100, (*_EYES, (48, 54)), ((0.315, 0.405), (0.695, 0.405), (0.505, 0.785))),
+    'arcface112': Template(
+        112, (*_EYES, (30,), (48,), (54,)), tuple(((x + 0.5) / 112, (y + 0.5) / 112) for x, y in _ARCFACE)
+    ),
 }
 """`rafdb`: eye centres and middle of the mouth of faces laid out like RAF-DB's aligned ones; `arcface112`: eyes, tip of
 the nose and corners of the mouth as `InsightFace <https://github.com/deepinsight/insightface>`_ aligns for ArcFace."""
@@ -93,10 +94,12 @@ class FaceAligner:
         boxes = boxes[boxes[:, 0].argsort(kind='stable')]
         found = []
         for start in range(0, len(boxes), _FACES_A_PASS):
-            some = boxes[start:start + _FACES_A_PASS]
+            some = boxes[start : start + _FACES_A_PASS]
             points, _ = self.detector.find_points([rgb] * len(some), some)
-            found += [FoundFace(align(image, landmarks, self.size), tuple(box))
-                      for landmarks, box in zip(points, some.round().astype(int).tolist(), strict=True)]
+            found += [
+                FoundFace(align(image, landmarks, self.size), tuple(box))
+                for landmarks, box in zip(points, some.round().astype(int).tolist(), strict=True)
+            ]
         return found
 
 

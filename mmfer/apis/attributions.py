@@ -34,8 +34,9 @@ class Attributions:
     agreement: Tensor
 
 
-def show_attributions(run: Run, path: str | Path, faces: int = 6, before: str | Path | None = None,
-                      seed: int = 0) -> tuple[Path, dict[str, float]]:
+def show_attributions(
+    run: Run, path: str | Path, faces: int = 6, before: str | Path | None = None, seed: int = 0
+) -> tuple[Path, dict[str, float]]:
     """Draws faces, their prior, and the attribution of one or two checkpoints.
 
     Args:
@@ -66,7 +67,8 @@ def show_attributions(run: Run, path: str | Path, faces: int = 6, before: str | 
         next(iter(results.values())).prior.numpy(),
         {name: result.maps.numpy() for name, result in results.items()},
         {name: result.agreement.tolist() for name, result in results.items()},
-        path)
+        path,
+    )
     return path, {name: result.agreement.nanmean().item() for name, result in results.items()}
 
 
@@ -111,13 +113,16 @@ def parts_of(model: nn.Module) -> tuple[GradientActivation, PrivilegedAttributio
     branch = next((part for part in parts if isinstance(part, GradientActivation)), None)
     loss = next((part for part in parts if isinstance(part, PrivilegedAttributionLoss)), None)
     if branch is None or loss is None:
-        raise ValueError('the config has no mmfer.GradientActivation with a mmfer.PrivilegedAttributionLoss: give one '
-                         'with PAL (configs/pal), whose parts have no weights, so that a plain checkpoint fits it too')
+        raise ValueError(
+            'the config has no mmfer.GradientActivation with a mmfer.PrivilegedAttributionLoss: give one '
+            'with PAL (configs/pal), whose parts have no weights, so that a plain checkpoint fits it too'
+        )
     return branch, loss
 
 
-def _of_batch(model: nn.Module, branch: GradientActivation, loss: PrivilegedAttributionLoss, inputs: Tensor,
-              batch: FaceBatch) -> tuple[Tensor, Tensor, Tensor]:
+def _of_batch(
+    model: nn.Module, branch: GradientActivation, loss: PrivilegedAttributionLoss, inputs: Tensor, batch: FaceBatch
+) -> tuple[Tensor, Tensor, Tensor]:
     with torch.enable_grad(), model.supervision.taps.record(model) as tapped:
         logits = model.head(model.extract_feat(inputs))
         maps = branch(tapped[branch.tap], logits, batch.label)['attribution'].detach().mean(1, keepdim=True)

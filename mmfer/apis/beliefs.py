@@ -48,7 +48,7 @@ class Beliefs:
     @property
     def doubted(self) -> np.ndarray:
         """Rows whose observed label is held to be wrong, the least trusted first."""
-        return self.worst[:(self.believed != self.observed).sum()]
+        return self.worst[: (self.believed != self.observed).sum()]
 
 
 def beliefs_of(run: Run, track: Track = lambda batches, _total: batches) -> Beliefs:
@@ -79,8 +79,9 @@ def beliefs_of(run: Run, track: Track = lambda batches, _total: batches) -> Beli
     rows = range(len(dataset))
     columns = getattr(dataset, 'columns', None) or {}
     names = columns['name'].tolist() if 'name' in columns else [dataset.get_data_info(i)['img_path'] for i in rows]
-    return Beliefs(tuple(dataset.metainfo['classes']), names, observed, believed, trust, probs,
-                   clean_labels(run, rows), sources)
+    return Beliefs(
+        tuple(dataset.metainfo['classes']), names, observed, believed, trust, probs, clean_labels(run, rows), sources
+    )
 
 
 @torch.inference_mode()
@@ -110,8 +111,9 @@ class Score:
 
     def __str__(self) -> str:
         precision, recall, mended = (
-            f'{100 * part / whole:5.1f} %' if whole else '      -' for part, whole in (
-                (self.found, self.doubted), (self.found, self.wrong), (self.mended, self.found)))
+            f'{100 * part / whole:5.1f} %' if whole else '      -'
+            for part, whole in ((self.found, self.doubted), (self.found, self.wrong), (self.mended, self.found))
+        )
         return f'precision {precision}  recall {recall}  right label for {mended} of those found'
 
 

@@ -76,8 +76,9 @@ def training_faces(cfg: Config, faces: int = 32, epoch: int = 0, seed: int | Non
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmpretrain'):
         prepare = MODELS.build({'type': 'ClsDataPreprocessor', **settings})
         if not isinstance(prepare, FaceDataPreprocessor):
-            raise ValueError(f'{cfg.filename} has a {type(prepare).__name__}, browse shows what a '
-                             'mmfer.FaceDataPreprocessor makes')
+            raise ValueError(
+                f'{cfg.filename} has a {type(prepare).__name__}, browse shows what a mmfer.FaceDataPreprocessor makes'
+            )
         prepare.to(get_device())
         loss, cells = _heatmaps_of(cfg, prepare.size)
         # Samplers that follow a schedule ask for its length.
@@ -94,17 +95,26 @@ def training_faces(cfg: Config, faces: int = 32, epoch: int = 0, seed: int | Non
     return Seen(seen[:faces], tuple(loader.dataset.metainfo['classes']))
 
 
-def _faces(data: dict[str, Any], prepare: FaceDataPreprocessor, loss: LandmarkHeatmapLoss | None,
-           cells: tuple[int, int]) -> list[SeenFace]:
+def _faces(
+    data: dict[str, Any], prepare: FaceDataPreprocessor, loss: LandmarkHeatmapLoss | None, cells: tuple[int, int]
+) -> list[SeenFace]:
     batch = data['data_samples']
     pictures = ((data['inputs'] * prepare.std + prepare.mean).clamp(0, 1) * 255).round().byte()
     pictures = pictures.permute(0, 2, 3, 1).numpy(force=True)
     clean = [-1] * len(batch) if batch.clean_label is None else batch.clean_label.tolist()
     valid = [False] * len(batch) if batch.landmarks is None else batch.landmark_valid.tolist()
     heat = None if loss is None or batch.landmarks is None else _target(batch.landmarks, loss, prepare.size, cells)
-    return [SeenFace(pictures[i], int(batch.label[i]), clean[i], int(batch.sample_idx[i]),
-                     batch.landmarks[i].numpy(force=True) if valid[i] else None,
-                     heat[i].numpy(force=True) if valid[i] and heat is not None else None) for i in range(len(batch))]
+    return [
+        SeenFace(
+            pictures[i],
+            int(batch.label[i]),
+            clean[i],
+            int(batch.sample_idx[i]),
+            batch.landmarks[i].numpy(force=True) if valid[i] else None,
+            heat[i].numpy(force=True) if valid[i] and heat is not None else None,
+        )
+        for i in range(len(batch))
+    ]
 
 
 def _target(landmarks: Tensor, loss: LandmarkHeatmapLoss, size: tuple[int, int], cells: tuple[int, int]) -> Tensor:
@@ -122,8 +132,9 @@ def _heatmaps_of(cfg: Config, size: tuple[int, int]) -> tuple[LandmarkHeatmapLos
         if settings is None:
             continue
         settings.pop('inputs', None)
-        branch = next(part for part in method['branches'].values()
-                      if part is not None and part['type'] == 'mmfer.LandmarkBranch')
+        branch = next(
+            part for part in method['branches'].values() if part is not None and part['type'] == 'mmfer.LandmarkBranch'
+        )
         path = method['taps'][branch['inputs']['x']]
         return MODELS.build(settings), _map_size(cfg.model.backbone, path.removeprefix('backbone.'), size)
     return None, size

@@ -15,13 +15,22 @@ import mmfer
 from mmfer.apis.errors import nearest
 
 # What a config may say beside the runner's own arguments and the keys it already has.
-OTHER_KEYS = {'select_on', 'sync_bn', 'model_wrapper_cfg', 'find_unused_parameters', 'compile', 'runner_type',
-              'activation_checkpointing', 'efficient_conv_bn_eval', 'custom_imports'}
+OTHER_KEYS = {
+    'select_on',
+    'sync_bn',
+    'model_wrapper_cfg',
+    'find_unused_parameters',
+    'compile',
+    'runner_type',
+    'activation_checkpointing',
+    'efficient_conv_bn_eval',
+    'custom_imports',
+}
 
 
-def read_config(path: str | Path,
-                options: Mapping[str, Any] | None = None,
-                work_dir: str | Path | None = None) -> Config:
+def read_config(
+    path: str | Path, options: Mapping[str, Any] | None = None, work_dir: str | Path | None = None
+) -> Config:
     """Reads a config, lays options over it, and settles where the run works.
 
     Args:

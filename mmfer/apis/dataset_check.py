@@ -18,7 +18,7 @@ from mmfer.datasets.bad_images import BadImage, place_of
 from mmfer.datasets.duplicates import CANDIDATE, SAME, digest, nearest, similarity, thumbnail
 from mmfer.datasets.landmark_check import off_image, shape_outlyingness
 
-OUTLYING = 4.
+OUTLYING = 4.0
 """Robust z-score; of 3,956 real faces with landmarks of a good detector none has more than 3.5."""
 _CHUNK = 64
 
@@ -128,9 +128,12 @@ def find_pairs(sets: Sequence[CheckedSet]) -> list[Pair]:
         for row, pixels in enumerate(sets[a].digests):
             first.setdefault(pixels, row)
         first.pop(b'', None)
-        same = {row: first[pixels] for row, pixels in enumerate(sets[b].digests)
-                if pixels in first and (a != b or first[pixels] < row)}
-        pairs += [Pair((a, b), (other, row), 1.) for row, other in same.items()]
+        same = {
+            row: first[pixels]
+            for row, pixels in enumerate(sets[b].digests)
+            if pixels in first and (a != b or first[pixels] < row)
+        }
+        pairs += [Pair((a, b), (other, row), 1.0) for row, other in same.items()]
         best, others = nearest(sets[b].thumbnails, None if a == b else sets[a].thumbnails)
         for row in np.flatnonzero(best > CANDIDATE).tolist():
             other = int(others[row])
@@ -146,8 +149,16 @@ def _datasets(cfg: Config) -> Iterator[FaceDataset]:
         for _, settings in dataset_configs(cfg):
             kind = DATASETS.get(settings['type'])
             if isinstance(kind, type) and issubclass(kind, FaceDataset):
-                dataset = DATASETS.build({**settings, 'pipeline': [], 'label_noise': None, 'packed': None,
-                                          'on_bad_image': 'skip', 'lazy_init': True})
+                dataset = DATASETS.build(
+                    {
+                        **settings,
+                        'pipeline': [],
+                        'label_noise': None,
+                        'packed': None,
+                        'on_bad_image': 'skip',
+                        'lazy_init': True,
+                    }
+                )
                 dataset.full_init()
                 yield dataset
 

@@ -49,8 +49,10 @@ def page(check: DatasetCheck, title: str, cases: int | None = 3) -> str:
 
 def describe(check: DatasetCheck, pair: Pair) -> str:
     """Both names with their labels, and how alike the pictures are."""
-    one, other = (f'{checked.dataset.columns["name"][row]} ({checked.label(row)})'
-                  for checked, row in zip([check.sets[place] for place in pair.sets], pair.rows, strict=True))
+    one, other = (
+        f'{checked.dataset.columns["name"][row]} ({checked.label(row)})'
+        for checked, row in zip([check.sets[place] for place in pair.sets], pair.rows, strict=True)
+    )
     return f'{other} is {one}: {"the same pixels" if pair.similarity == 1 else f"similarity {pair.similarity:.3f}"}'
 
 
@@ -71,9 +73,12 @@ def _published(checked: CheckedSet) -> Iterator[Finding]:
         yield Finding(NOTE, f'{checked.name}: no counts are published to compare with')
         return
     there, published = counts
-    names = checked.dataset.source_classes if len(there) > 1 else ('faces', )
-    details = [f'{name}: {n:,} instead of {wanted:,}'
-               for name, n, wanted in zip(names, there, published, strict=True) if n != wanted]
+    names = checked.dataset.source_classes if len(there) > 1 else ('faces',)
+    details = [
+        f'{name}: {n:,} instead of {wanted:,}'
+        for name, n, wanted in zip(names, there, published, strict=True)
+        if n != wanted
+    ]
     text = f'{checked.name}: {there.sum():,} faces are listed, {published.sum():,} published'
     yield Finding(WRONG if details else OK, text, details)
 
@@ -85,8 +90,11 @@ def _images(checked: CheckedSet) -> Iterator[Finding]:
         sizes = least if least == most else f'{least} to {most}'
         yield Finding(OK, f'{checked.name}: {len(size):,} images of {sizes} pixels were decoded')
     if checked.bad:
-        yield Finding(WRONG, f'{checked.name}, images that cannot be used: {len(checked.bad):,}',
-                      [f'{image.place}: {image.fault}' for image in checked.bad])
+        yield Finding(
+            WRONG,
+            f'{checked.name}, images that cannot be used: {len(checked.bad):,}',
+            [f'{image.place}: {image.fault}' for image in checked.bad],
+        )
 
 
 def _duplicates(check: DatasetCheck) -> Iterator[Finding]:
@@ -94,8 +102,11 @@ def _duplicates(check: DatasetCheck) -> Iterator[Finding]:
         pairs = [pair for pair in check.pairs if pair.sets == (a, b)]
         differ = sum(check.sets[a].label(pair.rows[0]) != check.sets[b].label(pair.rows[1]) for pair in pairs)
         where = 'there twice' if a == b else f'in {check.sets[a].name}, too'
-        yield Finding(NOTE if a == b else WRONG, f'{check.sets[b].name}, pictures that are {where}: {len(pairs):,}, '
-                      f'{differ:,} of them with another label', [describe(check, pair) for pair in pairs])
+        yield Finding(
+            NOTE if a == b else WRONG,
+            f'{check.sets[b].name}, pictures that are {where}: {len(pairs):,}, {differ:,} of them with another label',
+            [describe(check, pair) for pair in pairs],
+        )
     if all(pair.sets[0] == pair.sets[1] for pair in check.pairs):
         yield Finding(OK, 'no picture is in two sets' + ('' if check.pairs else ', or twice in one'))
 
@@ -115,9 +126,11 @@ def _landmarks(checked: CheckedSet) -> Iterator[Finding]:
         beside = columns['name'][checked.off_image].tolist()
         yield Finding(WRONG, f'{name}, landmarks that are not on their image: {len(beside):,}', beside)
     worst = checked.unusual()
-    yield Finding(NOTE if len(worst) else OK,
-                  f'{name}, landmarks further from the mean shape than {OUTLYING:g} robust standard deviations: '
-                  f'{len(worst):,}', [f'{columns["name"][row]}: {checked.outlying[row]:.1f}' for row in worst])
+    yield Finding(
+        NOTE if len(worst) else OK,
+        f'{name}, landmarks further from the mean shape than {OUTLYING:g} robust standard deviations: {len(worst):,}',
+        [f'{columns["name"][row]}: {checked.outlying[row]:.1f}' for row in worst],
+    )
 
 
 def _people(check: DatasetCheck) -> Iterator[Finding]:

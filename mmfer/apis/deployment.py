@@ -64,8 +64,10 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     try:
         checkpoint = torch.load(path, map_location='cpu', weights_only=True)
     except (UnpicklingError, RuntimeError, EOFError, OSError, UnicodeDecodeError, KeyError):
-        raise ValueError(f'{path} cannot be read as a checkpoint of plain values: it is damaged, or no checkpoint of '
-                         'mmfer; train anew or copy it again') from None
+        raise ValueError(
+            f'{path} cannot be read as a checkpoint of plain values: it is damaged, or no checkpoint of '
+            'mmfer; train anew or copy it again'
+        ) from None
     if not isinstance(checkpoint, dict):
         raise ValueError(f'{path} holds a {type(checkpoint).__name__}, no checkpoint')
     return checkpoint if 'state_dict' in checkpoint else dict(state_dict=checkpoint)
@@ -131,12 +133,17 @@ def check_fits(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor], source
     """
     problems = [f'{key} is missing' for key in wanted if key not in state]
     problems += [f'{key} is left over' for key in state if key not in wanted]
-    problems += [f'{key} is {tuple(state[key].shape)} there and {tuple(wanted[key].shape)} in the config'
-                 for key in wanted if key in state and state[key].shape != wanted[key].shape]
+    problems += [
+        f'{key} is {tuple(state[key].shape)} there and {tuple(wanted[key].shape)} in the config'
+        for key in wanted
+        if key in state and state[key].shape != wanted[key].shape
+    ]
     if problems:
         more = f' and {len(problems) - 2} more' if len(problems) > 2 else ''
-        raise ValueError(f'{source} does not fit the config ({"; ".join(problems[:2])}{more}): give the config that '
-                         'it was trained with')
+        raise ValueError(
+            f'{source} does not fit the config ({"; ".join(problems[:2])}{more}): give the config that '
+            'it was trained with'
+        )
 
 
 def class_names(checkpoint: Mapping[str, Any], num_classes: int) -> list[str]:
@@ -168,8 +175,12 @@ def export_deployed(source: str | Path, target: str | Path, averaged: bool | Non
         parameters=sum(value.numel() for key, value in state.items() if key.split('.')[-1] not in BUFFERS),
         sha256=hashlib.sha256(target.read_bytes()).hexdigest(),
         averaged='ema_state_dict' in checkpoint and averaged is not False,
-        dropped=Counter(_owner(key.removeprefix('module.')) for key in checkpoint['state_dict']
-                        if key.removeprefix('module.') not in state))
+        dropped=Counter(
+            _owner(key.removeprefix('module.'))
+            for key in checkpoint['state_dict']
+            if key.removeprefix('module.') not in state
+        ),
+    )
 
 
 def _is_deployed(key: str, train_only: Collection[str]) -> bool:
@@ -179,7 +190,7 @@ def _is_deployed(key: str, train_only: Collection[str]) -> bool:
 
 def _owner(key: str) -> str:
     """What a tensor that is left out belongs to: a child of the classifier, or what of a deployed one is not."""
-    return '.'.join(key.split('.')[:2 if key.split('.')[0] in DEPLOYED else 1])
+    return '.'.join(key.split('.')[: 2 if key.split('.')[0] in DEPLOYED else 1])
 
 
 def _train_only(part: Any) -> Sequence[str]:
@@ -191,8 +202,11 @@ def _built_of(checkpoint: Mapping[str, Any], name: str) -> type | None:
     """The class of a classifier's child as the config says that MMEngine keeps in checkpoints; read, never run."""
     try:
         config = ast.parse((checkpoint.get('meta') or {}).get('cfg') or '')
-        value: Any = next(line.value for line in config.body
-                          if isinstance(line, ast.Assign) and ast.unparse(line.targets[0]) == 'model')
+        value: Any = next(
+            line.value
+            for line in config.body
+            if isinstance(line, ast.Assign) and ast.unparse(line.targets[0]) == 'model'
+        )
         for key in (name, 'type'):
             value = next(keyword.value for keyword in value.keywords if keyword.arg == key)
         return MODELS.get(ast.literal_eval(value))

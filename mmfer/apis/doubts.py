@@ -31,21 +31,25 @@ def draw_relabels(run: Run, path: str | Path, faces: int = 32, seed: int = 0) ->
     observed = run.dataset.get_gt_labels()
     changed = np.flatnonzero(labels != observed)
     if not len(changed):
-        raise ValueError('the run has not relabelled any face: see from which epoch it does, in '
-                         'model.supervision.scn.refiners.relabel.start_epoch')
-    shown = np.random.default_rng(seed).permutation(changed)[:_at_least(faces, 1)]
+        raise ValueError(
+            'the run has not relabelled any face: see from which epoch it does, in '
+            'model.supervision.scn.refiners.relabel.start_epoch'
+        )
+    shown = np.random.default_rng(seed).permutation(changed)[: _at_least(faces, 1)]
     clean = clean_labels(run, changed)
     colours = dict(zip(changed.tolist(), frames(labels[changed], clean), strict=True))
     shown = sorted(shown.tolist(), key=lambda face: ([RIGHT, WRONG, UNKNOWN].index(colours[face]), face))
     classes, truth = run.dataset.metainfo['classes'], dict(zip(changed.tolist(), clean.tolist(), strict=True))
-    captions = [f'{classes[observed[face]]} → {classes[labels[face]]}\n{_truth(truth[face], classes)}'
-                for face in shown]
+    captions = [
+        f'{classes[observed[face]]} → {classes[labels[face]]}\n{_truth(truth[face], classes)}' for face in shown
+    ]
     title = f'{len(changed):,} of {len(labels):,} faces relabelled'
     if (clean >= 0).any():
         share = 100 * np.mean(labels[changed][clean >= 0] == clean[clean >= 0])
         title += f', {share:.1f} % of them to the clean label (green)'
-    return draw_contact_sheet(run.pictures(shown), captions, path, title=title,
-                              colours=[colours[face] for face in shown])
+    return draw_contact_sheet(
+        run.pictures(shown), captions, path, title=title, colours=[colours[face] for face in shown]
+    )
 
 
 def draw_importance(run: Run, path: str | Path, faces: int = 32) -> Path:
@@ -68,8 +72,10 @@ def draw_importance(run: Run, path: str | Path, faces: int = 32) -> Path:
     shown = [*order[:half], *order[-half:]]
     classes = run.dataset.metainfo['classes']
     observed, clean = run.dataset.get_gt_labels()[shown], clean_labels(run, shown)
-    captions = [f'{trust[face]:.3f}  {classes[label]}\n{_truth(truth, classes)}'
-                for face, label, truth in zip(shown, observed, clean, strict=True)]
+    captions = [
+        f'{trust[face]:.3f}  {classes[label]}\n{_truth(truth, classes)}'
+        for face, label, truth in zip(shown, observed, clean, strict=True)
+    ]
     title = f'{name}: the {half} lowest, then the {half} highest of {len(trust):,} faces'
     if (clean >= 0).any():
         title += '; green: the label is right'
@@ -88,8 +94,9 @@ def frames(labels: np.ndarray, clean: np.ndarray) -> list[str]:
 
 def _remembered(run: Run, name: str, who: str) -> np.ndarray:
     if name not in run.bank:
-        raise ValueError(f'the run remembers no "{name}" of its faces: give the config and checkpoint of a run with '
-                         f'{who}')
+        raise ValueError(
+            f'the run remembers no "{name}" of its faces: give the config and checkpoint of a run with {who}'
+        )
     return run.bank[name].numpy()
 
 

@@ -23,8 +23,16 @@ from mmfer import registry as mmfer_registry
 UNKNOWN_PART = re.compile(r'^(\S+) is not in the (?:\S+::)?(.+?) registry\.')
 UNKNOWN_PARAMETER = re.compile(r"([\w.]+)\(\) got an unexpected keyword argument '(\w+)'")
 MISSING_PARAMETER = re.compile(r'([\w.]+)\(\) missing \d+ required (?:positional|keyword-only) arguments?: (.+)')
-USERS = (ValueError, FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError, KeyError, TypeError,
-         ConfigParsingError)
+USERS = (
+    ValueError,
+    FileNotFoundError,
+    IsADirectoryError,
+    NotADirectoryError,
+    PermissionError,
+    KeyError,
+    TypeError,
+    ConfigParsingError,
+)
 
 
 @contextmanager
@@ -66,13 +74,17 @@ def sentence_of(error: BaseException) -> str:
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """`'; did you mean X?'`, or nothing where no known name is near."""
-    close = difflib.get_close_matches(name, sorted(set(known)), n=1, cutoff=.6)
+    close = difflib.get_close_matches(name, sorted(set(known)), n=1, cutoff=0.6)
     return f'; did you mean {close[0]}?' if close else ''
 
 
 def _unknown_part(name: str, kind: str) -> str:
-    roots = [root for module in (mmengine_registry, mmfer_registry) for root in vars(module).values()
-             if isinstance(root, Registry) and root.name == kind and root.parent is None]
+    roots = [
+        root
+        for module in (mmengine_registry, mmfer_registry)
+        for root in vars(module).values()
+        if isinstance(root, Registry) and root.name == kind and root.parent is None
+    ]
     known: set[str] = set()
     for root in roots:
         known |= set(root.module_dict)
@@ -82,7 +94,7 @@ def _unknown_part(name: str, kind: str) -> str:
             plain = scope == (current.scope_name if current else 'mmpretrain')
             known |= {module if plain else f'{scope}.{module}' for module in child.module_dict}
     tails = {full.split('.')[-1]: full for full in known}  # perhaps only the scope is missing or wrong
-    tail = difflib.get_close_matches(name.split('.')[-1], list(tails), n=1, cutoff=.8)
+    tail = difflib.get_close_matches(name.split('.')[-1], list(tails), n=1, cutoff=0.8)
     hint = nearest(name, known) or (f'; did you mean {tails[tail[0]]}?' if tail else '')
     return f'type={name!r} is no known {kind}{hint or "; is the package that registers it installed?"}'
 
@@ -143,8 +155,9 @@ def _origin(error: BaseException) -> str:
     """The part that failed, or else the plugin (another package that registers parts) in which it happened."""
     if notes := getattr(error, '__notes__', ()):
         return f'{notes[-1]}; '
-    packages = {scope for root in vars(mmengine_registry).values() if isinstance(root, Registry)
-                for scope in root.children} - {'mmpretrain', 'mmfer'}
+    packages = {
+        scope for root in vars(mmengine_registry).values() if isinstance(root, Registry) for scope in root.children
+    } - {'mmpretrain', 'mmfer'}
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)][::-1]
     inside = (place for frame in frames for place in _places(frame) if place.split('.')[0] in packages)
     return next((f'in {place}; ' for place in inside), '')

@@ -18,8 +18,18 @@ from mmfer.evaluation import FERMetric, majority_class, write_report
 from mmfer.visualization import draw_confusion_matrix
 
 # What training needs and testing must not: hooks of training would look for their supervision and their bank.
-TRAINING_KEYS = ('train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler', 'auto_scale_lr', 'custom_hooks',
-                 'val_dataloader', 'val_cfg', 'val_evaluator', 'load_from')
+TRAINING_KEYS = (
+    'train_dataloader',
+    'train_cfg',
+    'optim_wrapper',
+    'param_scheduler',
+    'auto_scale_lr',
+    'custom_hooks',
+    'val_dataloader',
+    'val_cfg',
+    'val_evaluator',
+    'load_from',
+)
 
 
 @dataclass(frozen=True)
@@ -43,10 +53,9 @@ class EvaluationReport:
     picture: Path
 
 
-def evaluate(cfg: Config,
-             checkpoint: str | Path,
-             table: str | Path | None = None,
-             launcher: str = 'none') -> EvaluationReport:
+def evaluate(
+    cfg: Config, checkpoint: str | Path, table: str | Path | None = None, launcher: str = 'none'
+) -> EvaluationReport:
     """Evaluates a checkpoint on the config's test data; nothing that only training needs is built.
 
     Args:
@@ -80,16 +89,24 @@ def evaluate(cfg: Config,
         raise ValueError("test_evaluator has no dict(type='mmfer.FERMetric'): add it")
     folder, dataset = Path(runner.work_dir), runner.test_dataloader.dataset
     table, picture = Path(table or folder / 'predictions.csv'), folder / 'confusion_matrix.png'
-    split, majority = str(getattr(dataset, 'split', 'test')), ('', 0.)
+    split, majority = str(getattr(dataset, 'split', 'test')), ('', 0.0)
     if is_main_process():
         write_table(metric, _names(metric, dataset), table)
-        draw_confusion_matrix(metric.confusion, metric.classes, picture,
-                              f'{Path(checkpoint).name}: {split}, {len(metric.faces)} faces')
+        draw_confusion_matrix(
+            metric.confusion, metric.classes, picture, f'{Path(checkpoint).name}: {split}, {len(metric.faces)} faces'
+        )
         index, rate = majority_class(metric.confusion)
         majority = metric.classes[index], rate
-        content = dict(checkpoint=str(checkpoint), split=split, faces=len(metric.faces), majority_class=majority[0],
-                       majority_rate=rate, **metrics, classes=list(metric.classes),
-                       confusion_matrix=metric.confusion.tolist())
+        content = dict(
+            checkpoint=str(checkpoint),
+            split=split,
+            faces=len(metric.faces),
+            majority_class=majority[0],
+            majority_rate=rate,
+            **metrics,
+            classes=list(metric.classes),
+            confusion_matrix=metric.confusion.tolist(),
+        )
         write_report(content, folder / 'test_metrics.json')
     return EvaluationReport(metrics, split, len(metric.faces), majority, table, picture)
 

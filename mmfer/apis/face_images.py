@@ -40,8 +40,10 @@ def write_face_images(cfg: Config, folder: str | Path) -> int:
         for row, name in enumerate(part.columns['name'].tolist()):
             other, other_row = where.setdefault(name, (part, row))
             if _place(other, other_row) != _place(part, row):
-                raise ValueError(f'{name} is a face of {_place(other, other_row)} and of {_place(part, row)}: give a '
-                                 'config with one of the data sets')
+                raise ValueError(
+                    f'{name} is a face of {_place(other, other_row)} and of {_place(part, row)}: give a '
+                    'config with one of the data sets'
+                )
     if not where:
         raise ValueError(f'{cfg.filename} has no data set of faces: its loaders are empty')
     for name, (part, row) in tqdm(where.items(), unit=' faces', desc='writing'):
@@ -53,8 +55,10 @@ def write_face_images(cfg: Config, folder: str | Path) -> int:
 
 
 def _datasets(cfg: Config) -> list[Any]:
-    bare = [{key: value for key, value in settings.items() if key not in NOT_OF_THE_PICTURE}
-            for _, settings in dataset_configs(cfg)]
+    bare = [
+        {key: value for key, value in settings.items() if key not in NOT_OF_THE_PICTURE}
+        for _, settings in dataset_configs(cfg)
+    ]
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmpretrain'):
         return [DATASETS.build(settings) for settings in {str(settings): settings for settings in bare}.values()]
 

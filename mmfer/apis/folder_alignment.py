@@ -38,8 +38,16 @@ class Alignment:
     failed: int
 
 
-def align_folder(folder: str | Path, landmarks: str | Path, out: str | Path, template: str = 'rafdb',
-                 size: int | None = None, png: bool = False, quality: int = 95, jobs: int = 1) -> Alignment:
+def align_folder(
+    folder: str | Path,
+    landmarks: str | Path,
+    out: str | Path,
+    template: str = 'rafdb',
+    size: int | None = None,
+    png: bool = False,
+    quality: int = 95,
+    jobs: int = 1,
+) -> Alignment:
     """Writes every face of a folder aligned, under its name, and `landmarks68.npz` with the moved landmarks.
 
     A face without landmarks is left out and listed in `failures.csv`: there is nothing to align it by, and a face that
@@ -73,14 +81,24 @@ def align_folder(folder: str | Path, landmarks: str | Path, out: str | Path, tem
     record = out / 'alignment.json'
     if out.is_dir() and not record.exists() and set(os.listdir(out)) - {'alignment.part'}:
         raise ValueError(f'{out} has files that this tool did not write: name a folder that is new or empty')
-    keep_settings(record, dict(template=dict(name=template, **asdict(TEMPLATES[template])), size=size, png=png,
-                               quality=quality, images=names_and_sizes(folder, names),
-                               landmarks=hashlib.sha256(points.tobytes() + score.tobytes()).hexdigest()))
+    keep_settings(
+        record,
+        dict(
+            template=dict(name=template, **asdict(TEMPLATES[template])),
+            size=size,
+            png=png,
+            quality=quality,
+            images=names_and_sizes(folder, names),
+            landmarks=hashlib.sha256(points.tobytes() + score.tobytes()).hexdigest(),
+        ),
+    )
 
     aligner = _Aligner(Path(folder), out, TEMPLATES[template], size, quality)
     todo = [i for i, target in enumerate(targets) if not (out / target).exists()]
-    tasks = [[(names[i], targets[i], points[i], score[i]) for i in todo[start:start + _TASK]]
-             for start in range(0, len(todo), _TASK)]
+    tasks = [
+        [(names[i], targets[i], points[i], score[i]) for i in todo[start : start + _TASK]]
+        for start in range(0, len(todo), _TASK)
+    ]
     reasons = [''] * len(names)
     with tqdm(total=len(names), initial=len(names) - len(todo), unit=' images', desc='align') as bar:
         done = iter(todo)
@@ -91,9 +109,14 @@ def align_folder(folder: str | Path, landmarks: str | Path, out: str | Path, tem
     failures, moved = out / 'failures.csv', out / 'landmarks68.npz'
     write_failures(failures, names, reasons)
     kept = [i for i, reason in enumerate(reasons) if not reason]
-    write_landmarks(str(moved), [targets[i] for i in kept],
-                    np.array([move(aligner.template.matrix(points[i], size), points[i]) for i in kept],
-                             dtype=np.float32).reshape(-1, *points.shape[1:]), score[kept])
+    write_landmarks(
+        str(moved),
+        [targets[i] for i in kept],
+        np.array([move(aligner.template.matrix(points[i], size), points[i]) for i in kept], dtype=np.float32).reshape(
+            -1, *points.shape[1:]
+        ),
+        score[kept],
+    )
     return Alignment(moved, failures, len(names), len(names) - len(kept))
 
 

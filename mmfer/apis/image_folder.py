@@ -31,8 +31,12 @@ def image_names(folder: str | Path, leave_out: Path | None = None) -> list[str]:
     if not os.path.isdir(folder):
         raise FileNotFoundError(f'there is no folder {folder}')
     leave_out = leave_out and leave_out.absolute()
-    names = sorted(Path(path, file).relative_to(folder).as_posix() for path, _, files in os.walk(folder)
-                   for file in files if is_image(file) and Path(path, file).absolute() != leave_out)
+    names = sorted(
+        Path(path, file).relative_to(folder).as_posix()
+        for path, _, files in os.walk(folder)
+        for file in files
+        if is_image(file) and Path(path, file).absolute() != leave_out
+    )
     if not names:
         raise ValueError(f'{folder} has no image (looked for {", ".join(IMAGE_EXTENSIONS)})')
     return names
@@ -76,5 +80,7 @@ def keep_settings(path: Path, settings: dict[str, Any]) -> None:
     before, now = json.loads(path.read_text()), json.loads(json.dumps(settings))
     other = [key for key in now if before.get(key) != now[key]]
     if other:
-        raise ValueError(f'{path.parent} was begun with other {" and other ".join(other)} (see {path.name} there): '
-                         'give the same again to go on, delete that folder to begin anew, or write to another place')
+        raise ValueError(
+            f'{path.parent} was begun with other {" and other ".join(other)} (see {path.name} there): '
+            'give the same again to go on, delete that folder to begin anew, or write to another place'
+        )

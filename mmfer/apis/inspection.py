@@ -43,8 +43,10 @@ class Run:
         if self._remembered is None:
             return {}
         if self._remembered['fingerprint'] != self.dataset.fingerprint():
-            raise ValueError(f'{self._source} remembers another training set (other images or labels) than the config '
-                             'names: give the data and the label noise that it was trained with')
+            raise ValueError(
+                f'{self._source} remembers another training set (other images or labels) than the config '
+                'names: give the data and the label noise that it was trained with'
+            )
         return dict(self._remembered['columns'])
 
     def pictures(self, indices: Sequence[int], size: int = 96) -> list[np.ndarray]:
@@ -60,7 +62,7 @@ class Run:
             Normalised inputs [n, 3, H, W], and what came with them.
         """
         for start in range(0, len(indices), batch_size):
-            faces = collate_faces([self.dataset[int(i)] for i in indices[start:start + batch_size]])
+            faces = collate_faces([self.dataset[int(i)] for i in indices[start : start + batch_size]])
             data = self.model.data_preprocessor(faces, training=False)
             batch = data['data_samples']
             if not isinstance(batch, FaceBatch):  # from mmpretrain's own preprocessor
@@ -68,10 +70,9 @@ class Run:
             yield data['inputs'], batch
 
 
-def read_run(config: str | Path,
-             checkpoint: str | Path,
-             cfg_options: Mapping[str, Any] | None = None,
-             device: str | None = None) -> Run:
+def read_run(
+    config: str | Path, checkpoint: str | Path, cfg_options: Mapping[str, Any] | None = None, device: str | None = None
+) -> Run:
     """Reads a run to look into it: every tensor of the checkpoint, also those that only training needs.
 
     The file of pretrained weights, which training started from, need not be there.
@@ -89,8 +90,10 @@ def read_run(config: str | Path,
     cfg = read_config(config, cfg_options)
     content = read_checkpoint(checkpoint)
     if cfg.get('train_dataloader') is None or cfg.get('model') is None:
-        raise ValueError(f'{config} has no {"model" if cfg.get("model") is None else "train_dataloader"}: there is no '
-                         'training run to look into')
+        raise ValueError(
+            f'{config} has no {"model" if cfg.get("model") is None else "train_dataloader"}: there is no '
+            'training run to look into'
+        )
     settings = cfg.model.copy()
     if 'pretrained' in settings:
         settings['pretrained'] = None
@@ -114,9 +117,14 @@ def load_whole(model: nn.Module, checkpoint: Mapping[str, Any], source: str | Pa
     state = {key.removeprefix('module.'): value for key, value in checkpoint['state_dict'].items()}
     wanted = model.state_dict()
     missing = [key for key in wanted if key not in state]
-    if missing and all(key.startswith('supervision.') for key in missing) and not any(
-            key.startswith('supervision.') for key in state):
-        raise ValueError(f'{source} has no tensor of the supervision, as an exported checkpoint or one of the baseline '
-                         'has none: give the checkpoint that training with this config wrote')
+    if (
+        missing
+        and all(key.startswith('supervision.') for key in missing)
+        and not any(key.startswith('supervision.') for key in state)
+    ):
+        raise ValueError(
+            f'{source} has no tensor of the supervision, as an exported checkpoint or one of the baseline '
+            'has none: give the checkpoint that training with this config wrote'
+        )
     check_fits(state, wanted, source)
     model.load_state_dict(state)

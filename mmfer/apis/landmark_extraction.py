@@ -49,8 +49,9 @@ class Extraction:
     found_now: bool
 
 
-def extract_landmarks(folder: str | Path, out: str | Path, detector: dict[str, Any], batch_size: int = 16,
-                      jobs: int = 1) -> Extraction:
+def extract_landmarks(
+    folder: str | Path, out: str | Path, detector: dict[str, Any], batch_size: int = 16, jobs: int = 1
+) -> Extraction:
     """Writes the landmarks of every image of a folder and its subfolders, in the order of their names.
 
     What is found is kept in the folder `<out>.progress`, so that the same call goes on after a kill; `batch_size` and
@@ -79,22 +80,27 @@ def extract_landmarks(folder: str | Path, out: str | Path, detector: dict[str, A
     if not new:
         faces = read_landmarks(str(out))
         if faces.names.tolist() != names:
-            raise ValueError(f'{out} is there already and has the landmarks of other images than {folder}: delete it, '
-                             'or write to another file')
+            raise ValueError(
+                f'{out} is there already and has the landmarks of other images than {folder}: delete it, '
+                'or write to another file'
+            )
     else:
         settings = progress / 'settings.json'
         if not settings.exists() or not any(progress.glob('*.npz')):
             shutil.rmtree(progress, ignore_errors=True)  # half deleted, or of a run that found nothing
-        keep_settings(settings,
-                      dict(detector={key: value for key, value in detector.items() if key != 'device'},
-                           images=names_and_sizes(folder, names)))
+        keep_settings(
+            settings,
+            dict(
+                detector={key: value for key, value in detector.items() if key != 'device'},
+                images=names_and_sizes(folder, names),
+            ),
+        )
         faces, reasons = _find_all(_Finder(str(folder), detector, batch_size, jobs), names, progress, jobs)
         write_failures(failures, names, reasons)
         _draw_worst(Path(folder), faces, np.array(reasons), sheet)
         write_landmarks(str(out), *faces)
     shutil.rmtree(progress, ignore_errors=True)
-    return Extraction(out, failures, sheet if sheet.exists() else None, len(names), int((faces.score == 0).sum()),
-                      new)
+    return Extraction(out, failures, sheet if sheet.exists() else None, len(names), int((faces.score == 0).sum()), new)
 
 
 @dataclass
@@ -110,6 +116,7 @@ class _Finder:
     def detector(self) -> Any:
         if self.jobs > 1:
             import torch
+
             torch.set_num_threads(max(1, (os.cpu_count() or 1) // self.jobs))
         return LANDMARK_DETECTORS.build(dict(self.config))
 
@@ -120,7 +127,7 @@ class _Finder:
         reasons = [FACELESS] * len(names)
         for start in range(0, len(names), self.batch_size):
             rows, images = [], []
-            for row, name in enumerate(names[start:start + self.batch_size], start):
+            for row, name in enumerate(names[start : start + self.batch_size], start):
                 image, fault = read_or_reason(Path(self.folder, name))
                 if image is None:
                     reasons[row] = fault
@@ -139,15 +146,18 @@ class _Finder:
     def _detect(self, images: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         points, score = self.detector.detect(images)
         if np.shape(points) != (len(images), NUM_POINTS, 2) or np.shape(score) != (len(images),):
-            raise ValueError(f'{self.config["type"]} gives points {list(np.shape(points))} and score '
-                             f'{list(np.shape(score))} for {len(images)} images: a landmark detector returns points '
-                             f'[N, {NUM_POINTS}, 2] and score [N]')
+            raise ValueError(
+                f'{self.config["type"]} gives points {list(np.shape(points))} and score '
+                f'{list(np.shape(score))} for {len(images)} images: a landmark detector returns points '
+                f'[N, {NUM_POINTS}, 2] and score [N]'
+            )
         return points, score
 
 
 def _find_all(finder: _Finder, names: list[str], progress: Path, jobs: int) -> tuple[LandmarkFile, list[str]]:
-    tasks = [(progress / f'{start // CHUNK:07}.npz', names[start:start + CHUNK])
-             for start in range(0, len(names), CHUNK)]
+    tasks = [
+        (progress / f'{start // CHUNK:07}.npz', names[start : start + CHUNK]) for start in range(0, len(names), CHUNK)
+    ]
     todo = [task for task in tasks if not zipfile.is_zipfile(task[0])]
     done = len(names) - sum(len(chunk) for _, chunk in todo)
     with tqdm(total=len(names), initial=done, unit=' images', desc='landmarks') as bar:
@@ -163,15 +173,19 @@ def _find_all(finder: _Finder, names: list[str], progress: Path, jobs: int) -> t
 
 def _draw_worst(folder: Path, faces: LandmarkFile, reasons: np.ndarray, path: Path) -> None:
     """Half of the sheet is for images without a face, where there are so many."""
-    faceless = np.flatnonzero(reasons == FACELESS)[:SHEET // 2]
+    faceless = np.flatnonzero(reasons == FACELESS)[: SHEET // 2]
     found = np.flatnonzero(reasons == '')
-    worst = found[faces.score[found].argsort(kind='stable')][:SHEET - len(faceless)]
+    worst = found[faces.score[found].argsort(kind='stable')][: SHEET - len(faceless)]
     rows = [*faceless, *worst]
     images = [read_or_reason(folder / faces.names[row])[0] for row in rows]
     shown = [(row, image[..., ::-1]) for row, image in zip(rows, images, strict=True) if image is not None]
     if shown:
-        title = (f'{folder}: no face in {(reasons == FACELESS).sum():,} of {len(reasons):,} images; '
-                 'the lowest scores')
-        draw_landmark_sheet([image for _, image in shown], [faces.points[row] for row, _ in shown],
-                            [faces.score[row] for row, _ in shown], [str(faces.names[row]) for row, _ in shown],
-                            path, title)
+        title = f'{folder}: no face in {(reasons == FACELESS).sum():,} of {len(reasons):,} images; the lowest scores'
+        draw_landmark_sheet(
+            [image for _, image in shown],
+            [faces.points[row] for row, _ in shown],
+            [faces.score[row] for row, _ in shown],
+            [str(faces.names[row]) for row, _ in shown],
+            path,
+            title,
+        )

@@ -48,12 +48,14 @@ def choose_faces(run: Run, count: int, seed: int = 0) -> list[int]:
     return sorted(np.random.default_rng(seed).choice(total, min(count, total), replace=False).tolist())
 
 
-def find_neighbours(run: Run,
-                    faces: Sequence[int],
-                    count: int = 5,
-                    among: Sequence[int] | None = None,
-                    track: Callable[[Iterable, int], Iterable] = lambda batches, _total: batches,
-                    batch_size: int = 64) -> Neighbours:
+def find_neighbours(
+    run: Run,
+    faces: Sequence[int],
+    count: int = 5,
+    among: Sequence[int] | None = None,
+    track: Callable[[Iterable, int], Iterable] = lambda batches, _total: batches,
+    batch_size: int = 64,
+) -> Neighbours:
     """Finds faces' nearest others by cosine similarity of their embeddings, as LA-Net's label estimation does.
 
     Training looks for them in the batch, this in the whole training set.
@@ -80,7 +82,7 @@ def find_neighbours(run: Run,
     values = [embed(run.model, inputs) | {'class': best_known_class(batch)} for inputs, batch in batches]
     found = {name: torch.cat([value[name] for value in values]) for name in values[0]}
     place, classes, probs = torch.as_tensor(np.searchsorted(rows, faces)), found.pop('class'), found.pop('probs')
-    counted = torch.arange(len(rows))[::-(-len(rows) // SAMPLE)]
+    counted = torch.arange(len(rows))[:: -(-len(rows) // SAMPLE)]
     agreement = {}
     for name, features in found.items():
         agrees = classes[nearest_rows(features, counted, count)] == classes[counted, None]
@@ -92,7 +94,8 @@ def find_neighbours(run: Run,
         distribution=(probs[place] if remembered is None else remembered[torch.as_tensor(faces)]).numpy(),
         remembered=remembered is not None,
         agreement=agreement,
-        chance=(classes.bincount() / len(classes)).square().sum().item())
+        chance=(classes.bincount() / len(classes)).square().sum().item(),
+    )
 
 
 def best_known_class(batch: FaceBatch) -> Tensor:

@@ -38,9 +38,14 @@ def draw_manifest(config: str | Path, options: Mapping[str, Any] | None, noise: 
     return NoiseManifest(faces.names, faces.labels, noisy, faces.classes, {**noise, 'seed': noise.get('seed', 0)})
 
 
-def confused_manifest(config: str | Path, options: Mapping[str, Any] | None, checkpoints: Sequence[str | Path],
-                      rate: float, seed: int = 0,
-                      track: Track = lambda batches, _total: batches) -> NoiseManifest:
+def confused_manifest(
+    config: str | Path,
+    options: Mapping[str, Any] | None,
+    checkpoints: Sequence[str | Path],
+    rate: float,
+    seed: int = 0,
+    track: Track = lambda batches, _total: batches,
+) -> NoiseManifest:
     """Makes instance-dependent noise from the predictions of a run that was trained with clean labels.
 
     Args:
@@ -56,19 +61,28 @@ def confused_manifest(config: str | Path, options: Mapping[str, Any] | None, che
     for checkpoint in checkpoints:
         run = read_run(config, checkpoint, {**(options or {}), **ALL_FACES})
         if len(run.dataset) < len(faces.names):
-            raise ValueError(f'{len(faces.names) - len(run.dataset):,} training faces cannot be read, and the network '
-                             'says nothing of these: restore their images, or take their rows out of the label file')
+            raise ValueError(
+                f'{len(faces.names) - len(run.dataset):,} training faces cannot be read, and the network '
+                'says nothing of these: restore their images, or take their rows out of the label file'
+            )
         probs += predict(run, track)
     digests = [hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in checkpoints]
-    made = dict(kind='instance', rate=rate, seed=seed, source='https://arxiv.org/abs/2012.05458, algorithm 1',
-                checkpoints=', '.join(f'{Path(path).name} sha256 {digest}'
-                                      for path, digest in zip(checkpoints, digests, strict=True)))
+    made = dict(
+        kind='instance',
+        rate=rate,
+        seed=seed,
+        source='https://arxiv.org/abs/2012.05458, algorithm 1',
+        checkpoints=', '.join(
+            f'{Path(path).name} sha256 {digest}' for path, digest in zip(checkpoints, digests, strict=True)
+        ),
+    )
     noisy = instance_noise(faces.labels, probs / len(checkpoints), rate, seed)
     return NoiseManifest(faces.names, faces.labels, noisy, faces.classes, made)
 
 
-def imported_manifest(config: str | Path, options: Mapping[str, Any] | None, path: str | Path,
-                      base: int | None = None) -> NoiseManifest:
+def imported_manifest(
+    config: str | Path, options: Mapping[str, Any] | None, path: str | Path, base: int | None = None
+) -> NoiseManifest:
     """Takes noise from a list of names and class numbers, which count in the data set's own order.
 
     Args:
@@ -81,8 +95,10 @@ def imported_manifest(config: str | Path, options: Mapping[str, Any] | None, pat
     numbers, base = read_noise_list(str(path), faces.names, len(faces.source_classes), base)
     noisy = label_map(faces.source_classes, faces.classes, faces.drop_classes)[numbers]
     if (noisy < 0).any():
-        raise ValueError(f'{path} gives {(noisy < 0).sum():,} faces a class of drop_classes={faces.drop_classes!r}: '
-                         'take drop_classes out, or make noise of your own')
+        raise ValueError(
+            f'{path} gives {(noisy < 0).sum():,} faces a class of drop_classes={faces.drop_classes!r}: '
+            'take drop_classes out, or make noise of your own'
+        )
     digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()
     made = dict(kind='list', source=f'{Path(path).name} sha256 {digest}, classes counted from {base}')
     return NoiseManifest(faces.names, faces.labels, noisy, faces.classes, made)
@@ -110,13 +126,16 @@ class TrainingLabels:
             raise ValueError(f'{cfg.filename} has no train_dataloader: there is no training set to add noise to')
         settings = cfg.train_dataloader.dataset
         if 'dataset' in settings or 'datasets' in settings:
-            raise ValueError(f'{settings.type} holds other data sets, and noise belongs to one of them: give a config '
-                             'with that one as train_dataloader.dataset, and name the manifest in its own label_noise')
+            raise ValueError(
+                f'{settings.type} holds other data sets, and noise belongs to one of them: give a config '
+                'with that one as train_dataloader.dataset, and name the manifest in its own label_noise'
+            )
         with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmpretrain'):
             dataset = DATASETS.build({**settings, 'label_noise': None, 'lazy_init': True})
         if dataset.split != 'train':
-            raise ValueError(f'train_dataloader.dataset has split={dataset.split!r}: label noise is for the training '
-                             'split only')
+            raise ValueError(
+                f'train_dataloader.dataset has split={dataset.split!r}: label noise is for the training split only'
+            )
         # As FaceDataset begins, before it leaves out rows: held-out ones, or those of pictures that cannot be read.
         require_paths(type(dataset).__name__, dataset.data_root, dataset.REQUIRED, dataset.HOW_TO_GET)
         columns = check_columns(dataset.load_columns())

@@ -24,8 +24,18 @@ def write_doubts(beliefs: Beliefs, path: Path) -> Path:
     for i in beliefs.doubted.tolist():
         observed, believed = (beliefs.classes[labels[i]] for labels in (beliefs.observed, beliefs.believed))
         clean = beliefs.classes[beliefs.clean[i]] if beliefs.clean[i] >= 0 else ''
-        rows.append((beliefs.names[i], i, observed, believed, f'{beliefs.trust[i]:.6f}', beliefs.sources['believed'],
-                     beliefs.sources['trust'], clean))
+        rows.append(
+            (
+                beliefs.names[i],
+                i,
+                observed,
+                believed,
+                f'{beliefs.trust[i]:.6f}',
+                beliefs.sources['believed'],
+                beliefs.sources['trust'],
+                clean,
+            )
+        )
     with written_whole(path, newline='', encoding='utf-8') as stream:
         csv.writer(stream).writerows(rows)
     return path
@@ -38,8 +48,14 @@ def write_cleanlab(beliefs: Beliefs, path: Path) -> Path:
     and `trust` [N].
     """
     with written_whole(path, 'wb') as stream:
-        np.savez_compressed(stream, labels=beliefs.observed, pred_probs=beliefs.probs, trust=beliefs.trust,
-                            names=np.array(beliefs.names, dtype=str), classes=np.array(beliefs.classes, dtype=str))
+        np.savez_compressed(
+            stream,
+            labels=beliefs.observed,
+            pred_probs=beliefs.probs,
+            trust=beliefs.trust,
+            names=np.array(beliefs.names, dtype=str),
+            classes=np.array(beliefs.classes, dtype=str),
+        )
     return path
 
 
@@ -54,8 +70,10 @@ def draw_matrix(beliefs: Beliefs, path: Path) -> Path:
     panels = {f'believed ({beliefs.sources["believed"]})': count(beliefs.believed)}
     if (beliefs.clean >= 0).any():
         panels['clean'] = count(beliefs.clean)
-    title = (f'{len(beliefs.doubted):,} of {len(beliefs.names):,} labels believed to be wrong; rows: observed label, '
-             '% of its faces, and how many')
+    title = (
+        f'{len(beliefs.doubted):,} of {len(beliefs.names):,} labels believed to be wrong; rows: observed label, '
+        '% of its faces, and how many'
+    )
     return draw_label_noise(panels, beliefs.classes, path, title)
 
 
@@ -73,9 +91,12 @@ def draw_worst(run: Run, beliefs: Beliefs, path: Path, faces: int = 32) -> Path:
         labels = [classes[labels[face]] for labels in (beliefs.observed, beliefs.believed)]
         clean = f'  clean: {classes[beliefs.clean[face]]}' if beliefs.clean[face] >= 0 else ''
         captions.append(f'{" → ".join(dict.fromkeys(labels))}\n{beliefs.trust[face]:.3f}{clean}')
-    title = (f'observed → believed ({beliefs.sources["believed"]}), least trusted ({beliefs.sources["trust"]}) first; '
-             f'{len(beliefs.doubted):,} of {len(beliefs.names):,} doubted')
+    title = (
+        f'observed → believed ({beliefs.sources["believed"]}), least trusted ({beliefs.sources["trust"]}) first; '
+        f'{len(beliefs.doubted):,} of {len(beliefs.names):,} doubted'
+    )
     if (beliefs.clean[shown] >= 0).any():
         title += '; green: the belief is right'
-    return draw_contact_sheet(run.pictures(shown), captions, path, title=title,
-                              colours=frames(beliefs.believed[shown], beliefs.clean[shown]))
+    return draw_contact_sheet(
+        run.pictures(shown), captions, path, title=title, colours=frames(beliefs.believed[shown], beliefs.clean[shown])
+    )

@@ -45,11 +45,13 @@ class Packed:
     written: bool
 
 
-def pack(cfg: Config,
-         path: str | Path,
-         splits: Sequence[str] = ('train', 'val', 'test'),
-         size: int | None = None,
-         workers: int | None = None) -> Packed:
+def pack(
+    cfg: Config,
+    path: str | Path,
+    splits: Sequence[str] = ('train', 'val', 'test'),
+    size: int | None = None,
+    workers: int | None = None,
+) -> Packed:
     """Writes the images of a config's datasets into one file, as `LoadFace` makes them; goes on where it was cut off.
 
     All rows of a dataset's own split are packed, in the order of its label file and with its labels: label noise,
@@ -110,8 +112,9 @@ def _build(cfg: Config, key: str, settings: Mapping[str, Any]) -> FaceDataset:
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmpretrain'):
         built = DATASETS.build({**settings, 'lazy_init': True})
     if not isinstance(built, FaceDataset):
-        raise ValueError(f'{key} is a {type(built).__name__}, which cannot read packed images: only datasets of mmfer '
-                         'can')
+        raise ValueError(
+            f'{key} is a {type(built).__name__}, which cannot read packed images: only datasets of mmfer can'
+        )
     return built
 
 
@@ -122,8 +125,9 @@ def _whole(key: str, dataset: FaceDataset) -> FaceDataset:
     whole.drop_classes, whole._metainfo = (), {}
     whole.full_init()
     if 'image' in whole.columns:
-        raise ValueError(f'{key} is {type(dataset).__name__}, whose images are in memory already: there is nothing to '
-                         'pack')
+        raise ValueError(
+            f'{key} is {type(dataset).__name__}, whose images are in memory already: there is nothing to pack'
+        )
     return whole
 
 
@@ -131,23 +135,29 @@ def _shape(datasets: Mapping[str, FaceDataset], size: int | None) -> tuple[int, 
     """Height and width to pack: as wanted, or else what the pipelines ask for."""
     if size is not None:
         return size, size
-    asked = {step.size for dataset in datasets.values() for step in dataset.pipeline.transforms
-             if isinstance(step, LoadFace)}
+    asked = {
+        step.size for dataset in datasets.values() for step in dataset.pipeline.transforms if isinstance(step, LoadFace)
+    }
     if len(asked) != 1 or None in asked:
         sizes = ' and '.join(sorted(str(size) for size in asked)) or 'nothing'
-        raise ValueError(f'the pipelines of {", ".join(datasets)} ask LoadFace for the sizes {sizes}: give --size, or '
-                         'pack one of them with --split')
+        raise ValueError(
+            f'the pipelines of {", ".join(datasets)} ask LoadFace for the sizes {sizes}: give --size, or '
+            'pack one of them with --split'
+        )
     return asked.pop()
 
 
 def _faces(datasets: Mapping[str, FaceDataset]) -> list[Face]:
     """Every face once; those that splits share, as with a holdout, are the first one's."""
-    places = {(os.path.realpath(dataset.image_folder), dataset.source_classes): key
-              for key, dataset in datasets.items()}
+    places = {
+        (os.path.realpath(dataset.image_folder), dataset.source_classes): key for key, dataset in datasets.items()
+    }
     if len(places) > 1:
         where = ' and '.join(f'{key} has {", ".join(classes)} in {folder}' for (folder, classes), key in places.items())
-        raise ValueError(f'a pack has the images of one folder with one set of classes, but {where}: pack them one by '
-                         'one, with --split, or with a config for each')
+        raise ValueError(
+            f'a pack has the images of one folder with one set of classes, but {where}: pack them one by '
+            'one, with --split, or with a config for each'
+        )
     faces: dict[str, Face] = {}
     for dataset in datasets.values():
         for index, name in enumerate(dataset.columns['name'].tolist()):
@@ -172,5 +182,6 @@ def _landmarks(faces: Sequence[Face]) -> np.ndarray | None:
     like = next((dataset.columns['landmarks'][0] for dataset, _ in faces if dataset.has_landmarks), None)
     if like is None:
         return None
-    return np.stack([dataset.columns['landmarks'][row] if dataset.has_landmarks else np.zeros_like(like)
-                     for dataset, row in faces])
+    return np.stack(
+        [dataset.columns['landmarks'][row] if dataset.has_landmarks else np.zeros_like(like) for dataset, row in faces]
+    )

@@ -75,7 +75,7 @@ class FacePredictor:
         """Probabilities [N, K] of prepared faces."""
         scores = []
         for start in range(0, len(faces), self.batch_size):
-            batch = dict(inputs=list(faces[start:start + self.batch_size]), data_samples=None)
+            batch = dict(inputs=list(faces[start : start + self.batch_size]), data_samples=None)
             inputs = self.model.data_preprocessor(batch, training=False)['inputs']
             samples = self.model(inputs, mode='predict')
             scores.append(torch.stack([sample.pred_score for sample in samples]).float().cpu().numpy())
@@ -117,10 +117,12 @@ def find_pictures(source: str | Path) -> list[Path]:
     return found
 
 
-def predict_pictures(predictor: FacePredictor,
-                     paths: Iterable[Path],
-                     aligner: Callable | None = None,
-                     skipped: list[tuple[Path, str]] | None = None) -> Iterator[Prediction]:
+def predict_pictures(
+    predictor: FacePredictor,
+    paths: Iterable[Path],
+    aligner: Callable | None = None,
+    skipped: list[tuple[Path, str]] | None = None,
+) -> Iterator[Prediction]:
     """Predicts pictures in batches; reading and decoding run beside the network.
 
     Args:

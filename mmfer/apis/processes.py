@@ -38,8 +38,10 @@ def in_processes(work: Callable[[Item], Result], items: Iterable[Item], jobs: in
     try:
         yield from pool.map(_do, items)
     except BrokenProcessPool:
-        raise ValueError('one of the processes ended, for the reason printed above, or, where there is none, because '
-                         'memory ran out: run the same command with fewer --jobs; it goes on where it was') from None
+        raise ValueError(
+            'one of the processes ended, for the reason printed above, or, where there is none, because '
+            'memory ran out: run the same command with fewer --jobs; it goes on where it was'
+        ) from None
     finally:
         pool.shutdown(cancel_futures=True)
 

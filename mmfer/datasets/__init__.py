@@ -1,4 +1,5 @@
 """Datasets, samplers and per-image transforms."""
+
 from .affectnet import AffectNet
 from .caers import CAERS
 from .collate import collate_faces

@@ -1,4 +1,5 @@
 """AffectNet, the manually annotated part."""
+
 from __future__ import annotations
 
 import os.path as osp
@@ -53,10 +54,11 @@ class AffectNet(FaceDataset):
 
     METAINFO: ClassVar[dict] = dict(classes=ORDERS['affectnet8'])
     SPLITS = ('train', 'val')
-    COUNTS: ClassVar[dict] = dict(
-        train=(74874, 134415, 25459, 14090, 6378, 3803, 24882, 3750), val=(500, ) * 8)
-    HOW_TO_GET = ('AffectNet is under an agreement: apply at http://mohammadmahoor.com/affectnet/, and unpack it so '
-                  'that there are train_set and val_set, or training.csv, validation.csv and Manually_Annotated_Images')
+    COUNTS: ClassVar[dict] = dict(train=(74874, 134415, 25459, 14090, 6378, 3803, 24882, 3750), val=(500,) * 8)
+    HOW_TO_GET = (
+        'AffectNet is under an agreement: apply at http://mohammadmahoor.com/affectnet/, and unpack it so '
+        'that there are train_set and val_set, or training.csv, validation.csv and Manually_Annotated_Images'
+    )
 
     def load_columns(self) -> dict:
         """Reads what is known of this split, from the annotations or from what was kept of them."""
@@ -64,7 +66,7 @@ class AffectNet(FaceDataset):
         path, name = osp.join(root, table), type(self).__name__
         if osp.exists(path) and not osp.isdir(osp.join(root, folder)):
             self.IMAGE_FOLDER, self.label_file = 'Manually_Annotated_Images', path
-            require_paths(name, root, (self.IMAGE_FOLDER, ), self.HOW_TO_GET)
+            require_paths(name, root, (self.IMAGE_FOLDER,), self.HOW_TO_GET)
             columns = cached_columns(path, lambda: read_annotation_csv(path))
         else:
             require_paths(name, root, (f'{folder}/images', f'{folder}/annotations'), self.HOW_TO_GET)
@@ -72,6 +74,9 @@ class AffectNet(FaceDataset):
             log_unlisted(self.image_folder, columns['name'], name)
         left_out = columns.pop('left_out')
         if left_out.any():
-            print_log(f'{name} {self.source_split}: left out, as they carry no expression: ' + ', '.join(
-                f'{count:,} {other}' for other, count in zip(OTHERS, left_out, strict=True)), logger='current')
+            print_log(
+                f'{name} {self.source_split}: left out, as they carry no expression: '
+                + ', '.join(f'{count:,} {other}' for other, count in zip(OTHERS, left_out, strict=True)),
+                logger='current',
+            )
         return columns

@@ -1,4 +1,5 @@
 """The two layouts of AffectNet."""
+
 from __future__ import annotations
 
 import os
@@ -17,8 +18,7 @@ EXPRESSIONS = 8
 OTHERS = ('none', 'uncertain', 'no face')
 _LABELS = EXPRESSIONS + len(OTHERS)
 _POINTS = 68
-_CSV_HEADER = ('subDirectory_filePath,face_x,face_y,face_width,face_height,facial_landmarks,expression,valence,'
-               'arousal')
+_CSV_HEADER = 'subDirectory_filePath,face_x,face_y,face_width,face_height,facial_landmarks,expression,valence,arousal'
 _LABEL_OF = {str(label): label for label in range(_LABELS)}
 _BOX = ('face_x', 'face_y', 'face_width', 'face_height')
 
@@ -61,15 +61,23 @@ def read_annotations(root: str, folder: str) -> dict[str, np.ndarray]:
             bad.append(f'{file} ({error})')
 
     with ThreadPoolExecutor(16) as pool:  # they wait for the disk, above all where it is a network's
-        for _ in tqdm(pool.map(read, range(len(ids))), f'annotations of {folder}', len(ids), unit=' faces',
-                      disable=None):
+        for _ in tqdm(
+            pool.map(read, range(len(ids))), f'annotations of {folder}', len(ids), unit=' faces', disable=None
+        ):
             pass
     if bad:
-        raise ValueError(f'{len(bad):,} files in {place} are no annotations of AffectNet: {name_a_few(sorted(bad))}; '
-                         'unpack them again')
+        raise ValueError(
+            f'{len(bad):,} files in {place} are no annotations of AffectNet: {name_a_few(sorted(bad))}; '
+            'unpack them again'
+        )
     kept = label < EXPRESSIONS
-    return dict(name=names_array([f'{folder}/images/{id_}.jpg' for id_ in ids])[kept], label=label[kept],
-                **_affect(affect[:, kept]), landmarks=landmarks[kept], left_out=_left_out(label))
+    return dict(
+        name=names_array([f'{folder}/images/{id_}.jpg' for id_ in ids])[kept],
+        label=label[kept],
+        **_affect(affect[:, kept]),
+        landmarks=landmarks[kept],
+        left_out=_left_out(label),
+    )
 
 
 def _load(folder: str, file: str) -> np.ndarray:
@@ -96,13 +104,16 @@ def read_annotation_csv(path: str) -> dict[str, np.ndarray]:
         ValueError: Lines that are none of AffectNet's.
     """
     bad = BadLines(path, f"{_CSV_HEADER} with expression 0-{_LABELS - 1} and {_POINTS} points 'x;y;x;y;...'")
-    columns = {key: (key.lower(), ) for key in _CSV_HEADER.split(',')}
+    columns = {key: (key.lower(),) for key in _CSV_HEADER.split(',')}
     pieces, left_out = [], np.zeros(len(OTHERS), dtype=np.int64)
     for line, cells in read_csv(path, columns, bad, header=_CSV_HEADER):
         label = np.array([_LABEL_OF.get(text, -1) for text in cells['expression']], dtype=np.int64)
         for row in np.flatnonzero(label < 0):
-            bad.add(int(line[row]), cells['subDirectory_filePath'][row],
-                    f'expression {cells["expression"][row]!r} is not among 0-{_LABELS - 1}')
+            bad.add(
+                int(line[row]),
+                cells['subDirectory_filePath'][row],
+                f'expression {cells["expression"][row]!r} is not among 0-{_LABELS - 1}',
+            )
         left_out += _left_out(np.maximum(label, 0))
         kept = (label >= 0) & (label < EXPRESSIONS)
         cells = {key: list(compress(texts, kept)) for key, texts in cells.items()}
@@ -129,8 +140,7 @@ def _piece(cells: dict[str, list[str]], line: np.ndarray, bad: BadLines) -> dict
     return dict(name=names_array(names), **_affect(np.array(affect)), box=box, landmarks=landmarks.astype(np.float32))
 
 
-def _numbers(cells: list[str], count: int, key: str, line: np.ndarray, names: list[str],
-             bad: BadLines) -> np.ndarray:
+def _numbers(cells: list[str], count: int, key: str, line: np.ndarray, names: list[str], bad: BadLines) -> np.ndarray:
     """Float64 [n, count] of cells of ``count`` numbers each, parted by semicolons; zeros for those that are not."""
     if all(cell.count(';') == count - 1 for cell in cells):
         values = _parse(';'.join(cells))

@@ -1,4 +1,5 @@
 """What a dataset does about images that cannot be used: one list of all, or without them."""
+
 from __future__ import annotations
 
 import logging
@@ -25,8 +26,9 @@ class BadImage(NamedTuple):
     fault: str
 
 
-def find_bad_images(columns: Columns, folder: str, what: str,
-                    label_file: str | None = None) -> tuple[list[BadImage], np.ndarray]:
+def find_bad_images(
+    columns: Columns, folder: str, what: str, label_file: str | None = None
+) -> tuple[list[BadImage], np.ndarray]:
     """All bad images of a dataset by row, and the sizes of all, int32 [N, 2] as (width, height), 0 where bad.
 
     Args:
@@ -47,8 +49,9 @@ def place_of(row: int, columns: Columns, folder: str, label_file: str | None = N
     return f'{path} ({os.path.basename(str(label_file))}:{columns["line"][row]})' if listed else path
 
 
-def usable_images(columns: Columns, folder: str, what: str, label_file: str | None,
-                  on_bad_image: str) -> tuple[Columns, list[BadImage]]:
+def usable_images(
+    columns: Columns, folder: str, what: str, label_file: str | None, on_bad_image: str
+) -> tuple[Columns, list[BadImage]]:
     """The rows whose images can be used, and the images that are left out.
 
     With 'raise' these are all rows, and only missing images are looked for, which takes no time: whoever trains has
@@ -72,8 +75,12 @@ def usable_images(columns: Columns, folder: str, what: str, label_file: str | No
         return columns, []
     if len(bad) == len(columns['name']):
         raise bad_images_error(bad, f'of the {len(bad):,} images that {what} lists')
-    print_log(f"{what}: on_bad_image='skip' leaves out {len(bad):,} of {len(columns['name']):,} images:" +
-              ''.join(f'\n  {image.place}: {image.fault}' for image in bad), logger='current', level=logging.WARNING)
+    print_log(
+        f"{what}: on_bad_image='skip' leaves out {len(bad):,} of {len(columns['name']):,} images:"
+        + ''.join(f'\n  {image.place}: {image.fault}' for image in bad),
+        logger='current',
+        level=logging.WARNING,
+    )
     good = np.ones(len(columns['name']), dtype=bool)
     good[[image.row for image in bad]] = False
     return take(columns, good), bad
@@ -90,7 +97,10 @@ def bad_images_error(bad: Sequence[BadImage], whose: str) -> ValueError:
     if len(bad) > _SHOWN:
         kinds = Counter(image.fault.partition(' (')[0] for image in bad)
         counts = ', '.join(f'{count:,} {kind}' for kind, count in kinds.most_common())
-        listed.append(f'... and {len(bad) - _SHOWN:,} more ({counts} in all; tools/dataset_tools/check.py lists '
-                      'every one)')
-    return ValueError(f"{len(bad):,} {whose} cannot be used; restore them, take their rows out of the label file, or "
-                      "leave them out with on_bad_image='skip':\n  " + ';\n  '.join(listed))
+        listed.append(
+            f'... and {len(bad) - _SHOWN:,} more ({counts} in all; tools/dataset_tools/check.py lists every one)'
+        )
+    return ValueError(
+        f'{len(bad):,} {whose} cannot be used; restore them, take their rows out of the label file, or '
+        "leave them out with on_bad_image='skip':\n  " + ';\n  '.join(listed)
+    )

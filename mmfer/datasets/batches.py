@@ -1,4 +1,5 @@
 """Batches read at once, for datasets whose images lie in one array."""
+
 from __future__ import annotations
 
 import os.path as osp
@@ -59,18 +60,26 @@ class MetaColumns(Sequence[dict[str, Any]]):
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
             return MetaColumns({key: column[index] for key, column in self.columns.items()})
-        return {key: str(column[index]) if column.ndim == 1 else tuple(column[index].tolist())
-                for key, column in self.columns.items()}
+        return {
+            key: str(column[index]) if column.ndim == 1 else tuple(column[index].tolist())
+            for key, column in self.columns.items()
+        }
 
 
 def readable_at_once(dataset: FaceDataset) -> bool:
     """Whether images lie in one array, and nothing is done to a face but what :func:`read_columns` does."""
     steps, image = dataset.pipeline.transforms, dataset.columns.get('image')
     base = next(cls for cls in type(dataset).__mro__ if '__getitems__' in vars(cls))
-    overridden = any(getattr(type(dataset), name) is not getattr(base, name)
-                     for name in ('__getitem__', 'prepare_data', 'get_data_info'))
-    return (image is not None and not overridden and [type(step) for step in steps] == [LoadFace, PackFace]
-            and steps[0].size in (None, image.shape[1:3]))
+    overridden = any(
+        getattr(type(dataset), name) is not getattr(base, name)
+        for name in ('__getitem__', 'prepare_data', 'get_data_info')
+    )
+    return (
+        image is not None
+        and not overridden
+        and [type(step) for step in steps] == [LoadFace, PackFace]
+        and steps[0].size in (None, image.shape[1:3])
+    )
 
 
 def rows_of(indices: Sequence[int], total: int) -> np.ndarray:
@@ -112,8 +121,10 @@ def join_columns(parts: Sequence[dict[str, np.ndarray]], likes: dict[str, np.nda
         likes: Columns that the batch must have even where no part has them: an array of that kind each.
     """
     likes = {**likes, **{key: column for part in parts for key, column in part.items()}}
-    return {key: np.concatenate([part[key] if key in part else _unknown(key, part, like) for part in parts])
-            for key, like in likes.items()}
+    return {
+        key: np.concatenate([part[key] if key in part else _unknown(key, part, like) for part in parts])
+        for key, like in likes.items()
+    }
 
 
 def _unknown(key: str, part: dict[str, np.ndarray], like: np.ndarray) -> np.ndarray:

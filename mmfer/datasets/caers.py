@@ -1,4 +1,5 @@
 """CAER-S."""
+
 from __future__ import annotations
 
 from typing import ClassVar
@@ -29,8 +30,9 @@ class CAERS(FaceDataset):
 
     METAINFO: ClassVar[dict] = dict(classes=ORDERS['caers'])
     REQUIRED = ('train', 'test')
-    HOW_TO_GET = ('CAER-S is for research: get it at https://caer-dataset.github.io, and unpack it so that both are '
-                  'there')
+    HOW_TO_GET = (
+        'CAER-S is for research: get it at https://caer-dataset.github.io, and unpack it so that both are there'
+    )
 
     def load_columns(self) -> dict:
         """Lists the class folders of this split."""

@@ -1,4 +1,5 @@
 """Reading a folder a class."""
+
 from __future__ import annotations
 
 import os
@@ -37,8 +38,9 @@ def class_folders(folder: str) -> dict[str, str]:
     return {name: canonical(name) for name in names if not name.startswith(('.', '__'))}
 
 
-def read_class_folders(root: str, folder: str, classes: Sequence[str], dataset: str,
-                       complete: bool = True) -> dict[str, np.ndarray]:
+def read_class_folders(
+    root: str, folder: str, classes: Sequence[str], dataset: str, complete: bool = True
+) -> dict[str, np.ndarray]:
     """The images in the folders of the classes, sorted by class and name.
 
     Args:
@@ -58,12 +60,16 @@ def read_class_folders(root: str, folder: str, classes: Sequence[str], dataset: 
     folders = class_folders(place)
     unknown = [name for name, word in folders.items() if word not in known]
     if unknown:
-        raise ValueError(f'{name_a_few(unknown)} in {place} is no class of {dataset}: expected a folder for each of '
-                         f'{", ".join(classes)} (synonyms are known); rename or move it')
+        raise ValueError(
+            f'{name_a_few(unknown)} in {place} is no class of {dataset}: expected a folder for each of '
+            f'{", ".join(classes)} (synonyms are known); rename or move it'
+        )
     lacking = [name for name, word in zip(classes, known, strict=True) if word not in folders.values()]
     if lacking and (complete or not folders):
-        raise FileNotFoundError(f'{dataset} expects a folder for each of {", ".join(classes)} in {place}, which lacks '
-                                f'{", ".join(lacking)}; unpack the dataset again')
+        raise FileNotFoundError(
+            f'{dataset} expects a folder for each of {", ".join(classes)} in {place}, which lacks '
+            f'{", ".join(lacking)}; unpack the dataset again'
+        )
     names, labels, others = [], [], 0
     for name in sorted(folders, key=lambda name: (known.index(folders[name]), name)):
         files = sorted(os.listdir(osp.join(place, name)))
@@ -72,6 +78,8 @@ def read_class_folders(root: str, folder: str, classes: Sequence[str], dataset: 
         names += ['/'.join((folder, name, file)) if folder else f'{name}/{file}' for file in images]
         labels += [known.index(folders[name])] * len(images)
     if others:
-        print_log(f'{dataset}: {others:,} files in the class folders of {place} are no images and are not used',
-                  logger='current')
+        print_log(
+            f'{dataset}: {others:,} files in the class folders of {place} are no images and are not used',
+            logger='current',
+        )
     return dict(name=names_array(names), label=np.array(labels, dtype=np.int64))

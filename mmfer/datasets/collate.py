@@ -1,4 +1,5 @@
 """Makes a batch of what PackFace returns."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -36,10 +37,12 @@ def collate_faces(samples: Sequence[dict[str, Any]]) -> dict[str, Any]:
         if sample['inputs'].shape != first.shape:
             raise ValueError(
                 f'images of one batch differ in size: {_describe(samples[0])} and {_describe(sample)}; '
-                "give the pipeline one size, e.g. dict(type='mmfer.LoadFace', size=100)")
+                "give the pipeline one size, e.g. dict(type='mmfer.LoadFace', size=100)"
+            )
     return dict(
         inputs=torch.stack([sample['inputs'] for sample in samples]),
-        data_samples=FaceBatch.from_data_samples(sample['data_samples'] for sample in samples))
+        data_samples=FaceBatch.from_data_samples(sample['data_samples'] for sample in samples),
+    )
 
 
 def _describe(sample: dict[str, Any]) -> str:

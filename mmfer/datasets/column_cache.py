@@ -1,4 +1,5 @@
 """Columns that take long to read, kept for the next time."""
+
 from __future__ import annotations
 
 import hashlib
@@ -51,5 +52,6 @@ def _remember(path: Path, stamp: str, columns: dict[str, np.ndarray]) -> None:
         with written_whole(path, 'wb', part=f'{os.getpid()}.part') as stream:  # every rank writes
             np.savez(stream, stamp=np.array(stamp), **{**columns, 'name': names})
     except OSError as error:
-        print_log(f'{path} cannot be written ({error.strerror}): annotations are read anew every time',
-                  logger='current')
+        print_log(
+            f'{path} cannot be written ({error.strerror}): annotations are read anew every time', logger='current'
+        )

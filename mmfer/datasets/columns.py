@@ -2,6 +2,7 @@
 
 Columns are a dict of arrays of equal length; :meth:`FaceDataset.load_columns` lists their names.
 """
+
 from __future__ import annotations
 
 import os.path as osp
@@ -30,8 +31,11 @@ def check_columns(columns: Columns) -> Columns:
     assert len(set(sizes.values())) == 1, f'load_columns() returned columns of different lengths: {sizes}'
     if 'score' in columns:
         assert columns['score'].ndim == 2, f"'score' must be [N, K], got {columns['score'].shape}"
-    return {**columns, 'label': np.asarray(columns['label'], dtype=np.int64),
-            'name': np.asarray(columns['name'], dtype=np.dtypes.StringDType())}
+    return {
+        **columns,
+        'label': np.asarray(columns['label'], dtype=np.int64),
+        'name': np.asarray(columns['name'], dtype=np.dtypes.StringDType()),
+    }
 
 
 def check_labels(columns: Columns, classes: Sequence[str], where: str) -> None:
@@ -43,9 +47,11 @@ def check_labels(columns: Columns, classes: Sequence[str], where: str) -> None:
     wrong = np.flatnonzero((columns['label'] < 0) | (columns['label'] >= len(classes)))
     if len(wrong):
         name, label = str(columns['name'][wrong[0]]), columns['label'][wrong[0]]
-        raise ValueError(f'{where} gives {len(wrong):,} faces a label that is no class, first {name} the label '
-                         f'{label}: its {len(classes)} classes are 0 to {len(classes) - 1}; load_columns() is to leave '
-                         'out faces without one')
+        raise ValueError(
+            f'{where} gives {len(wrong):,} faces a label that is no class, first {name} the label '
+            f'{label}: its {len(classes)} classes are 0 to {len(classes) - 1}; load_columns() is to leave '
+            'out faces without one'
+        )
 
 
 def map_classes(columns: Columns, source: Sequence[str], target: Sequence[str], drop: Collection[str] = ()) -> Columns:
@@ -82,9 +88,11 @@ def add_noise(columns: Columns, classes: Sequence[str], kind: str, **settings: A
     columns = {key: column for key, column in columns.items() if key != 'score'}
     if kind == 'manifest':
         if settings.keys() != {'file'}:
-            raise ValueError("label noise of kind='manifest' takes file and nothing else (its rate is the file's), "
-                             f'got {", ".join(settings) or "nothing"}; label_noise=dict(_delete_=True, kind=..., '
-                             'file=...) takes out what the base config has')
+            raise ValueError(
+                "label noise of kind='manifest' takes file and nothing else (its rate is the file's), "
+                f'got {", ".join(settings) or "nothing"}; label_noise=dict(_delete_=True, kind=..., '
+                'file=...) takes out what the base config has'
+            )
         noisy = labels_from(osp.expanduser(settings['file']), columns['name'].tolist(), columns['label'], classes)
     else:
         noisy = noisy_labels(columns['label'], classes, kind, **settings)
@@ -101,13 +109,15 @@ def add_landmarks(columns: Columns, path: str | None) -> Columns:
         finite = np.isfinite(columns['landmarks']).all(axis=(1, 2))
         columns['landmark_valid'] = finite & (columns['landmark_score'] > 0)
         if len(finite) and not columns['landmark_valid'].any():
-            raise ValueError(f'{path or "the data set"} has landmarks for none of the {len(finite):,} faces (all of '
-                             'score 0, or not a number): find them anew with tools/dataset_tools/landmarks.py, or set '
-                             'landmarks=None')
+            raise ValueError(
+                f'{path or "the data set"} has landmarks for none of the {len(finite):,} faces (all of '
+                'score 0, or not a number): find them anew with tools/dataset_tools/landmarks.py, or set '
+                'landmarks=None'
+            )
     return columns
 
 
-def holdout_mask(columns: Columns, fraction: float = .1, seed: int = 0) -> np.ndarray:
+def holdout_mask(columns: Columns, fraction: float = 0.1, seed: int = 0) -> np.ndarray:
     """Which training rows are held out: the same share of every class, whole people where identities are known.
 
     A class with two faces or more has at least one on either side. With identities, people are visited in random
@@ -125,7 +135,7 @@ def holdout_mask(columns: Columns, fraction: float = .1, seed: int = 0) -> np.nd
         raise ValueError(f'holdout fraction must lie between 0 and 1, got {fraction}')
     label = columns['label']
     counts = np.bincount(label)
-    wanted = np.floor(fraction * counts + .5).astype(np.int64)
+    wanted = np.floor(fraction * counts + 0.5).astype(np.int64)
     wanted = np.clip(wanted, np.minimum(counts // 2, 1), np.maximum(counts - 1, 0))
     # Only random() is drawn: its bits are fixed by the generator, the other methods may change between numpy versions.
     draw = np.random.default_rng(seed).random(len(label))
@@ -138,7 +148,7 @@ def holdout_mask(columns: Columns, fraction: float = .1, seed: int = 0) -> np.nd
     faces = np.zeros((len(people), len(counts)), dtype=np.int64)
     np.add.at(faces, (person, label), 1)
     chosen, have = np.zeros(len(people), dtype=bool), np.zeros(len(counts), dtype=np.int64)
-    for i in np.argsort(draw[:len(people)]):
+    for i in np.argsort(draw[: len(people)]):
         if np.abs(wanted - have - faces[i]).sum() < np.abs(wanted - have).sum():
             chosen[i], have = True, have + faces[i]
     return chosen[person]

@@ -1,4 +1,5 @@
 """Several datasets as one."""
+
 from __future__ import annotations
 
 import hashlib
@@ -52,8 +53,10 @@ class ConcatFaces(ConcatDataset):
     def __getitems__(self, indices: Sequence[int]) -> Sequence[dict[str, Any]]:
         """The samples of a batch, for torch's loader: read at once where all datasets can be."""
         datasets = self.datasets
-        if not all(isinstance(dataset, FaceDataset) and readable_at_once(dataset) for dataset in datasets) or len(
-                {dataset.columns['image'].shape[1:3] for dataset in datasets}) > 1:
+        if (
+            not all(isinstance(dataset, FaceDataset) and readable_at_once(dataset) for dataset in datasets)
+            or len({dataset.columns['image'].shape[1:3] for dataset in datasets}) > 1
+        ):
             return [self[idx] for idx in indices]
         rows = rows_of(indices, len(self))
         which = np.searchsorted(self.cumulative_sizes, rows, side='right')

@@ -1,4 +1,5 @@
 """Faces that a csv file lists."""
+
 from __future__ import annotations
 
 import os.path as osp
@@ -19,7 +20,8 @@ _COLUMNS = dict(
     label=('label', 'expression', 'emotion', 'class'),
     split=('split', 'usage'),
     identity=('identity', 'person', 'subject'),
-    clean_label=('clean_label', ))
+    clean_label=('clean_label',),
+)
 _SPLIT_OF = {'training': 'train', 'valid': 'val', 'validation': 'val', 'publictest': 'val', 'privatetest': 'test'}
 _MOST_CLASSES = 1000
 _AT_ONCE = 200  # thousands of small arrays of strings take twice the memory of a few large ones
@@ -60,7 +62,7 @@ class CsvFaces(FaceDataset):
     SPLITS = ('train', 'val', 'test')
 
     def __init__(self, *args: Any, ann_file: str = 'faces.csv', image_folder: str = '', **kwargs: Any):
-        self.IMAGE_FOLDER, self.REQUIRED = image_folder, (ann_file, )
+        self.IMAGE_FOLDER, self.REQUIRED = image_folder, (ann_file,)
         self.HOW_TO_GET = "write it with the header 'name,label,split', or name it with ann_file=..."
         super().__init__(*args, **kwargs)
 
@@ -79,8 +81,10 @@ class CsvFaces(FaceDataset):
                     codes[text] = len(codes) - 1
                 columns[key] = np.array([codes[text] for text in cells[key]], dtype=np.int32)
             if len(codes) > _MOST_CLASSES:
-                raise ValueError(f'{path} has more than {_MOST_CLASSES} different labels, such as {cells["label"][0]!r}'
-                                 '; is it the column of the classes that is called label?')
+                raise ValueError(
+                    f'{path} has more than {_MOST_CLASSES} different labels, such as {cells["label"][0]!r}'
+                    '; is it the column of the classes that is called label?'
+                )
             if 'identity' in cells:
                 columns['identity'] = names_array(cells['identity'])
             small.append(columns)
@@ -110,8 +114,10 @@ class CsvFaces(FaceDataset):
         texts, wanted = list(codes)[1:], self._metainfo.get('classes')
         if all(text.lstrip('-').isdecimal() for text in texts):
             if not wanted:
-                raise ValueError(f"{bad.path} numbers its classes; say what the numbers mean: metainfo=dict(classes="
-                                 "'rafdb'), or list the names, the one of 0 first")
+                raise ValueError(
+                    f'{bad.path} numbers its classes; say what the numbers mean: metainfo=dict(classes='
+                    "'rafdb'), or list the names, the one of 0 first"
+                )
             ids, known = [int(text) for text in texts], f'0-{len(wanted) - 1}'
             self.source_classes = tuple(wanted)
         else:
@@ -122,8 +128,11 @@ class CsvFaces(FaceDataset):
             unknown = (label < (-1 if key == 'clean_label' else 0)) | (label >= len(self.source_classes))
             for row in np.flatnonzero(unknown):
                 text = [*texts, ''][columns[key][row]]
-                bad.add(int(columns['line'][row]), str(columns['name'][row]),
-                        f'{key} {text} is not among {known}' if text else f'the {key} is empty')
+                bad.add(
+                    int(columns['line'][row]),
+                    str(columns['name'][row]),
+                    f'{key} {text} is not among {known}' if text else f'the {key} is empty',
+                )
             columns[key] = label
 
 

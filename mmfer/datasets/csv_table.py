@@ -1,4 +1,5 @@
 """Reading csv files with a header, of any length."""
+
 from __future__ import annotations
 
 import csv
@@ -13,8 +14,9 @@ from .files import BadLines, iter_lines, open_text
 _ROWS_AT_ONCE = 500
 
 
-def read_csv(path: str, columns: Mapping[str, Sequence[str]], bad: BadLines,
-             optional: Sequence[str] = (), header: str = '') -> Iterator[tuple[np.ndarray, dict[str, list[str]]]]:
+def read_csv(
+    path: str, columns: Mapping[str, Sequence[str]], bad: BadLines, optional: Sequence[str] = (), header: str = ''
+) -> Iterator[tuple[np.ndarray, dict[str, list[str]]]]:
     """Some columns of a csv file, in pieces, so that ten million rows need little memory.
 
     Commas, tabs or semicolons part the cells, whichever the header has; blanks around cells and blank lines are left
@@ -40,12 +42,15 @@ def read_csv(path: str, columns: Mapping[str, Sequence[str]], bad: BadLines,
         names = [cell.strip().lower() for cell in next(csv.reader([first], delimiter=delimiter), [])]
         if header and not any(word in names for words in columns.values() for word in words):
             names, lines, number = header.lower().split(','), chain([first], stream), number - 1
-        place = {key: next((names.index(word) for word in words if word in names), None)
-                 for key, words in columns.items()}
+        place = {
+            key: next((names.index(word) for word in words if word in names), None) for key, words in columns.items()
+        }
         missing = [columns[key][0] for key, where in place.items() if where is None and key not in optional]
         if missing:
-            raise ValueError(f'{path}:{number}: the header {first[:80]!r} has no column {" and no ".join(missing)}; '
-                             'name it so in the first line')
+            raise ValueError(
+                f'{path}:{number}: the header {first[:80]!r} has no column {" and no ".join(missing)}; '
+                'name it so in the first line'
+            )
         reader, done = csv.reader(lines, delimiter=delimiter), 0  # lines of the reader, which has not seen the header
         while True:
             try:
@@ -55,15 +60,18 @@ def read_csv(path: str, columns: Mapping[str, Sequence[str]], bad: BadLines,
             if not rows:
                 return
             if reader.line_num - done != len(rows):
-                raise ValueError(f'{path}:{_open_line(path, delimiter)}: a cell runs over the end of its line; is a '
-                                 'quotation mark missing?')
+                raise ValueError(
+                    f'{path}:{_open_line(path, delimiter)}: a cell runs over the end of its line; is a '
+                    'quotation mark missing?'
+                )
             where = np.arange(number + done + 1, number + reader.line_num + 1, dtype=np.int32)
             done = reader.line_num
             yield _cells(where, rows, len(names), {key: at for key, at in place.items() if at is not None}, bad)
 
 
-def _cells(lines: np.ndarray, rows: list[list[str]], width: int, place: Mapping[str, int],
-           bad: BadLines) -> tuple[np.ndarray, dict[str, list[str]]]:
+def _cells(
+    lines: np.ndarray, rows: list[list[str]], width: int, place: Mapping[str, int], bad: BadLines
+) -> tuple[np.ndarray, dict[str, list[str]]]:
     good = [len(row) == width for row in rows]
     if not all(good):
         for line, row, fits in zip(lines.tolist(), rows, good, strict=True):

@@ -1,4 +1,5 @@
 """ExpW."""
+
 from __future__ import annotations
 
 import os.path as osp
@@ -35,21 +36,26 @@ class ExpW(FaceDataset):
     """
 
     METAINFO: ClassVar[dict] = dict(classes=ORDERS['expw'])
-    SPLITS = ('train', )
+    SPLITS = ('train',)
     LABEL_FILE = 'label/label.lst'
     IMAGE_FOLDER = 'image'
     REQUIRED = (LABEL_FILE, IMAGE_FOLDER)
     COUNTS: ClassVar[dict] = dict(train=(3671, 3995, 1088, 30537, 10559, 7060, 34883))
-    HOW_TO_GET = ('ExpW is for research: get it at http://mmlab.ie.cuhk.edu.hk/projects/socialrelation/index.html, and '
-                  'unpack it so that both are there')
+    HOW_TO_GET = (
+        'ExpW is for research: get it at http://mmlab.ie.cuhk.edu.hk/projects/socialrelation/index.html, and '
+        'unpack it so that both are there'
+    )
 
     def load_columns(self) -> dict:
         """Reads the label file."""
         self.label_file = path = osp.join(self.data_root, self.LABEL_FILE)
         if osp.isdir(osp.join(self.data_root, 'image/origin')):
             self.IMAGE_FOLDER = 'image/origin'
-        bad = BadLines(path, "'name.jpg 0 28 113 226 141 22.9 3': name, face id, top, left, right, bottom, confidence "
-                             f'of the box, label from 0 to {len(self.source_classes) - 1}')
+        bad = BadLines(
+            path,
+            "'name.jpg 0 28 113 226 141 22.9 3': name, face id, top, left, right, bottom, confidence "
+            f'of the box, label from 0 to {len(self.source_classes) - 1}',
+        )
         names, files, numbers, lines = [], [], [], []
         for line, text in enumerate(iter_lines(path), 1):
             if text.strip():

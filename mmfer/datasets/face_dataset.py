@@ -1,4 +1,5 @@
 """The base of every dataset of faces."""
+
 from __future__ import annotations
 
 import copy
@@ -65,20 +66,34 @@ class FaceDataset(BaseDataset):
     COUNTS: ClassVar[dict[str, tuple[int, ...]]] = {}
     """Published number of faces of each split: one a class, or only their sum."""
 
-    def __init__(self, data_root: str = '', split: str = 'train', landmarks: str | None = None,
-                 label_noise: Mapping[str, Any] | None = None, holdout: Mapping[str, Any] | None = None,
-                 pipeline: Sequence = (), test_mode: bool = False, lazy_init: bool = False,
-                 metainfo: Mapping[str, Any] | None = None, drop_classes: Collection[str] = (),
-                 indices: int | Sequence[int] | None = None, packed: str | None = None,
-                 on_bad_image: str = 'raise'):
+    def __init__(
+        self,
+        data_root: str = '',
+        split: str = 'train',
+        landmarks: str | None = None,
+        label_noise: Mapping[str, Any] | None = None,
+        holdout: Mapping[str, Any] | None = None,
+        pipeline: Sequence = (),
+        test_mode: bool = False,
+        lazy_init: bool = False,
+        metainfo: Mapping[str, Any] | None = None,
+        drop_classes: Collection[str] = (),
+        indices: int | Sequence[int] | None = None,
+        packed: str | None = None,
+        on_bad_image: str = 'raise',
+    ):
         if split not in ('train', 'val', 'test'):
             raise ValueError(f"split must be 'train', 'val' or 'test', got {split!r}")
         if split == 'val' and 'val' not in self.SPLITS and holdout is None:
-            raise ValueError(f"{type(self).__name__} has no validation split of its own; give train and val the same "
-                             "holdout=dict(fraction=.1, seed=0), or use split='test'")
+            raise ValueError(
+                f'{type(self).__name__} has no validation split of its own; give train and val the same '
+                "holdout=dict(fraction=.1, seed=0), or use split='test'"
+            )
         if split == 'test' and 'test' not in self.SPLITS:
-            raise ValueError(f"{type(self).__name__} has no test split with public labels; give split='val', or "
-                             "split='train' to test a model that was trained on other data")
+            raise ValueError(
+                f"{type(self).__name__} has no test split with public labels; give split='val', or "
+                "split='train' to test a model that was trained on other data"
+            )
         if label_noise is not None and split != 'train':
             raise ValueError(f"label_noise is for split='train' only, got split={split!r}; take it out there")
         if on_bad_image not in ('raise', 'skip'):
@@ -93,8 +108,15 @@ class FaceDataset(BaseDataset):
         if metainfo is not None and isinstance(metainfo.get('classes'), str):
             metainfo = {**metainfo, 'classes': class_names(metainfo['classes'])}
         super().__init__(
-            ann_file='', metainfo=metainfo, data_root=osp.expanduser(data_root), pipeline=pipeline, indices=indices,
-            serialize_data=False, test_mode=test_mode, lazy_init=lazy_init)
+            ann_file='',
+            metainfo=metainfo,
+            data_root=osp.expanduser(data_root),
+            pipeline=pipeline,
+            indices=indices,
+            serialize_data=False,
+            test_mode=test_mode,
+            lazy_init=lazy_init,
+        )
 
     @property
     def image_folder(self) -> str:
@@ -132,11 +154,14 @@ class FaceDataset(BaseDataset):
             columns = add_noise(columns, self._metainfo['classes'], **self.label_noise)
         columns = take(take(columns, rows), self._rows(self._indices))
         if not len(columns['label']):
-            raise ValueError(f'{type(self).__name__} has no face for split={self.split!r} in {self.data_root!r} with '
-                             f'holdout={self.holdout} and indices={self._indices}; see what its label file lists')
+            raise ValueError(
+                f'{type(self).__name__} has no face for split={self.split!r} in {self.data_root!r} with '
+                f'holdout={self.holdout} and indices={self._indices}; see what its label file lists'
+            )
         if 'image' not in columns:
-            columns, self.bad_images = usable_images(columns, self.image_folder, f'{type(self).__name__} {self.split}',
-                                                     self.label_file, self.on_bad_image)
+            columns, self.bad_images = usable_images(
+                columns, self.image_folder, f'{type(self).__name__} {self.split}', self.label_file, self.on_bad_image
+            )
         if self.packed is not None:
             columns = add_packed(columns, osp.expanduser(self.packed), self)
         del columns['source_label']
@@ -207,7 +232,7 @@ class FaceDataset(BaseDataset):
         """A hash of names and observed labels: what per-sample memory belongs to."""
         digest, names = hashlib.sha256(), self.columns['name']
         for start in range(0, len(names), 100_000):  # ten million names at once would be a gigabyte of str
-            digest.update('\n'.join([*([''] if start else []), *names[start:start + 100_000].tolist()]).encode())
+            digest.update('\n'.join([*([''] if start else []), *names[start : start + 100_000].tolist()]).encode())
         digest.update(b'\0' + self.columns['label'].astype('<i8').tobytes())
         return digest.hexdigest()
 

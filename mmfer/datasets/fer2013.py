@@ -1,4 +1,5 @@
 """FER2013."""
+
 from __future__ import annotations
 
 import os.path as osp
@@ -52,10 +53,13 @@ class FER2013(FaceDataset):
     COUNTS: ClassVar[dict] = dict(
         train=(3995, 436, 4097, 7215, 4830, 3171, 4965),
         val=(467, 56, 496, 895, 653, 415, 607),
-        test=(491, 55, 528, 879, 594, 416, 626))
-    HOW_TO_GET = ('FER2013 is of a Kaggle challenge: accept its rules at https://www.kaggle.com/c/challenges-in-'
-                  'representation-learning-facial-expression-recognition-challenge/data, and unpack fer2013.csv there, '
-                  'or folders Training, PublicTest and PrivateTest with a folder for each class')
+        test=(491, 55, 528, 879, 594, 416, 626),
+    )
+    HOW_TO_GET = (
+        'FER2013 is of a Kaggle challenge: accept its rules at https://www.kaggle.com/c/challenges-in-'
+        'representation-learning-facial-expression-recognition-challenge/data, and unpack fer2013.csv there, '
+        'or folders Training, PublicTest and PrivateTest with a folder for each class'
+    )
 
     def load_columns(self) -> dict:
         """Reads the csv or lists the folders; keeps the rows of this split."""
@@ -69,5 +73,5 @@ class FER2013(FaceDataset):
         folder = find_folder(self.data_root, candidates)
         if folder is None:
             there = any(find_folder(self.data_root, others) for others in _FOLDERS.values())
-            require_paths(name, self.data_root, candidates[:1] if there else ('fer2013.csv', ), self.HOW_TO_GET)
+            require_paths(name, self.data_root, candidates[:1] if there else ('fer2013.csv',), self.HOW_TO_GET)
         return read_class_folders(self.data_root, folder, self.source_classes, name)

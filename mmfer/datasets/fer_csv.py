@@ -1,4 +1,5 @@
 """fer2013.csv: pixels as text."""
+
 from __future__ import annotations
 
 import warnings
@@ -29,24 +30,32 @@ def read_fer_csv(path: str, split: str) -> FerRows:
     Raises:
         ValueError: Lines that have no 48 x 48 pixels from 0 to 255, no emotion from 0 to 6, or an unknown usage.
     """
-    bad = BadLines(path, f'emotion 0-6, {SIDE * SIDE} pixels 0-255 parted by blanks, usage Training, PublicTest or '
-                         'PrivateTest')
+    bad = BadLines(
+        path, f'emotion 0-6, {SIDE * SIDE} pixels 0-255 parted by blanks, usage Training, PublicTest or PrivateTest'
+    )
     rows, count = [], 0
-    names = dict(emotion=('emotion', ), pixels=('pixels', ), usage=('usage', ))
+    names = dict(emotion=('emotion',), pixels=('pixels',), usage=('usage',))
     for line, cells in read_csv(path, names, bad):
         emotions = [int(text) if text in tuple('0123456') else -1 for text in cells['emotion']]
         for number, emotion, usage in zip(line.tolist(), emotions, cells['usage'], strict=True):
             if emotion < 0 or usage not in SPLIT_OF_USAGE:
-                bad.add(number, f'{cells["emotion"][number - int(line[0])]},...,{usage}',
-                        'the emotion is not among 0-6' if emotion < 0 else f'usage {usage!r} is unknown')
+                bad.add(
+                    number,
+                    f'{cells["emotion"][number - int(line[0])]},...,{usage}',
+                    'the emotion is not among 0-6' if emotion < 0 else f'usage {usage!r} is unknown',
+                )
         mine = np.array([SPLIT_OF_USAGE.get(usage) == split for usage in cells['usage']], dtype=bool)
         texts = [text for text, wanted in zip(cells['pixels'], mine, strict=True) if wanted]
-        rows.append((count + np.flatnonzero(mine), line[mine], np.array(emotions)[mine],
-                     _pixels(texts, line[mine], bad)))
+        rows.append(
+            (count + np.flatnonzero(mine), line[mine], np.array(emotions)[mine], _pixels(texts, line[mine], bad))
+        )
         count += len(line)
     bad.raise_if_any()
-    row, line, label, grey = (np.concatenate(columns) for columns in zip(*rows, strict=True)) if rows else (
-        np.empty(0, dtype=np.int64), ) * 3 + (np.empty((0, SIDE, SIDE), dtype=np.uint8), )
+    row, line, label, grey = (
+        (np.concatenate(columns) for columns in zip(*rows, strict=True))
+        if rows
+        else (np.empty(0, dtype=np.int64),) * 3 + (np.empty((0, SIDE, SIDE), dtype=np.uint8),)
+    )
     return FerRows(row, line, label, np.repeat(grey[..., None], 3, axis=3), count)
 
 

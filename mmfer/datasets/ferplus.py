@@ -1,4 +1,5 @@
 """FERPlus (FER+)."""
+
 from __future__ import annotations
 
 import csv
@@ -66,10 +67,12 @@ class FERPlus(FaceDataset):
 
     METAINFO: ClassVar[dict] = dict(classes=ORDERS['ferplus'])
     SPLITS = ('train', 'val', 'test')
-    COUNTS: ClassVar[dict] = dict(train=(25045, ), val=(3191, ), test=(3137, ))  # of the majority reading
-    HOW_TO_GET = ('the votes are public: put fer2013new.csv of https://github.com/microsoft/FERPlus there; the pixels '
-                  'are those of FER2013, of a Kaggle challenge: accept its rules at https://www.kaggle.com/c/challenges'
-                  '-in-representation-learning-facial-expression-recognition-challenge/data, and put fer2013.csv there')
+    COUNTS: ClassVar[dict] = dict(train=(25045,), val=(3191,), test=(3137,))  # of the majority reading
+    HOW_TO_GET = (
+        'the votes are public: put fer2013new.csv of https://github.com/microsoft/FERPlus there; the pixels '
+        'are those of FER2013, of a Kaggle challenge: accept its rules at https://www.kaggle.com/c/challenges'
+        '-in-representation-learning-facial-expression-recognition-challenge/data, and put fer2013.csv there'
+    )
 
     def __init__(self, *args: Any, reading: str = 'majority', **kwargs: Any):
         if reading not in READINGS:
@@ -85,8 +88,11 @@ class FERPlus(FaceDataset):
         columns, votes = self._of_folder(folder) if osp.isdir(folder) else self._of_csv()
         score = READINGS[self.reading](votes)
         kept = score.any(axis=1)
-        print_log(f'{type(self).__name__} {self.source_split}: reading {self.reading!r} leaves out '
-                  f'{int((~kept).sum()):,} of {len(kept):,} faces', logger='current')
+        print_log(
+            f'{type(self).__name__} {self.source_split}: reading {self.reading!r} leaves out '
+            f'{int((~kept).sum()):,} of {len(kept):,} faces',
+            logger='current',
+        )
         columns = {key: column[kept] for key, column in columns.items()}
         columns['label'] = score[kept].argmax(axis=1)
         if self.reading != 'majority':
@@ -95,7 +101,7 @@ class FERPlus(FaceDataset):
 
     def _of_folder(self, folder: str) -> tuple[dict, np.ndarray]:
         self.IMAGE_FOLDER = osp.basename(folder)
-        require_paths(type(self).__name__, folder, ('label.csv', ), self.HOW_TO_GET)
+        require_paths(type(self).__name__, folder, ('label.csv',), self.HOW_TO_GET)
         self.label_file = path = osp.join(folder, 'label.csv')
         bad = BadLines(path, f"'fer0000000.png,4,0,0,1,3,2,0,0,0,0': an image and {_EXPECTED}")
         names, votes, lines = [], [], []
@@ -123,7 +129,7 @@ class FERPlus(FaceDataset):
         self.label_file, pixels = (osp.join(self.data_root, file) for file in files)
         bad = BadLines(self.label_file, f"'Training,fer0000000.png,4,0,0,1,3,2,0,0,0,0': {_EXPECTED}")
         names, votes, usages, lines = [], [], [], []
-        keys = {key: (key.lower(), ) for key in (*_VOTES, 'usage')} | dict(name=('image name', ))
+        keys = {key: (key.lower(),) for key in (*_VOTES, 'usage')} | dict(name=('image name',))
         for line, cells in read_csv(self.label_file, keys, bad):
             for i, number in enumerate(line.tolist()):
                 try:
@@ -139,9 +145,11 @@ class FERPlus(FaceDataset):
         rows = read_fer_csv(pixels, self.source_split)
         mine = np.array([usage == self.source_split for usage in usages], dtype=bool)
         if rows.rows_in_file != len(votes) or not np.array_equal(np.flatnonzero(mine), rows.row):
-            raise ValueError(f'{self.label_file} has {len(votes):,} rows, {int(mine.sum()):,} of them for '
-                             f'{self.source_split!r}, but {pixels} has {rows.rows_in_file:,} and {len(rows.row):,}; '
-                             'they must list the same faces in the same order: get both again, unsorted')
+            raise ValueError(
+                f'{self.label_file} has {len(votes):,} rows, {int(mine.sum()):,} of them for '
+                f'{self.source_split!r}, but {pixels} has {rows.rows_in_file:,} and {len(rows.row):,}; '
+                'they must list the same faces in the same order: get both again, unsorted'
+            )
         named = np.array([bool(name) for name in names])[mine]  # an empty name: the authors took the face out
         columns = dict(name=names_array(names)[mine], line=np.array(lines, dtype=np.int32)[mine], image=rows.image)
         return {key: column[named] for key, column in columns.items()}, np.array(votes)[mine][named]

@@ -5,6 +5,7 @@ The rules are those of `Barsoum et al. 2016 <https://arxiv.org/abs/1608.01041>`_
 [N, 10]: eight emotions, then 'unknown' and 'no face'. Every reading first removes outliers: a single vote for
 something counts as none.
 """
+
 from __future__ import annotations
 
 import numpy as np

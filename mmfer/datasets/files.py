@@ -1,4 +1,5 @@
 """Reading what people have on disk, and saying plainly what is wrong with it."""
+
 from __future__ import annotations
 
 import codecs
@@ -60,9 +61,11 @@ class BadLines:
         """Raises ValueError with count, and file, number and text of the first ten."""
         if self._count:
             more = f'\n  ... and {self._count - _SHOWN_LINES:,} more' if self._count > _SHOWN_LINES else ''
-            raise ValueError(f'{self.path} has {self._count:,} bad line{"s" * (self._count > 1)}; expected '
-                             f'{self.expected}; correct or remove:{"".join(text for _, text in sorted(self._shown))}'
-                             f'{more}')
+            raise ValueError(
+                f'{self.path} has {self._count:,} bad line{"s" * (self._count > 1)}; expected '
+                f'{self.expected}; correct or remove:{"".join(text for _, text in sorted(self._shown))}'
+                f'{more}'
+            )
 
 
 def parse_lines(path: str, parse: Callable[[str], Row], expected: str) -> list[Row]:
@@ -149,4 +152,5 @@ def require_paths(dataset: str, root: str, paths: Sequence[str], how_to_get: str
         raise FileNotFoundError(
             f'{dataset} expects {" and ".join(missing)} in data_root={root!r}, which '
             f'{"lacks this" if os.path.isdir(root) else "does not exist"} ({os.path.abspath(root)}); {how_to_get}; '
-            f'if you have it elsewhere, link it: ln -s /your/folder {root}')
+            f'if you have it elsewhere, link it: ln -s /your/folder {root}'
+        )

@@ -1,4 +1,5 @@
 """Any folders of faces."""
+
 from __future__ import annotations
 
 from mmfer.registry import DATASETS
@@ -38,8 +39,9 @@ class FolderFaces(FaceDataset):
         """Lists the class folders of this split."""
         name, split = type(self).__name__, self.source_split
         there = {key: find_folder(self.data_root, candidates) for key, candidates in _FOLDERS.items()}
-        require_paths(name, self.data_root, (there[split] or split, ), self.HOW_TO_GET)
+        require_paths(name, self.data_root, (there[split] or split,), self.HOW_TO_GET)
         folders = [folder for folder in there.values() if folder]
-        self.source_classes = tuple(sorted(
-            {word for folder in folders for word in class_folders(f'{self.data_root}/{folder}').values()}))
+        self.source_classes = tuple(
+            sorted({word for folder in folders for word in class_folders(f'{self.data_root}/{folder}').values()})
+        )
         return read_class_folders(self.data_root, there[split], self.source_classes, name, complete=False)

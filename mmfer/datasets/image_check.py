@@ -1,4 +1,5 @@
 """Looks at every picture of a dataset before a run starts, so that none stops it in the middle of the night."""
+
 from __future__ import annotations
 
 import hashlib
@@ -51,8 +52,11 @@ def check_images(folder: str, names: Sequence[str], title: str = 'images') -> Im
         return known
     looks = list(_each(look_at, paths, f'{title}: checking'))
     rows = [row for row, look in enumerate(looks) if look.fault]
-    found = ImageCheck(np.array([look.size for look in looks], dtype=np.int32).reshape(-1, 2),
-                       np.array(rows, dtype=np.int64), np.array([looks[row].fault for row in rows], dtype=np.str_))
+    found = ImageCheck(
+        np.array([look.size for look in looks], dtype=np.int32).reshape(-1, 2),
+        np.array(rows, dtype=np.int64),
+        np.array([looks[row].fault for row in rows], dtype=np.str_),
+    )
     if not any(fault.startswith('unreadable') for fault in found.faults):  # the disk's fault, which may pass
         _remember(memory, digest.hexdigest(), found)
     return found
@@ -68,7 +72,7 @@ def _state(path: str) -> tuple[int, int]:
 
 def _each(look: Callable, paths: list[str], title: str) -> Iterator:
     """``map`` in threads, in order, with a bar where it takes a while."""
-    chunks = [paths[start:start + _CHUNK] for start in range(0, len(paths), _CHUNK)]
+    chunks = [paths[start : start + _CHUNK] for start in range(0, len(paths), _CHUNK)]
     quiet = len(paths) < 5000 or not is_main_process()
     with ThreadPoolExecutor(_THREADS) as pool, tqdm(total=len(paths), desc=title, disable=quiet, leave=False) as bar:
         for results in pool.map(lambda chunk: [look(path) for path in chunk], chunks):

@@ -1,4 +1,5 @@
 """Whether the images that a label file names are there."""
+
 from __future__ import annotations
 
 import os
@@ -16,8 +17,9 @@ _ALL_CHECKED = 2_000_000
 _SAMPLE = 10_000
 
 
-def require_images(folder: str, names: np.ndarray, dataset: str, label_file: str | None = None,
-                   lines: np.ndarray | None = None) -> None:
+def require_images(
+    folder: str, names: np.ndarray, dataset: str, label_file: str | None = None, lines: np.ndarray | None = None
+) -> None:
     """Checks that the images are there; of more than two million, 10,000 spread over all.
 
     Args:
@@ -33,15 +35,20 @@ def require_images(folder: str, names: np.ndarray, dataset: str, label_file: str
     rows = np.arange(len(names))
     if len(names) > _ALL_CHECKED:
         rows = np.linspace(0, len(names) - 1, _SAMPLE, dtype=np.int64)
-        print_log(f'{dataset}: {len(names):,} images; whether they are there is checked for {_SAMPLE:,} of them',
-                  logger='current')
+        print_log(
+            f'{dataset}: {len(names):,} images; whether they are there is checked for {_SAMPLE:,} of them',
+            logger='current',
+        )
     missing = rows[missing_rows(folder, names[rows])]
     if len(missing):
-        shown = [str(names[row]) + ('' if lines is None else f' ({os.path.basename(str(label_file))}:{lines[row]})')
-                 for row in missing[:SHOWN_NAMES + 1]]
+        shown = [
+            str(names[row]) + ('' if lines is None else f' ({os.path.basename(str(label_file))}:{lines[row]})')
+            for row in missing[: SHOWN_NAMES + 1]
+        ]
         raise FileNotFoundError(
             f'{len(missing):,} of the {len(rows):,} images that {dataset} lists are not in {folder}: '
-            f'{name_a_few(shown)}; unpack the images again, or take their rows out of the label file')
+            f'{name_a_few(shown)}; unpack the images again, or take their rows out of the label file'
+        )
 
 
 def missing_rows(folder: str, names: Iterable[str]) -> np.ndarray:
@@ -73,8 +80,10 @@ def log_unlisted(folder: str, names: Sequence[str], dataset: str) -> None:
             if is_image(base) and posixpath.join(parent, base) not in found:
                 there[parent] = there.get(parent, 0) + 1
     if there:
-        print_log(f'{dataset}: {sum(there.values()):,} images in {folder} are in no row of the label file and are not '
-                  'used', logger='current')
+        print_log(
+            f'{dataset}: {sum(there.values()):,} images in {folder} are in no row of the label file and are not used',
+            logger='current',
+        )
 
 
 def is_image(name: str) -> bool:

@@ -1,4 +1,5 @@
 """Label noise for experiments: pure functions from labels to labels."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -20,8 +21,9 @@ CONFUSED_WITH = {
 """Asymmetric noise of `LA-Net <https://arxiv.org/abs/2307.09023>`_; contempt is not part of it and stays."""
 
 
-def noisy_labels(labels: np.ndarray, classes: Sequence[str], kind: str, rate: float, seed: int = 0,
-                 confusions: Any = None) -> np.ndarray:
+def noisy_labels(
+    labels: np.ndarray, classes: Sequence[str], kind: str, rate: float, seed: int = 0, confusions: Any = None
+) -> np.ndarray:
     """Labels of which each was changed with probability ``rate``.
 
     Symmetric noise gives another class, each equally likely; asymmetric noise gives a class of ``confusions``. A row's
@@ -41,8 +43,10 @@ def noisy_labels(labels: np.ndarray, classes: Sequence[str], kind: str, rate: fl
         int64 [N].
     """
     if kind not in ('symmetric', 'asymmetric'):
-        raise ValueError("label noise kind must be 'symmetric', 'asymmetric' or 'manifest' (other noise comes from a "
-                         f'manifest, which tools/dataset_tools/noise.py makes), got {kind!r}')
+        raise ValueError(
+            "label noise kind must be 'symmetric', 'asymmetric' or 'manifest' (other noise comes from a "
+            f'manifest, which tools/dataset_tools/noise.py makes), got {kind!r}'
+        )
     if kind == 'symmetric' and confusions is not None:
         raise ValueError("symmetric label noise takes no confusions; use kind='asymmetric'")
     if len(classes) < 2:
@@ -83,7 +87,7 @@ def instance_noise(labels: np.ndarray, probs: np.ndarray, rate: float, seed: int
     others = np.array(probs, dtype=np.float64)
     others[np.arange(len(labels)), labels] = -1
     tie = np.random.default_rng(seed).random(len(labels))
-    changed = np.lexsort((tie, -others.max(axis=1)))[:int(np.floor(check_rate(rate) * len(labels) + .5))]
+    changed = np.lexsort((tie, -others.max(axis=1)))[: int(np.floor(check_rate(rate) * len(labels) + 0.5))]
     noisy = labels.copy()
     noisy[changed] = others[changed].argmax(axis=1)
     return noisy
@@ -107,8 +111,10 @@ def confusion_shares(classes: Sequence[str], confusions: Any = None) -> np.ndarr
         partners = {name: CONFUSED_WITH[name] for name in names if name in CONFUSED_WITH}
         lost = [f'{name} -> {partner}' for name, partner in partners.items() if partner not in names]
         if lost:
-            raise ValueError(f'asymmetric label noise needs {", ".join(lost)}, but the classes are {tuple(classes)}; '
-                             "give confusions={'class': 'class', ...}, or use kind='symmetric'")
+            raise ValueError(
+                f'asymmetric label noise needs {", ".join(lost)}, but the classes are {tuple(classes)}; '
+                "give confusions={'class': 'class', ...}, or use kind='symmetric'"
+            )
         confusions = partners
     if not isinstance(confusions, Mapping):
         return _check_matrix(confusions, classes)
@@ -116,7 +122,7 @@ def confusion_shares(classes: Sequence[str], confusions: Any = None) -> np.ndarr
         raise ValueError(f'confusions name a class twice, got {tuple(confusions)}')
     shares = np.eye(len(names))
     for name, partners in confusions.items():
-        partners = {partners: 1.} if isinstance(partners, str) else partners
+        partners = {partners: 1.0} if isinstance(partners, str) else partners
         if not isinstance(partners, Mapping):
             raise ValueError(f'confusions[{name!r}] must be a class, or shares by class, got {partners!r}')
         unknown = [word for word in (name, *partners) if canonical(word) not in names]
@@ -128,7 +134,7 @@ def confusion_shares(classes: Sequence[str], confusions: Any = None) -> np.ndarr
         if not (row >= 0).all() or row.sum() > 1 + 1e-9:
             raise ValueError(f'confusions[{name!r}] must be shares that sum to at most 1, got {dict(partners)}')
         own = names.index(canonical(name))
-        row[own] += max(0., 1 - row.sum())
+        row[own] += max(0.0, 1 - row.sum())
         shares[own] = row
     return shares
 
@@ -144,9 +150,13 @@ def _check_matrix(matrix: Any, classes: Sequence[str]) -> np.ndarray:
     matrix = np.array(matrix, dtype=np.float64)
     k = len(classes)
     if matrix.shape != (k, k):
-        raise ValueError(f'confusions must be a matrix of {k} rows and columns, one for each of {tuple(classes)}, got '
-                         f'shape {matrix.shape}')
+        raise ValueError(
+            f'confusions must be a matrix of {k} rows and columns, one for each of {tuple(classes)}, got '
+            f'shape {matrix.shape}'
+        )
     if not (matrix >= 0).all() or not np.allclose(matrix.sum(axis=1), 1, atol=1e-6):
-        raise ValueError('every row of confusions must be shares that sum to 1, diagonal included, got rows that sum '
-                         f'to {matrix.sum(axis=1).round(6).tolist()}')
+        raise ValueError(
+            'every row of confusions must be shares that sum to 1, diagonal included, got rows that sum '
+            f'to {matrix.sum(axis=1).round(6).tolist()}'
+        )
     return matrix

@@ -1,4 +1,5 @@
 """One vocabulary for the expressions, and the orders in which datasets list them."""
+
 from __future__ import annotations
 
 import re
@@ -30,8 +31,18 @@ ORDERS = {
     'expw': ('anger', 'disgust', 'fear', 'happiness', 'sadness', 'surprise', 'neutral'),
     'caers': ('anger', 'disgust', 'fear', 'happiness', 'neutral', 'sadness', 'surprise'),
     'rafdb_compound': (
-        'happily surprised', 'happily disgusted', 'sadly fearful', 'sadly angry', 'sadly surprised', 'sadly disgusted',
-        'fearfully angry', 'fearfully surprised', 'angrily surprised', 'angrily disgusted', 'disgustedly surprised'),
+        'happily surprised',
+        'happily disgusted',
+        'sadly fearful',
+        'sadly angry',
+        'sadly surprised',
+        'sadly disgusted',
+        'fearfully angry',
+        'fearfully surprised',
+        'angrily surprised',
+        'angrily disgusted',
+        'disgustedly surprised',
+    ),
 }
 """Class names in the order of each dataset's own ids, counted from 0."""
 
@@ -53,8 +64,10 @@ def class_names(order: str) -> tuple[str, ...]:
         ValueError: There is no such order.
     """
     if order not in ORDERS:
-        raise ValueError(f'classes={order!r} is no known order; take one of {", ".join(ORDERS)}, or list the names: '
-                         "classes=['happiness', 'neutral', ...]")
+        raise ValueError(
+            f'classes={order!r} is no known order; take one of {", ".join(ORDERS)}, or list the names: '
+            "classes=['happiness', 'neutral', ...]"
+        )
     return ORDERS[order]
 
 
@@ -77,10 +90,14 @@ def label_map(source: Sequence[str], target: Sequence[str], drop: Collection[str
             raise ValueError(f'the {role} classes {tuple(names)} name {", ".join(twice)} twice; give each class once')
     unknown = [name for name in dropped if name not in here or name in there]
     if unknown:
-        raise ValueError(f'cannot drop {", ".join(unknown)}: only classes of {tuple(here)} that are not wanted in '
-                         f'{tuple(there)} can be dropped')
+        raise ValueError(
+            f'cannot drop {", ".join(unknown)}: only classes of {tuple(here)} that are not wanted in '
+            f'{tuple(there)} can be dropped'
+        )
     lost = [name for name in here if name not in there and name not in dropped]
     if lost:
-        raise ValueError(f'{", ".join(lost)} of {tuple(here)} would be dropped silently by {tuple(there)}; add to the '
-                         f'classes, or say drop_classes={lost!r}')
+        raise ValueError(
+            f'{", ".join(lost)} of {tuple(here)} would be dropped silently by {tuple(there)}; add to the '
+            f'classes, or say drop_classes={lost!r}'
+        )
     return np.array([there.index(name) if name in there else -1 for name in here], dtype=np.int64)

@@ -1,11 +1,12 @@
 """Which landmarks cannot be those of their image, or of a face."""
+
 from __future__ import annotations
 
 import numpy as np
 
-_ON_IMAGE = .5
+_ON_IMAGE = 0.5
 """Share of the points that must lie on the image; a jaw may well reach beyond a tight crop."""
-_SPREAD, _PIXELS = .02, 2.
+_SPREAD, _PIXELS = 0.02, 2.0
 """Extent that the points must have, in sides of the image and in pixels; coordinates between 0 and 1 have less."""
 _ROUNDS = 5
 
@@ -22,7 +23,7 @@ def off_image(points: np.ndarray, size: np.ndarray) -> np.ndarray:
     """
     # The longer side both ways: an image that was held upright may be stored lying.
     side = size.max(axis=1)[:, None].astype(points.dtype)
-    inside = ((points >= -.5) & (points <= side[..., None] - .5)).all(axis=2).mean(axis=1) >= _ON_IMAGE
+    inside = ((points >= -0.5) & (points <= side[..., None] - 0.5)).all(axis=2).mean(axis=1) >= _ON_IMAGE
     spread = np.ptp(points, axis=1).max(axis=1) >= np.maximum(_SPREAD * side[:, 0], _PIXELS)
     return (side[:, 0] > 0) & np.isfinite(points).all(axis=(1, 2)) & ~(inside & spread)
 

@@ -1,4 +1,5 @@
 """The kinds of landmark files that circulate, each read into the same rows."""
+
 from __future__ import annotations
 
 import csv
@@ -29,11 +30,15 @@ class LandmarkFile(NamedTuple):
 def checked(path: str, names: np.ndarray, points: np.ndarray, score: np.ndarray) -> LandmarkFile:
     """The rows, or ValueError where they do not belong together."""
     if points.ndim != 3 or points.shape[1:] != (NUM_POINTS, 2):
-        raise ValueError(f'landmark file {path} has points {list(points.shape)} instead of [N, {NUM_POINTS}, 2]; '
-                         f'detect the landmarks again, {ORDER}')
+        raise ValueError(
+            f'landmark file {path} has points {list(points.shape)} instead of [N, {NUM_POINTS}, 2]; '
+            f'detect the landmarks again, {ORDER}'
+        )
     if not len(names) == len(points) == len(score):
-        raise ValueError(f'landmark file {path} has {len(names)} names, {len(points)} faces and {len(score)} scores; '
-                         'these must agree: write the file again')
+        raise ValueError(
+            f'landmark file {path} has {len(names)} names, {len(points)} faces and {len(score)} scores; '
+            'these must agree: write the file again'
+        )
     unique, counts = np.unique(names, return_counts=True)
     if len(unique) < len(names):
         twice = unique[counts > 1]
@@ -52,8 +57,10 @@ def read_npz(path: str) -> LandmarkFile:
                 raise ValueError(f'it has {", ".join(arrays.files)} but no {" and no ".join(lacking)}')
             names, points, score = (arrays[key] for key in LandmarkFile._fields)
     except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(f'{path} is not a landmark file: {error}; expected an .npz of names, points [N, '
-                         f'{NUM_POINTS}, 2] and score [N], without pickled objects') from None
+        raise ValueError(
+            f'{path} is not a landmark file: {error}; expected an .npz of names, points [N, '
+            f'{NUM_POINTS}, 2] and score [N], without pickled objects'
+        ) from None
     return checked(path, names, points.astype(np.float32, copy=False), score.astype(np.float32, copy=False))
 
 
@@ -67,8 +74,10 @@ def read_csv(path: str) -> LandmarkFile:
     score = next((place[key] for key in ('score', 'confidence') if key in place), None)
     columns = [next((c for field, c in place.items() if pattern.fullmatch(field)), None) for pattern in wanted]
     if name is None or None in columns:
-        raise ValueError(f'{path}:1: the header must be name,score,x0,y0,...,x{NUM_POINTS - 1},y{NUM_POINTS - 1} '
-                         f'({ORDER}; score may be left out), got {header[:80]!r}')
+        raise ValueError(
+            f'{path}:1: the header must be name,score,x0,y0,...,x{NUM_POINTS - 1},y{NUM_POINTS - 1} '
+            f'({ORDER}; score may be left out), got {header[:80]!r}'
+        )
 
     def parse(line: str) -> tuple[str, list[float], float] | None:
         if line == header:
@@ -76,7 +85,7 @@ def read_csv(path: str) -> LandmarkFile:
         cells = next(csv.reader([line]))
         if len(cells) != len(fields):
             raise ValueError(f'{len(cells)} fields')
-        return cells[name].strip(), [float(cells[c]) for c in columns], 1. if score is None else float(cells[score])
+        return cells[name].strip(), [float(cells[c]) for c in columns], 1.0 if score is None else float(cells[score])
 
     rows = [row for row in parse_lines(path, parse, f'{len(fields)} fields as in the header') if row is not None]
     names, points, scores = zip(*rows, strict=True) if rows else ((), (), ())
@@ -86,14 +95,18 @@ def read_csv(path: str) -> LandmarkFile:
 
 def read_folder(path: str) -> LandmarkFile:
     """A file a face; each is named like its image, without the ending."""
-    files = sorted(osp.relpath(osp.join(folder, file), path).replace(os.sep, '/')
-                   for folder, _, inside in os.walk(path) for file in inside)
+    files = sorted(
+        osp.relpath(osp.join(folder, file), path).replace(os.sep, '/')
+        for folder, _, inside in os.walk(path)
+        for file in inside
+    )
     for suffix, read in (('.pts', _read_pts), ('_lnd.npy', _read_lnd), ('.txt', _read_row_col)):
         chosen = [file for file in files if file.lower().endswith(suffix)]
         if chosen:
             return _read_each(path, chosen, suffix, read)
-    raise ValueError(f'{path} has no .pts, no _lnd.npy and no .txt file; name a folder of landmark files, or a .npz '
-                     'or .csv')
+    raise ValueError(
+        f'{path} has no .pts, no _lnd.npy and no .txt file; name a folder of landmark files, or a .npz or .csv'
+    )
 
 
 def read_lnd_npy(path: str) -> np.ndarray:
@@ -117,9 +130,11 @@ def _read_each(folder: str, files: list[str], suffix: str, read: Callable[[str],
     faces = [read(osp.join(folder, file)) for file in files]
     wrong = [f'{file} ({len(face)})' for file, face in zip(files, faces, strict=True) if len(face) != NUM_POINTS]
     if wrong:
-        raise ValueError(f'{len(wrong):,} of {len(files):,} landmark files in {folder} have not {ORDER}: '
-                         f'{name_a_few(wrong)}; detect these again')
-    names = np.array([file[:-len(suffix)] for file in files], dtype=np.str_)
+        raise ValueError(
+            f'{len(wrong):,} of {len(files):,} landmark files in {folder} have not {ORDER}: '
+            f'{name_a_few(wrong)}; detect these again'
+        )
+    names = np.array([file[: -len(suffix)] for file in files], dtype=np.str_)
     return checked(folder, names, np.stack(faces), np.ones(len(faces), dtype=np.float32))
 
 
@@ -154,5 +169,7 @@ def _read_lnd(path: str) -> np.ndarray:
             values = np.load(stream, allow_pickle=False)
         return values.astype(np.float32).reshape(-1, 2)
     except (ValueError, OSError, EOFError) as error:
-        raise ValueError(f"{path} is not one of AffectNet's landmark files: {error}; expected {2 * NUM_POINTS} numbers "
-                         'without pickled objects') from None
+        raise ValueError(
+            f"{path} is not one of AffectNet's landmark files: {error}; expected {2 * NUM_POINTS} numbers "
+            'without pickled objects'
+        ) from None

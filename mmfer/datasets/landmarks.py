@@ -4,6 +4,7 @@ Ours is an ``.npz`` without pickles: ``names`` [N] (image path relative to the i
 [N, 68, 2] as (x, y) in pixels of the stored image with pixel centres at integers, ``score`` float32 [N], 0 where no
 face was found.
 """
+
 from __future__ import annotations
 
 import os.path as osp
@@ -36,13 +37,17 @@ def read_landmarks(path: str) -> LandmarkFile:
         ValueError: It cannot be read, or a face has not 68 points; FileNotFoundError where there is none.
     """
     if not osp.exists(path):
-        raise FileNotFoundError(f'landmark file {osp.abspath(path)} is missing; put it there, name another with '
-                                'landmarks=..., or set landmarks=None for a method that needs none')
+        raise FileNotFoundError(
+            f'landmark file {osp.abspath(path)} is missing; put it there, name another with '
+            'landmarks=..., or set landmarks=None for a method that needs none'
+        )
     kind = 'folder' if osp.isdir(path) else osp.splitext(path)[1].lower()
     reader = {'folder': read_folder, '.npz': read_npz, '.csv': read_csv}.get(kind)
     if reader is None:
-        raise ValueError(f'{path} is no known kind of landmark file; give a .npz, a .csv, or a folder of .pts, .txt or '
-                         '_lnd.npy files')
+        raise ValueError(
+            f'{path} is no known kind of landmark file; give a .npz, a .csv, or a folder of .pts, .txt or '
+            '_lnd.npy files'
+        )
     return reader(path)
 
 
@@ -77,7 +82,8 @@ def landmarks_of(path: str, names: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         raise ValueError(
             f'landmark file {path} ({len(faces.names):,} rows) lacks {len(lacking):,} of {len(names):,} images: '
             f'{name_a_few(lacking.tolist())}; add a row for each (score 0 where no face was found), or name the file '
-            'that belongs to these images with landmarks=...')
+            'that belongs to these images with landmarks=...'
+        )
     if np.array_equal(rows, np.arange(len(faces.names))):
         return faces.points, faces.score
     return faces.points[rows], faces.score[rows]

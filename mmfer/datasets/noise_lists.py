@@ -1,4 +1,5 @@
 """Lists of noisy labels as they circulate: an image and the number of a class a line."""
+
 from __future__ import annotations
 
 import os.path as osp
@@ -13,8 +14,9 @@ from .files import name_a_few, parse_lines
 _LINE = re.compile(r'(.*?\S)[\s,;]+(\d+)')
 
 
-def read_noise_list(path: str, names: Sequence[str], num_classes: int,
-                    base: int | None = None) -> tuple[np.ndarray, int]:
+def read_noise_list(
+    path: str, names: Sequence[str], num_classes: int, base: int | None = None
+) -> tuple[np.ndarray, int]:
     """Reads the labels of a training set from a list.
 
     RAF-DB's circulate in two forms. Those of `EAC <https://github.com/zyh-uaiaaaa/Erasing-Attention-Consistency>`_
@@ -49,16 +51,20 @@ def read_noise_list(path: str, names: Sequence[str], num_classes: int,
     for whose, column in ((path, listed), ('the training set', names)):
         twice = [name for name, count in Counter(column).items() if count > 1]
         if twice:
-            raise ValueError(f'{whose} has several rows of {name_a_few(twice)}, so that it cannot be told which label '
-                             'belongs to which face; leave one row of each')
+            raise ValueError(
+                f'{whose} has several rows of {name_a_few(twice)}, so that it cannot be told which label '
+                'belongs to which face; leave one row of each'
+            )
     place = {name: row for row, name in enumerate(listed)}
     missing, known = [name for name in names if name not in place], set(names)
     strange = [name for name in listed if name not in known]
     if missing or strange:
         less = f'lacks {len(missing):,} of the {len(names):,} training faces ({name_a_few(missing)})' if missing else ''
         more = f'lists {len(strange):,} images that are none ({name_a_few(strange)})' if strange else ''
-        raise ValueError(f'{path} {" and ".join(filter(None, (less, more)))}; it must have a row for each training '
-                         'face and no other, the test split least of all: take the list made of these data')
+        raise ValueError(
+            f'{path} {" and ".join(filter(None, (less, more)))}; it must have a row for each training '
+            'face and no other, the test split least of all: take the list made of these data'
+        )
     base = _base(path, numbers, num_classes, base)
     return numbers[[place[name] for name in names]] - base, base
 
@@ -78,12 +84,17 @@ def _base(path: str, numbers: np.ndarray, num_classes: int, base: int | None) ->
     low, high = int(numbers.min()), int(numbers.max())
     fits = [first for first in (0, 1) if first <= low and high < num_classes + first]
     if base is not None and base not in fits:
-        raise ValueError(f'{path} has class numbers from {low} to {high}, which are not {num_classes} classes counted '
-                         f'from {base}')
+        raise ValueError(
+            f'{path} has class numbers from {low} to {high}, which are not {num_classes} classes counted from {base}'
+        )
     if not fits:
-        raise ValueError(f'{path} has class numbers from {low} to {high}, but the training set has {num_classes} '
-                         f'classes, 0-{num_classes - 1} or 1-{num_classes}; correct the numbers, or the classes')
+        raise ValueError(
+            f'{path} has class numbers from {low} to {high}, but the training set has {num_classes} '
+            f'classes, 0-{num_classes - 1} or 1-{num_classes}; correct the numbers, or the classes'
+        )
     if base is None and len(fits) == 2:
-        raise ValueError(f'{path} has class numbers from {low} to {high}, which may count from 0 or from 1; say which: '
-                         '--base 0 or --base 1')
+        raise ValueError(
+            f'{path} has class numbers from {low} to {high}, which may count from 0 or from 1; say which: '
+            '--base 0 or --base 1'
+        )
     return fits[0] if base is None else base

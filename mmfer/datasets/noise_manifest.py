@@ -1,4 +1,5 @@
 """Label noise in a file: made once, published, and the same wherever it is read."""
+
 from __future__ import annotations
 
 import csv
@@ -91,12 +92,20 @@ class NoiseManifest:
         bad = next((name for name in self.names if len(name.splitlines()) != 1), None)
         if bad is not None:
             raise ValueError(f'{bad!r} cannot stand in a manifest: a name must be one line of text; rename the image')
-        by_class = [f'{name} {_share(*counts)}' for name, *counts in zip(self.classes, self.changed, self.faces,
-                                                                         strict=True)]
-        header = {**self.made, 'realised': _share(self.changed.sum(), len(self.names)),
-                  'realised by class': ', '.join(by_class), 'classes': list(self.classes), 'sha256': self.sha256}
-        lines = [FIRST_LINE, *(f'# {key}: {value if isinstance(value, str) else json.dumps(value)}'
-                               for key, value in header.items())]
+        by_class = [
+            f'{name} {_share(*counts)}' for name, *counts in zip(self.classes, self.changed, self.faces, strict=True)
+        ]
+        header = {
+            **self.made,
+            'realised': _share(self.changed.sum(), len(self.names)),
+            'realised by class': ', '.join(by_class),
+            'classes': list(self.classes),
+            'sha256': self.sha256,
+        }
+        lines = [
+            FIRST_LINE,
+            *(f'# {key}: {value if isinstance(value, str) else json.dumps(value)}' for key, value in header.items()),
+        ]
         with written_whole(path, encoding='utf-8', newline='\n') as stream:
             stream.write('\n'.join(lines) + '\n' + self.rows)
 
@@ -115,16 +124,20 @@ def read_manifest(path: str) -> NoiseManifest:
     start = lines.index(COLUMNS) if COLUMNS in lines else 0
     made = dict(line.removeprefix('# ').split(': ', 1) for line in lines[1:start] if ': ' in line)
     if not start or lines[0] != FIRST_LINE or not made.keys() >= {'classes', 'sha256'}:
-        raise ValueError(f'{path} is no label noise manifest (it would begin with {FIRST_LINE!r}); {how_to_make}, '
-                         'from a list of names and labels with --import LIST')
+        raise ValueError(
+            f'{path} is no label noise manifest (it would begin with {FIRST_LINE!r}); {how_to_make}, '
+            'from a list of names and labels with --import LIST'
+        )
     digest = hashlib.sha256(('\n'.join(lines[start:]) + '\n').encode()).hexdigest()
     if digest != made['sha256']:
-        raise ValueError(f'the rows of {path} were changed after it was made: their sha256 is {digest}, its header '
-                         f'says {made["sha256"]}; take the file as it was published, or make it again')
+        raise ValueError(
+            f'the rows of {path} were changed after it was made: their sha256 is {digest}, its header '
+            f'says {made["sha256"]}; take the file as it was published, or make it again'
+        )
     classes = json.loads(made['classes'])
     ids = {name: i for i, name in enumerate(classes)}
     names, labels = [], np.empty((len(lines) - start - 1, 2), dtype=np.int64)
-    for row, (name, clean, noisy) in enumerate(csv.reader(lines[start + 1:])):
+    for row, (name, clean, noisy) in enumerate(csv.reader(lines[start + 1 :])):
         names.append(name)
         labels[row] = ids[clean], ids[noisy]
     derived = ('realised', 'realised by class', 'classes', 'sha256')
@@ -152,18 +165,23 @@ def labels_from(path: str, names: Sequence[str], labels: np.ndarray, classes: Se
     if sorted(there) != sorted(here):
         raise ValueError(f'{path} has the classes {", ".join(there)}, the data set {", ".join(here)}; {cure}')
     if len(manifest.names) != len(names):
-        raise ValueError(f'{path} is the noise of {len(manifest.names):,} faces, the training set has {len(names):,}; '
-                         f'{cure}')
+        raise ValueError(
+            f'{path} is the noise of {len(manifest.names):,} faces, the training set has {len(names):,}; {cure}'
+        )
     other = next((i for i, (a, b) in enumerate(zip(manifest.names, names, strict=True)) if a != b), None)
     if other is not None:
-        raise ValueError(f'{path} is the noise of other faces: row {other + 1:,} is {manifest.names[other]} there and '
-                         f'{names[other]} in the training set; {cure}')
+        raise ValueError(
+            f'{path} is the noise of other faces: row {other + 1:,} is {manifest.names[other]} there and '
+            f'{names[other]} in the training set; {cure}'
+        )
     ids = np.array([here.index(name) for name in there])
     differ = np.flatnonzero(ids[manifest.clean] != labels)
     if len(differ):
         first = differ[0]
-        raise ValueError(f'{path} is the noise of other labels, of {len(differ):,} faces: {names[first]} is '
-                         f'{there[manifest.clean[first]]} there and {here[labels[first]]} in the training set; {cure}')
+        raise ValueError(
+            f'{path} is the noise of other labels, of {len(differ):,} faces: {names[first]} is '
+            f'{there[manifest.clean[first]]} there and {here[labels[first]]} in the training set; {cure}'
+        )
     return ids[manifest.noisy]
 
 

@@ -1,4 +1,5 @@
 """The file format of packed images: a JSON header, then plain arrays, laid out as safetensors does."""
+
 from __future__ import annotations
 
 import json
@@ -26,8 +27,10 @@ def read_pack(path: str | Path) -> tuple[dict[str, str], Columns]:
         ValueError: It is no pack, or not whole.
     """
     if not os.path.isfile(path):
-        raise FileNotFoundError(f'there is no pack {path}: make it with python tools/dataset_tools/pack.py CONFIG '
-                                f'{path}, or take packed=... out')
+        raise FileNotFoundError(
+            f'there is no pack {path}: make it with python tools/dataset_tools/pack.py CONFIG '
+            f'{path}, or take packed=... out'
+        )
     try:
         data = np.asarray(np.memmap(path, np.uint8, mode='r'))
         start = 8 + int.from_bytes(data[:8].tobytes(), 'little')
@@ -42,8 +45,10 @@ def read_pack(path: str | Path) -> tuple[dict[str, str], Columns]:
         if metadata['format'] != FORMAT or end != len(data):
             raise ValueError(metadata['format'])
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
-        raise ValueError(f'{path} is no whole pack of mmfer ({FORMAT}): copy it again, or pack again: python '
-                         f'tools/dataset_tools/pack.py CONFIG {path}') from None
+        raise ValueError(
+            f'{path} is no whole pack of mmfer ({FORMAT}): copy it again, or pack again: python '
+            f'tools/dataset_tools/pack.py CONFIG {path}'
+        ) from None
     return metadata, arrays
 
 
@@ -57,9 +62,15 @@ def split_names(data: np.ndarray) -> list[str]:
     return os.fsdecode(data.tobytes()).split('\0')[:-1]
 
 
-def write_pack(path: str | Path, known: Columns, found: Columns, shape: tuple[int, int], metadata: Mapping[str, str],
-               decode: Callable[[int, int], tuple[np.ndarray, Columns]],
-               progress: Callable[[int], object] = lambda done: None) -> bool:
+def write_pack(
+    path: str | Path,
+    known: Columns,
+    found: Columns,
+    shape: tuple[int, int],
+    metadata: Mapping[str, str],
+    decode: Callable[[int, int], tuple[np.ndarray, Columns]],
+    progress: Callable[[int], object] = lambda done: None,
+) -> bool:
     """Writes a pack, or goes on with one that was cut off.
 
     Images are appended in order to ``path.part``, so that its length says how many are done. What was found out about
@@ -91,7 +102,7 @@ def write_pack(path: str | Path, known: Columns, found: Columns, shape: tuple[in
     if path.exists():
         with open(path, 'rb') as file:
             begin = file.read(len(header))
-        if begin[8:8 + len(_BEGIN)] != _BEGIN:
+        if begin[8 : 8 + len(_BEGIN)] != _BEGIN:
             raise ValueError(f'{path} is there and is no pack: give another name, or delete it')
         if begin == header and path.stat().st_size == start + total * one:
             return False

@@ -1,4 +1,5 @@
 """Packed images as a column, and the check that they are still those of the source."""
+
 from __future__ import annotations
 
 import hashlib
@@ -88,8 +89,10 @@ def add_packed(columns: Columns, path: str, dataset: FaceDataset) -> Columns:
     images, names = PackedImages(path), columns['name'].tolist()
     classes = json.loads(metadata['classes'])
     if classes != list(dataset.source_classes):
-        raise ValueError(f'{path} is of the classes {", ".join(classes)}, but {type(dataset).__name__} has '
-                         f'{", ".join(dataset.source_classes)}; {again}')
+        raise ValueError(
+            f'{path} is of the classes {", ".join(classes)}, but {type(dataset).__name__} has '
+            f'{", ".join(dataset.source_classes)}; {again}'
+        )
     row_of = {name: row for row, name in enumerate(split_names(pack['name']))}
     rows = np.array([row_of.get(name, -1) for name in names], dtype=np.int64)
     if (rows < 0).any():
@@ -153,8 +156,11 @@ def _changed(folder: str, names: list[str], size: np.ndarray, time: np.ndarray, 
         with open(osp.join(folder, names[i]), 'rb') as stream:
             changed[i] = content_hash(stream.read()) != digest[i]
     if len(touched) and not changed.any():
-        print_log(f'{len(touched):,} images have another time than when they were packed, and the same content, which '
-                  'takes reading them; pack again to spare that', logger='current')
+        print_log(
+            f'{len(touched):,} images have another time than when they were packed, and the same content, which '
+            'takes reading them; pack again to spare that',
+            logger='current',
+        )
     return changed
 
 
@@ -163,16 +169,22 @@ def _require_size(path: str, shape: tuple[int, int], ori_shape: np.ndarray, tran
         return
     load = transforms[0]
     if not isinstance(load, LoadFace):
-        raise ValueError(f'packed={path!r} is read by mmfer.LoadFace, but the pipeline begins with {load}; '
-                         'begin it with mmfer.LoadFace, or take packed=... out')
+        raise ValueError(
+            f'packed={path!r} is read by mmfer.LoadFace, but the pipeline begins with {load}; '
+            'begin it with mmfer.LoadFace, or take packed=... out'
+        )
     packed = f'{shape[0]} x {shape[1]} pixels'
     if load.size is None and (ori_shape != shape).any():
-        raise ValueError(f'{path} has images of {packed}, but LoadFace leaves them as they are stored, which is '
-                         f'another size; give dict(type=mmfer.LoadFace, size={shape}), or take packed=... out')
+        raise ValueError(
+            f'{path} has images of {packed}, but LoadFace leaves them as they are stored, which is '
+            f'another size; give dict(type=mmfer.LoadFace, size={shape}), or take packed=... out'
+        )
     if load.size not in (None, shape):
-        raise ValueError(f'{path} has images of {packed}, but the pipeline asks for LoadFace(size={load.size}); '
-                         f'set the size that is packed, or pack that size: python tools/dataset_tools/pack.py CONFIG '
-                         f'{path} --size {load.size[0]}')
+        raise ValueError(
+            f'{path} has images of {packed}, but the pipeline asks for LoadFace(size={load.size}); '
+            f'set the size that is packed, or pack that size: python tools/dataset_tools/pack.py CONFIG '
+            f'{path} --size {load.size[0]}'
+        )
 
 
 def _some(which: np.ndarray, names: Sequence[str]) -> str:

@@ -1,4 +1,5 @@
 """Pictures on disk: reading one, and telling what is wrong with one without decoding it."""
+
 from __future__ import annotations
 
 import io
@@ -40,8 +41,10 @@ def read_picture(path: str) -> np.ndarray:
     fault = look_into(io.BytesIO(data)).fault
     image = None if fault else cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_COLOR)
     if image is None:
-        raise ValueError(f'{path} is {fault or "cut off or damaged"}; restore it from its source, or take its row out '
-                         'of the label file')
+        raise ValueError(
+            f'{path} is {fault or "cut off or damaged"}; restore it from its source, or take its row out '
+            'of the label file'
+        )
     return image
 
 

@@ -1,4 +1,5 @@
 """RAF-DB, basic expressions."""
+
 from __future__ import annotations
 
 import os.path as osp
@@ -37,9 +38,12 @@ class RAFDB(FaceDataset):
     LABEL_FILE = 'basic/EmoLabel/list_patition_label.txt'
     REQUIRED = (LABEL_FILE, IMAGE_FOLDER)
     COUNTS: ClassVar[dict] = dict(
-        train=(1290, 281, 717, 4772, 1982, 705, 2524), test=(329, 74, 160, 1185, 478, 162, 680))
-    HOW_TO_GET = ('RAF-DB is under an agreement: apply at http://www.whdeng.cn/RAF/model1.html, and unpack it so that '
-                  'both are there')
+        train=(1290, 281, 717, 4772, 1982, 705, 2524), test=(329, 74, 160, 1185, 478, 162, 680)
+    )
+    HOW_TO_GET = (
+        'RAF-DB is under an agreement: apply at http://www.whdeng.cn/RAF/model1.html, and unpack it so that '
+        'both are there'
+    )
 
     def load_columns(self) -> dict:
         """Reads the label file; keeps the rows of this split."""
@@ -68,6 +72,7 @@ class RAFDB(FaceDataset):
         bad.raise_if_any()
         log_unlisted(self.image_folder, names, type(self).__name__)
         rows = [row for row, name in enumerate(names) if name.startswith(f'{self.source_split}_')]
-        columns = dict(name=names_array(names), label=np.array(labels, dtype=np.int64),
-                       line=np.array(lines, dtype=np.int32))
+        columns = dict(
+            name=names_array(names), label=np.array(labels, dtype=np.int64), line=np.array(lines, dtype=np.int32)
+        )
         return {key: column[rows] for key, column in columns.items()}

@@ -1,4 +1,5 @@
 """RAF-DB, compound expressions."""
+
 from __future__ import annotations
 
 from typing import ClassVar
@@ -31,4 +32,4 @@ class RAFDBCompound(RAFDB):
     IMAGE_FOLDER = 'compound/Image/aligned'
     LABEL_FILE = 'compound/EmoLabel/list_patition_label.txt'
     REQUIRED = (LABEL_FILE, IMAGE_FOLDER)
-    COUNTS: ClassVar[dict] = dict(train=(3162, ), test=(792, ))
+    COUNTS: ClassVar[dict] = dict(train=(3162,), test=(792,))

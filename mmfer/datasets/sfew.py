@@ -1,4 +1,5 @@
 """SFEW 2.0."""
+
 from __future__ import annotations
 
 from typing import ClassVar
@@ -36,12 +37,14 @@ class SFEW(FaceDataset):
 
     METAINFO: ClassVar[dict] = dict(classes=ORDERS['sfew'])
     SPLITS = ('train', 'val')
-    HOW_TO_GET = ('SFEW 2.0 is under an agreement: apply at https://cs.anu.edu.au/few/AFEW.html, and unpack '
-                  'Train_Aligned_Faces and Val_Aligned_Faces there')
+    HOW_TO_GET = (
+        'SFEW 2.0 is under an agreement: apply at https://cs.anu.edu.au/few/AFEW.html, and unpack '
+        'Train_Aligned_Faces and Val_Aligned_Faces there'
+    )
 
     def load_columns(self) -> dict:
         """Lists the class folders of this split."""
         name, candidates = type(self).__name__, _FOLDERS[self.source_split]
         folder = find_folder(self.data_root, candidates) or candidates[0]
-        require_paths(name, self.data_root, (folder, ), self.HOW_TO_GET)
+        require_paths(name, self.data_root, (folder,), self.HOW_TO_GET)
         return read_class_folders(self.data_root, folder, self.source_classes, name)

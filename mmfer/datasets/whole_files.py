@@ -1,4 +1,5 @@
 """Files that are there when they are complete, and where copies of what was read are kept."""
+
 from __future__ import annotations
 
 import os

@@ -8,6 +8,7 @@ A detector is a class in `LANDMARK_DETECTORS` with one method::
 pixels of each image with pixel centres at integers, in the order of iBUG 300-W; ``score`` float32 [N] is 0 where no
 face was found, and lower where the points are less sure.
 """
+
 from .face_alignment import FaceAlignmentDetector
 
 __all__ = ['FaceAlignmentDetector']

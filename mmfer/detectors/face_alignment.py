@@ -1,4 +1,5 @@
 """Landmarks by the face-alignment package: its face detectors and its landmark network, in batches."""
+
 from __future__ import annotations
 
 from collections import defaultdict
@@ -18,7 +19,7 @@ from .warp import warp
 DETECTION_SIDE = 1280
 """Images are searched at this size at most: the detector's cost grows with the area, faces below 1 % are too small."""
 _SMALLEST = 32  # of the face detectors; what is smaller gets a black border
-_CROP, _BEHIND, _RAISE = 256, 200, .12  # how the landmark network was trained, see face_alignment.utils
+_CROP, _BEHIND, _RAISE = 256, 200, 0.12  # how the landmark network was trained, see face_alignment.utils
 
 
 @LANDMARK_DETECTORS.register_module()
@@ -71,8 +72,8 @@ class FaceAlignmentDetector:
     def find_boxes(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
         """All faces of every image: float64 [faces, 4], left, top, right, bottom in its pixels."""
         if self.whole:
-            return [np.array([[0., 0, image.shape[1], image.shape[0]]]) for image in images]
-        scales = [min(1., DETECTION_SIDE / max(image.shape[:2])) for image in images]
+            return [np.array([[0.0, 0, image.shape[1], image.shape[0]]]) for image in images]
+        scales = [min(1.0, DETECTION_SIDE / max(image.shape[:2])) for image in images]
         by_shape: dict[tuple, list[int]] = defaultdict(list)  # images of one shape make a batch
         small = []
         for row, (image, scale) in enumerate(zip(images, scales, strict=True)):
@@ -108,7 +109,7 @@ class FaceAlignmentDetector:
         heatmaps = self.network(inputs)
         heatmaps = heatmaps[-1] if isinstance(heatmaps, list) else heatmaps  # the last stack's
         cells, peaks = find_peaks(heatmaps.float().cpu().numpy())
-        points = centre[:, None] + ((cells + .5) / heatmaps.shape[-1] - .5) * side[:, None, None] - .5
+        points = centre[:, None] + ((cells + 0.5) / heatmaps.shape[-1] - 0.5) * side[:, None, None] - 0.5
         return points.astype(np.float32), peaks.mean(1).clip(1e-3, 1)
 
 
@@ -126,10 +127,12 @@ def find_peaks(heatmaps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     y, x = np.divmod(best, width)
     n, k = np.ogrid[:count, :points]
     inside = (x > 0) & (x < width - 1) & (y > 0) & (y < height - 1)
-    left, right, up, down = (heatmaps[n, k, (y + dy).clip(0, height - 1), (x + dx).clip(0, width - 1)]
-                             for dx, dy in ((-1, 0), (1, 0), (0, -1), (0, 1)))
+    left, right, up, down = (
+        heatmaps[n, k, (y + dy).clip(0, height - 1), (x + dx).clip(0, width - 1)]
+        for dx, dy in ((-1, 0), (1, 0), (0, -1), (0, 1))
+    )
     towards = np.stack([np.sign(right - left), np.sign(down - up)], axis=-1) * inside[..., None]
-    return np.stack([x, y], axis=-1) + .25 * towards, heatmaps[n, k, y, x]
+    return np.stack([x, y], axis=-1) + 0.25 * towards, heatmaps[n, k, y, x]
 
 
 def _main(boxes: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
@@ -141,5 +144,5 @@ def _main(boxes: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 def _crop(image: np.ndarray, centre: np.ndarray, side: float) -> np.ndarray:
     """The square around a face at the network's size, black beyond the image."""
     scale = _CROP / side
-    shift = (.5 - centre) * scale + _CROP / 2 - .5  # of pixel centres
+    shift = (0.5 - centre) * scale + _CROP / 2 - 0.5  # of pixel centres
     return warp(image, np.array([[scale, 0, shift[0]], [0, scale, shift[1]]]), _CROP)

@@ -1,4 +1,5 @@
 """Loads the face-alignment package on weights that are known to be there."""
+
 from __future__ import annotations
 
 from importlib import import_module
@@ -32,8 +33,10 @@ def load_face_alignment(face_detector: str | None, device: str) -> Any:
     import face_alignment
 
     if face_detector is not None and face_detector not in _WEIGHTS:
-        raise ValueError(f'there is no face detector {face_detector!r}; choose one of {", ".join(_WEIGHTS)}, or None '
-                         'for faces that fill their image')
+        raise ValueError(
+            f'there is no face detector {face_detector!r}; choose one of {", ".join(_WEIGHTS)}, or None '
+            'for faces that fill their image'
+        )
     wanted = {} if face_detector is None else _WEIGHTS[face_detector]
     addresses = {'': import_module('face_alignment.api').models_urls['2DFAN-4']}
     if wanted:
@@ -42,16 +45,24 @@ def load_face_alignment(face_detector: str | None, device: str) -> Any:
     files = _fetch(addresses)
     try:
         return face_alignment.FaceAlignment(
-            face_alignment.LandmarksType.TWO_D, device=device, flip_input=False, compile=False,
+            face_alignment.LandmarksType.TWO_D,
+            device=device,
+            flip_input=False,
+            compile=False,
             # The package always makes a detector; 'folder' has no network and no weights.
             face_detector=face_detector or 'folder',
-            face_detector_kwargs={argument: str(files[argument]) for argument in wanted})
+            face_detector_kwargs={argument: str(files[argument]) for argument in wanted},
+        )
     except ImportError as error:
-        raise ValueError(f'face_detector={face_detector!r} cannot be used here: {" ".join(str(error).split())}; '
-                         'install what it needs, or choose another') from None
+        raise ValueError(
+            f'face_detector={face_detector!r} cannot be used here: {" ".join(str(error).split())}; '
+            'install what it needs, or choose another'
+        ) from None
     except (URLError, OSError) as error:
-        raise FileNotFoundError(f'the weights of face_detector={face_detector!r} cannot be fetched here ({error}); '
-                                'fetch them on a machine with a network, or choose another') from None
+        raise FileNotFoundError(
+            f'the weights of face_detector={face_detector!r} cannot be fetched here ({error}); '
+            'fetch them on a machine with a network, or choose another'
+        ) from None
 
 
 def _fetch(addresses: dict[str, str]) -> dict[str, Path]:
@@ -64,6 +75,8 @@ def _fetch(addresses: dict[str, str]) -> dict[str, Path]:
             torch.hub.download_url_to_file(addresses[key], str(file))
         except (URLError, OSError) as error:
             names = ' and '.join(f'{file.name} (from {addresses[key]})' for key, file in missing.items())
-            raise FileNotFoundError('finding faces needs the weights of the face-alignment package, which cannot be '
-                                    f'fetched here ({error}): put {names} into {folder}') from None
+            raise FileNotFoundError(
+                'finding faces needs the weights of the face-alignment package, which cannot be '
+                f'fetched here ({error}): put {names} into {folder}'
+            ) from None
     return files

@@ -1,4 +1,5 @@
 """Similarities between points, and warping images by them."""
+
 from __future__ import annotations
 
 import cv2
@@ -14,7 +15,7 @@ def similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
     a = source - source.mean(0)
     b = target - target.mean(0)
     # As complex numbers a similarity without reflection is z -> m z + c, and m is a linear regression.
-    m = (np.conj(a[:, 0] + 1j * a[:, 1]) * (b[:, 0] + 1j * b[:, 1])).sum() / (a ** 2).sum()
+    m = (np.conj(a[:, 0] + 1j * a[:, 1]) * (b[:, 0] + 1j * b[:, 1])).sum() / (a**2).sum()
     matrix = np.array([[m.real, -m.imag], [m.imag, m.real]])
     return np.column_stack([matrix, target.mean(0) - matrix @ source.mean(0)])
 
@@ -43,5 +44,5 @@ def warp(image: np.ndarray, matrix: np.ndarray, size: int, border: int = cv2.BOR
         image = cv2.resize(image, after.tolist(), interpolation=cv2.INTER_AREA)
         # The rest of the way, so that all of it is the map that was asked for: centres lie at (x + .5) / width.
         back = before / after
-        matrix = np.column_stack([matrix[:, :2] * back, matrix @ [*(.5 * back - .5), 1]])
+        matrix = np.column_stack([matrix[:, :2] * back, matrix @ [*(0.5 * back - 0.5), 1]])
     return cv2.warpAffine(image, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=border)

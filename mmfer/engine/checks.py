@@ -1,4 +1,5 @@
 """What a run's parts must agree on, checked before its first step."""
+
 from __future__ import annotations
 
 import logging
@@ -30,8 +31,10 @@ def check_classes(runner: Runner) -> None:
     scores = getattr(getattr(model, 'head', None), 'num_classes', None)
     classes = getattr(runner.train_dataloader.dataset, 'metainfo', {}).get('classes')
     if scores and classes and scores != len(classes):
-        raise ValueError(f'model.head.num_classes is {scores} but the training set has {len(classes)} classes '
-                         f'({", ".join(classes)}): set model.head.num_classes={len(classes)}')
+        raise ValueError(
+            f'model.head.num_classes is {scores} but the training set has {len(classes)} classes '
+            f'({", ".join(classes)}): set model.head.num_classes={len(classes)}'
+        )
 
 
 def check_batches(loader: DataLoader) -> None:
@@ -41,8 +44,10 @@ def check_batches(loader: DataLoader) -> None:
         ValueError: There is not.
     """
     if len(loader) == 0:
-        raise ValueError(f'train_dataloader gives no batch: its {len(loader.sampler):,} faces a process do not fill '
-                         f'one of {loader.batch_size}; set a smaller train_dataloader.batch_size')
+        raise ValueError(
+            f'train_dataloader gives no batch: its {len(loader.sampler):,} faces a process do not fill '
+            f'one of {loader.batch_size}; set a smaller train_dataloader.batch_size'
+        )
 
 
 def check_held_out(runner: Runner) -> None:
@@ -57,8 +62,10 @@ def check_held_out(runner: Runner) -> None:
     if shared:
         held = next((part.holdout for part in face_datasets(val) if part.holdout), None)
         holdout = f'holdout={dict(held)}' if held else 'a holdout'
-        raise ValueError(f'{len(shared):,} of the {len(held_out):,} faces that val_dataloader evaluates are trained '
-                         f'on, too: give train_dataloader.dataset and val_dataloader.dataset the same {holdout}')
+        raise ValueError(
+            f'{len(shared):,} of the {len(held_out):,} faces that val_dataloader evaluates are trained '
+            f'on, too: give train_dataloader.dataset and val_dataloader.dataset the same {holdout}'
+        )
 
 
 def check_images(datasets: Sequence[Any]) -> None:
@@ -77,8 +84,11 @@ def check_images(datasets: Sequence[Any]) -> None:
         if 'image' in columns:
             size = np.broadcast_to(columns['image'].shape[2:0:-1], (len(dataset), 2))
         elif len(dataset) > _MOST_IMAGES:
-            print_log(f'{name}: its {len(dataset):,} images are not checked beforehand; a bad one ends the run when '
-                      'its turn comes', logger='current')
+            print_log(
+                f'{name}: its {len(dataset):,} images are not checked beforehand; a bad one ends the run when '
+                'its turn comes',
+                logger='current',
+            )
             continue
         else:
             found, size = find_bad_images(columns, dataset.image_folder, name, dataset.label_file)
@@ -118,10 +128,13 @@ def _warn_of_landmarks(columns: dict[str, np.ndarray], size: np.ndarray, name: s
         size = columns['box'][:, 2:] - columns['box'][:, :2]
     beside = off_image(columns['landmarks'], size) & columns['landmark_valid']
     if beside.any():
-        print_log(f'{name}: the landmarks of {beside.sum():,} of {len(beside):,} faces are not on their image (most '
-                  f'points beside it, or all in one spot): {name_a_few(columns["name"][beside].tolist())}; see that '
-                  'the landmark file belongs to these images and counts in their pixels, or give these rows score 0',
-                  logger='current', level=logging.WARNING)
+        print_log(
+            f'{name}: the landmarks of {beside.sum():,} of {len(beside):,} faces are not on their image (most '
+            f'points beside it, or all in one spot): {name_a_few(columns["name"][beside].tolist())}; see that '
+            'the landmark file belongs to these images and counts in their pixels, or give these rows score 0',
+            logger='current',
+            level=logging.WARNING,
+        )
 
 
 def _faces(dataset: Any) -> set[tuple[str, str]]:

@@ -1,4 +1,5 @@
 """What a confusion matrix says: counting, and the figures of the protocol."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ def confusion_matrix(label: np.ndarray, predicted: np.ndarray, num_classes: int)
     """
     label, predicted = np.asarray(label, dtype=np.int64), np.asarray(predicted, dtype=np.int64)
     assert label.shape == predicted.shape, (label.shape, predicted.shape)
-    counts = np.bincount(label * num_classes + predicted, minlength=num_classes ** 2)
+    counts = np.bincount(label * num_classes + predicted, minlength=num_classes**2)
     return counts.reshape(num_classes, num_classes)
 
 

@@ -1,4 +1,5 @@
 """The metric of the protocol: overall and mean class accuracy, macro F1, recall of each class."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -59,8 +60,10 @@ class FERMetric(BaseMetric):
         labels = torch.stack([sample['gt_label'].reshape(()) for sample in data_samples]).tolist()
         for sample, label, score in zip(data_samples, labels, scores, strict=True):
             if not np.isfinite(score).all():
-                raise ValueError(f'the network predicts {score.tolist()} for {_name(sample)}: its weights are no '
-                                 'numbers any more; lower optim_wrapper.optimizer.lr, or train without --amp')
+                raise ValueError(
+                    f'the network predicts {score.tolist()} for {_name(sample)}: its weights are no '
+                    'numbers any more; lower optim_wrapper.optimizer.lr, or train without --amp'
+                )
             index, path = int(sample.get('sample_idx', -1)), str(sample.get('img_path') or '')
             self.results.append(PredictedFace(index, path, label, score))
 
@@ -75,8 +78,10 @@ class FERMetric(BaseMetric):
         num_classes = len(self.classes)
         if label.min() < 0 or label.max() >= num_classes:
             odd = next(face for face in faces if not 0 <= face.label < num_classes)
-            raise ValueError(f'{_name(odd._asdict())} is labelled {odd.label}, but there are only {num_classes} '
-                             f'classes ({", ".join(self.classes)}): correct its row in the label file')
+            raise ValueError(
+                f'{_name(odd._asdict())} is labelled {odd.label}, but there are only {num_classes} '
+                f'classes ({", ".join(self.classes)}): correct its row in the label file'
+            )
         self.faces, self.confusion = faces, confusion_matrix(label, predicted, num_classes)
         self._name_empty_classes()
         return summarise(self.confusion, self.classes)
@@ -86,16 +91,21 @@ class FERMetric(BaseMetric):
         if names is None:
             return tuple(f'class{i}' for i in range(num_scores))
         if len(names) != num_scores:
-            raise ValueError(f'the head scores {num_scores} classes but the dataset has {len(names)} '
-                             f'({", ".join(names)}): set model.head.num_classes={len(names)}')
+            raise ValueError(
+                f'the head scores {num_scores} classes but the dataset has {len(names)} '
+                f'({", ".join(names)}): set model.head.num_classes={len(names)}'
+            )
         return tuple(names)
 
     def _name_empty_classes(self) -> None:
         assert self.confusion is not None
         empty = {name for name, count in zip(self.classes, self.confusion.sum(1), strict=True) if count == 0}
         if empty - self._told:
-            print_log(f'no face of the evaluated set is labelled {", ".join(sorted(empty))}: left out of the mean '
-                      'class accuracy and of macro F1', logger='current')
+            print_log(
+                f'no face of the evaluated set is labelled {", ".join(sorted(empty))}: left out of the mean '
+                'class accuracy and of macro F1',
+                logger='current',
+            )
             self._told |= empty
 
 

@@ -3,6 +3,7 @@
 Papers in this field often print the best epoch on the test set, which is a choice made with the test labels. Here the
 three figures stand side by side and the best one always says on which split it was seen and whether it was used.
 """
+
 from __future__ import annotations
 
 import json
@@ -18,15 +19,17 @@ from mmfer.evaluation.confusion import majority_class
 HEADLINE = {'accuracy': 'accuracy', 'mean_class_accuracy': 'mean class accuracy', 'macro_f1': 'macro F1'}
 
 
-def protocol_report(records: Sequence[Mapping[str, Any]],
-                    *,
-                    config: str,
-                    seed: int | None,
-                    split: str,
-                    classes: Sequence[str],
-                    confusion: Sequence[Sequence[int]],
-                    select_on: str | None = None,
-                    metric: str = 'accuracy') -> dict[str, Any]:
+def protocol_report(
+    records: Sequence[Mapping[str, Any]],
+    *,
+    config: str,
+    seed: int | None,
+    split: str,
+    classes: Sequence[str],
+    confusion: Sequence[Sequence[int]],
+    select_on: str | None = None,
+    metric: str = 'accuracy',
+) -> dict[str, Any]:
     """Gathers a run's history into the content of ``metrics.json``.
 
     Args:
@@ -102,14 +105,20 @@ def report_table(report: Mapping[str, Any]) -> str:
     epochs = last5['epochs']
     use = 'chosen there' if best['selected'] else 'hindsight, chose nothing'
     heads = f'last ({last["epoch"]})', f'mean of {len(epochs)}', f'best ({best["epoch"]})'
-    lines = [f'{report["config"]}, seed {report["seed"]}: {report["faces"]} faces of {report["split"]}, percent',
-             f'{"":28}' + ''.join(f'{head:>14}' for head in heads)]
-    lines += [f'{title:28}' + ''.join(f'{figures[name]:14.2f}' for figures in (last, last5, best))
-              for name, title in HEADLINE.items()]
+    lines = [
+        f'{report["config"]}, seed {report["seed"]}: {report["faces"]} faces of {report["split"]}, percent',
+        f'{"":28}' + ''.join(f'{head:>14}' for head in heads),
+    ]
+    lines += [
+        f'{title:28}' + ''.join(f'{figures[name]:14.2f}' for figures in (last, last5, best))
+        for name, title in HEADLINE.items()
+    ]
     majority = f'majority class ({report["majority_class"]})'
     lines.append(f'{majority:28}{report["majority_rate"]:14.2f}')
     recalls = {name.removeprefix('recall/'): value for name, value in last.items() if name.startswith('recall/')}
     lines.append('recall (last): ' + ', '.join(f'{name} {value:.1f}' for name, value in recalls.items()))
-    lines.append(f'mean over epochs {epochs[0]}-{epochs[-1]}; best is epoch {best["epoch"]} by {best["by"]} '
-                 f'on {best["split"]} ({use})')
+    lines.append(
+        f'mean over epochs {epochs[0]}-{epochs[-1]}; best is epoch {best["epoch"]} by {best["by"]} '
+        f'on {best["split"]} ({use})'
+    )
     return '\n'.join(lines)

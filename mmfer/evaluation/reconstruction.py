@@ -33,8 +33,10 @@ class ReconstructionMetric(BaseMetric):
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Keeps the errors of each face."""
         if any(name not in sample for sample in data_samples for name in self.FIELDS):
-            raise ValueError('ReconstructionMetric judges a mmfer.FaceAutoEncoder; classifiers are judged by '
-                             "val_evaluator=dict(type='mmfer.FERMetric')")
+            raise ValueError(
+                'ReconstructionMetric judges a mmfer.FaceAutoEncoder; classifiers are judged by '
+                "val_evaluator=dict(type='mmfer.FERMetric')"
+            )
         columns = [torch.stack([sample[name] for sample in data_samples]).tolist() for name in self.FIELDS]
         self.results += list(zip(*columns, strict=True))
 
@@ -42,5 +44,7 @@ class ReconstructionMetric(BaseMetric):
         """Means over the faces; runs on the main process only."""
         if not results:
             raise ValueError('there is nothing to evaluate: the dataset of the val dataloader is empty')
-        return {name: sum(column) / len(results) for name, column in zip(self.FIELDS, zip(*results, strict=True),
-                                                                         strict=True)}
+        return {
+            name: sum(column) / len(results)
+            for name, column in zip(self.FIELDS, zip(*results, strict=True), strict=True)
+        }

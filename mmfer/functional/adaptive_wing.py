@@ -83,9 +83,7 @@ class _AdaptiveWing(torch.autograd.Function):
         return grad * slope, None, None, None, None, None, None
 
 
-def heatmap_loss(
-    prediction: Tensor, target: Tensor, foreground_weight: float = 10.0, threshold: float = 0.2
-) -> Tensor:
+def heatmap_loss(prediction: Tensor, target: Tensor, foreground_weight: float = 10.0, threshold: float = 0.2) -> Tensor:
     """Mean adaptive wing loss of each sample's heatmaps, cells around a landmark weighing more.
 
     A cell counts as foreground where the 3x3-dilated target exceeds `threshold`; without the weight the empty

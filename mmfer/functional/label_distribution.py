@@ -29,9 +29,7 @@ def nearest_neighbours(features: Tensor, sample_idx: Tensor, k: int) -> tuple[Te
     return neighbours, values > -torch.inf
 
 
-def neighbour_average(
-    scores: Tensor, neighbours: Tensor, valid: Tensor, probs: Tensor, eps: float = 1e-8
-) -> Tensor:
+def neighbour_average(scores: Tensor, neighbours: Tensor, valid: Tensor, probs: Tensor, eps: float = 1e-8) -> Tensor:
     """Averages the predictions of a face's neighbours, weighted by their scores.
 
     Equals ``w @ probs`` with ``w_ij = (c_ij M_ij + eps / B) / (sum_j c_ij M_ij + eps)``, M the neighbour mask, but

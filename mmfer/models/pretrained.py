@@ -32,8 +32,10 @@ PREFIXES = ('module', 'encoder', 'features', 'backbone')
 SEQUENTIAL = {'0': 'conv1', '1': 'bn1', '4': 'layer1', '5': 'layer2', '6': 'layer3', '7': 'layer4'}
 """Names in `nn.Sequential(*resnet.children())`, which many FER repositories call `features`."""
 
-SWITCHES = ('--cfg-options model.pretrained=None (train from scratch) or '
-            '--cfg-options model.pretrained=torchvision://{name} (ImageNet)')
+SWITCHES = (
+    '--cfg-options model.pretrained=None (train from scratch) or '
+    '--cfg-options model.pretrained=torchvision://{name} (ImageNet)'
+)
 
 
 @dataclass(frozen=True)
@@ -81,8 +83,11 @@ def load_pretrained(backbone: nn.Module, source: str | Path) -> PretrainedReport
     _refuse_ir50(weights, wanted, source, backbone)
     expected = [key for key in wanted if key in weights or not key.endswith('num_batches_tracked')]
     missing = [key for key in expected if key not in weights]
-    shapes = [f'{key} is {_shape(weights[key])} there and {_shape(wanted[key])} here'
-              for key in expected if key in weights and weights[key].shape != wanted[key].shape]
+    shapes = [
+        f'{key} is {_shape(weights[key])} there and {_shape(wanted[key])} here'
+        for key in expected
+        if key in weights and weights[key].shape != wanted[key].shape
+    ]
     left_over = [key for key in weights if key not in wanted]
     if missing or shapes or left_over:
         problems = [f'{len(missing)} missing ({_examples(missing)})'] if missing else []
@@ -92,7 +97,8 @@ def load_pretrained(backbone: nn.Module, source: str | Path) -> PretrainedReport
         raise ValueError(
             f'pretrained: matched only {matched} / {len(expected)} backbone tensors of {source}: '
             f'{"; ".join(problems)}; give weights of a {_describe(backbone)}, or '
-            f'{_switches(backbone)}')
+            f'{_switches(backbone)}'
+        )
     backbone.load_state_dict({key: weights[key] for key in expected}, strict=False)
     report = PretrainedReport(source, len(expected), len(expected), tuple(ignored))
     print_log(str(report), logger='current')
@@ -106,7 +112,8 @@ def _read(backbone: nn.Module, source: str) -> Mapping:
         raise FileNotFoundError(
             f'the pretrained weights {source} are missing: a {_describe(backbone)} trained to recognise faces (for '
             'resnet18_msceleb.pth: on MS-Celeb-1M, published with the repositories of SCN and EAC); put the file '
-            f'there, or train without it: {_switches(backbone)}')
+            f'there, or train without it: {_switches(backbone)}'
+        )
     try:
         content = torch.load(source, map_location='cpu', weights_only=True)
     except (UnpicklingError, RuntimeError, EOFError, OSError, UnicodeDecodeError, KeyError):
@@ -126,8 +133,10 @@ def _from_torchvision(name: str) -> Mapping:
     from torchvision.models import get_model_weights, list_models
 
     if name not in list_models():
-        raise ValueError(f'torchvision has no model {name!r}; known are for example torchvision://resnet18 and '
-                         'torchvision://resnet50')
+        raise ValueError(
+            f'torchvision has no model {name!r}; known are for example torchvision://resnet18 and '
+            'torchvision://resnet50'
+        )
     weights = next(iter(get_model_weights(name)))  # the first is ImageNet V1, which published FER results used
     try:
         return torch.hub.load_state_dict_from_url(weights.url, map_location='cpu', check_hash=True, weights_only=True)
@@ -135,7 +144,8 @@ def _from_torchvision(name: str) -> Mapping:
         folder = Path(torch.hub.get_dir()) / 'checkpoints'
         raise FileNotFoundError(
             f'torchvision://{name} cannot be fetched ({error}): download {weights.url} elsewhere and put the file into '
-            f'{folder}, or train from scratch with --cfg-options model.pretrained=None') from None
+            f'{folder}, or train from scratch with --cfg-options model.pretrained=None'
+        ) from None
 
 
 def _rename(content: Mapping, wanted: Mapping) -> tuple[dict[str, Tensor], list[str]]:
@@ -192,7 +202,8 @@ def _refuse_ir50(weights: Mapping, wanted: Mapping, source: str, backbone: nn.Mo
         raise ValueError(
             f'{source} holds an IR-50 face recogniser (its keys are input_layer.* and body.*, its faces 112 px), which '
             f'cannot start a {_describe(backbone)}: give weights of a {_describe(backbone)}, or '
-            f'{_switches(backbone)}')
+            f'{_switches(backbone)}'
+        )
 
 
 def _switches(backbone: nn.Module) -> str:

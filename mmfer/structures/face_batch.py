@@ -1,4 +1,5 @@
 """A batch of annotations, stacked by column."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -131,7 +132,8 @@ class FaceBatch(Sequence[DataSample]):
             clean_label=_clean_label(samples),
             valence=_stack(samples, 'valence', lambda i, like: torch.full_like(like, torch.nan)),
             arousal=_stack(samples, 'arousal', lambda i, like: torch.full_like(like, torch.nan)),
-            metainfo=[{k: v for k, v in s.metainfo_items() if k not in _INDEX_KEYS} for s in samples])
+            metainfo=[{k: v for k, v in s.metainfo_items() if k not in _INDEX_KEYS} for s in samples],
+        )
 
 
 def _stack(samples: list[DataSample], key: str, unknown: Callable[[int, Tensor], Tensor]) -> Tensor | None:

@@ -1,4 +1,5 @@
 """Pictures of runs and of predictions."""
+
 from mmfer.visualization.attributions import draw_attributions
 from mmfer.visualization.augmented import draw_augmented
 from mmfer.visualization.confusion import draw_confusion_matrix

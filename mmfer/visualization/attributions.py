@@ -1,4 +1,5 @@
 """Attribution maps over faces."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -8,19 +9,21 @@ import cv2
 import numpy as np
 from matplotlib.figure import Figure
 
-GAP, HEAD, SIDE = .06, .32, 1.15
+GAP, HEAD, SIDE = 0.06, 0.32, 1.15
 """Space between faces and height of the headings, in inches, as is the side of a face."""
-COVER = .25, .5
+COVER = 0.25, 0.5
 """How much of the face the lowest and, in addition, the highest cell covers."""
 
 
-def draw_attributions(faces: Sequence[np.ndarray],
-                      names: Sequence[str],
-                      prior: np.ndarray,
-                      maps: Mapping[str, np.ndarray],
-                      agreement: Mapping[str, Sequence[float]],
-                      path: str | Path,
-                      title: str = '') -> Path:
+def draw_attributions(
+    faces: Sequence[np.ndarray],
+    names: Sequence[str],
+    prior: np.ndarray,
+    maps: Mapping[str, np.ndarray],
+    agreement: Mapping[str, Sequence[float]],
+    path: str | Path,
+    title: str = '',
+) -> Path:
     """Draws a row for each face: the face, the landmark prior, and attribution maps, laid over it.
 
     Every map is scaled from its lowest cell to its highest one.
@@ -38,14 +41,14 @@ def draw_attributions(faces: Sequence[np.ndarray],
         The path.
     """
     columns = {'face': None, 'landmark prior': prior, **maps}
-    label, head = .72, HEAD + (.25 if title else 0)
+    label, head = 0.72, HEAD + (0.25 if title else 0)
     width, height = label + len(columns) * (SIDE + GAP) + GAP, head + len(faces) * (SIDE + GAP)
     # A Figure of its own, without pyplot, and one axes with everything in it: many axes take matplotlib seconds.
     figure = Figure(figsize=(width, height))
     axes = figure.add_axes((0, 0, 1, 1))
     for row, (face, name) in enumerate(zip(faces, names, strict=True)):
         top = head + row * (SIDE + GAP)
-        axes.text(label - .08, top + SIDE / 2, name, size=7.5, ha='right', va='center', color='.25')
+        axes.text(label - 0.08, top + SIDE / 2, name, size=7.5, ha='right', va='center', color='.25')
         for column, (heading, values) in enumerate(columns.items()):
             left = label + column * (SIDE + GAP)
             where = dict(extent=(left, left + SIDE, top + SIDE, top), aspect='auto')
@@ -53,20 +56,36 @@ def draw_attributions(faces: Sequence[np.ndarray],
                 axes.imshow(face, interpolation='bilinear', **where)
                 continue
             # Pale, so that a dark face does not pass for a low cell.
-            axes.imshow(.35 + .65 * face.mean(-1) / 255, cmap='gray', vmin=0, vmax=1, interpolation='bilinear', **where)
+            axes.imshow(
+                0.35 + 0.65 * face.mean(-1) / 255, cmap='gray', vmin=0, vmax=1, interpolation='bilinear', **where
+            )
             heat = _enlarged(values[row], face.shape[:2])
             axes.imshow(heat, cmap='inferno', vmin=0, vmax=1, alpha=COVER[0] + COVER[1] * heat, **where)
             if heading in agreement:
-                axes.text(left + .05, top + SIDE - .05, f'{agreement[heading][row]:+.2f}', size=7, color='white',
-                          va='bottom')
+                axes.text(
+                    left + 0.05,
+                    top + SIDE - 0.05,
+                    f'{agreement[heading][row]:+.2f}',
+                    size=7,
+                    color='white',
+                    va='bottom',
+                )
     for column, heading in enumerate(columns):
         text = heading
         if heading in agreement:
             text += f'\nagreement {np.nanmean(agreement[heading]):+.2f}'
-        axes.text(label + column * (SIDE + GAP) + SIDE / 2, head - .05, text, size=7.5, ha='center', va='bottom',
-                  linespacing=1.1, color='.25')
+        axes.text(
+            label + column * (SIDE + GAP) + SIDE / 2,
+            head - 0.05,
+            text,
+            size=7.5,
+            ha='center',
+            va='bottom',
+            linespacing=1.1,
+            color='.25',
+        )
     if title:
-        axes.text(GAP, .15, title, size=9, va='center')
+        axes.text(GAP, 0.15, title, size=9, va='center')
     axes.set(xlim=(0, width), ylim=(height, 0))  # after imshow, which sets them to its picture
     axes.axis('off')
     path = Path(path)

@@ -1,4 +1,5 @@
 """Faces as the network gets them."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -57,4 +58,4 @@ def _near(points: np.ndarray, picture: np.ndarray) -> np.ndarray:
 
 def _overlay(picture: np.ndarray, heat: np.ndarray) -> np.ndarray:
     """Red where the map is 1, the picture where it is 0."""
-    return (picture + .8 * heat[..., None] * (_HOT - picture)).round().astype(np.uint8)
+    return (picture + 0.8 * heat[..., None] * (_HOT - picture)).round().astype(np.uint8)

@@ -1,4 +1,5 @@
 """The picture of a confusion matrix."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -26,26 +27,34 @@ def draw_confusion_matrix(confusion: np.ndarray, classes: Sequence[str], path: s
     confusion = np.asarray(confusion)
     total, k = confusion.sum(1), len(classes)
     share = 100 * confusion / np.maximum(total, 1)[:, None]
-    side = .92 * k + 2.2
+    side = 0.92 * k + 2.2
     # A Figure of its own, without pyplot: no global state and no display needed, in a training process least of all.
-    figure = Figure(figsize=(max(side, 5.5), max(side - .6, 4.9)), layout='constrained')
+    figure = Figure(figsize=(max(side, 5.5), max(side - 0.6, 4.9)), layout='constrained')
     axes = figure.add_subplot()
     axes.imshow(share, cmap='Blues', vmin=0, vmax=100)
     for row in range(k):
         if total[row] == 0:
-            axes.add_patch(Rectangle((-.5, row - .5), k, 1, facecolor='.92', edgecolor='none'))
+            axes.add_patch(Rectangle((-0.5, row - 0.5), k, 1, facecolor='.92', edgecolor='none'))
             axes.text((k - 1) / 2, row, 'no faces', ha='center', va='center', color='.4')
             continue
         for column in range(k):
             colour = 'white' if share[row, column] > 55 else '.15' if confusion[row, column] else '.7'
             weight = 'bold' if row == column else 'normal'
-            axes.text(column, row - .08, f'{share[row, column]:.0f}', ha='center', va='center', color=colour,
-                      weight=weight, size=12)
-            axes.text(column, row + .26, f'{confusion[row, column]}', ha='center', va='center', color=colour, size=7.5)
+            axes.text(
+                column,
+                row - 0.08,
+                f'{share[row, column]:.0f}',
+                ha='center',
+                va='center',
+                color=colour,
+                weight=weight,
+                size=12,
+            )
+            axes.text(column, row + 0.26, f'{confusion[row, column]}', ha='center', va='center', color=colour, size=7.5)
     axes.set_xticks(range(k), classes, rotation=35, ha='right', rotation_mode='anchor')
     axes.set_yticks(range(k), [f'{name} ({count})' for name, count in zip(classes, total, strict=True)])
-    axes.set_xticks(np.arange(k + 1) - .5, minor=True)
-    axes.set_yticks(np.arange(k + 1) - .5, minor=True)
+    axes.set_xticks(np.arange(k + 1) - 0.5, minor=True)
+    axes.set_yticks(np.arange(k + 1) - 0.5, minor=True)
     axes.grid(which='minor', color='white', linewidth=1.5)
     axes.tick_params(which='both', length=0)
     axes.spines[:].set_visible(False)

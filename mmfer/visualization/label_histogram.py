@@ -1,4 +1,5 @@
 """The picture of a dataset's labels."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -24,12 +25,17 @@ def draw_label_histogram(counts: Mapping[str, Mapping[str, int]], path: str | Pa
     classes = list(dict.fromkeys(name for of in counts.values() for name in of))
     figure = Figure(figsize=(max(5.5, 1 + 1.1 * len(classes) * max(1, len(counts) / 2)), 3.6), layout='constrained')
     axes = figure.add_subplot()
-    width = .84 / len(counts)
+    width = 0.84 / len(counts)
     for i, (name, of) in enumerate(counts.items()):
         total = max(sum(of.values()), 1)
         x = np.arange(len(classes)) + (i - (len(counts) - 1) / 2) * width
-        bars = axes.bar(x, [100 * of.get(label, 0) / total for label in classes], .94 * width,
-                        color=COLOURS[i % len(COLOURS)], label=f'{name} ({total:,})')
+        bars = axes.bar(
+            x,
+            [100 * of.get(label, 0) / total for label in classes],
+            0.94 * width,
+            color=COLOURS[i % len(COLOURS)],
+            label=f'{name} ({total:,})',
+        )
         axes.bar_label(bars, [f'{of.get(label, 0):,}' for label in classes], size=7, padding=1, color='.3')
     axes.set_xticks(range(len(classes)), classes, size=9)
     axes.set_ylabel('% of the set (faces at the bar)')

@@ -1,4 +1,5 @@
 """The picture of a run: losses and accuracies by epoch."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -31,7 +32,7 @@ def draw_learning_curves(report: Mapping[str, Any], path: str | Path) -> None:
         axes.set_axisbelow(True)
         axes.spines[['top', 'right']].set_visible(False)
     epochs = [epoch['epoch'] for epoch in report['epochs']]
-    scores.set_xlim(min(epochs) - .5, max(epochs) + .5)
+    scores.set_xlim(min(epochs) - 0.5, max(epochs) + 0.5)
     scores.xaxis.set_major_locator(MaxNLocator(integer=True))
     scores.set_xlabel('epoch')
     figure.suptitle(f'{report["config"]}, seed {report["seed"]}', size=12)
@@ -57,8 +58,15 @@ def _draw_losses(axes, epochs) -> None:
     if shown:
         axes.legend(frameon=False, fontsize=9, loc='upper left', bbox_to_anchor=(1, 1))
     else:
-        axes.text(.5, .5, 'the training steps returned no loss terms', ha='center', va='center', color='.5',
-                  transform=axes.transAxes)
+        axes.text(
+            0.5,
+            0.5,
+            'the training steps returned no loss terms',
+            ha='center',
+            va='center',
+            color='.5',
+            transform=axes.transAxes,
+        )
 
 
 def _draw_scores(axes, report) -> None:
@@ -66,16 +74,36 @@ def _draw_scores(axes, report) -> None:
     x = [epoch['epoch'] for epoch in evaluated]
     best, last5 = report['best'], report['last5']
     if len(evaluated) > 5:
-        axes.axvspan(last5['epochs'][0] - .5, last5['epochs'][-1] + .5, color='.95', zorder=0, linewidth=0)
+        axes.axvspan(last5['epochs'][0] - 0.5, last5['epochs'][-1] + 0.5, color='.95', zorder=0, linewidth=0)
     curves = ('accuracy', 'accuracy', COLOURS[0]), ('mean_class_accuracy', 'mean class accuracy', COLOURS[1])
     for name, title, colour in curves:
-        axes.plot(x, [epoch[name] for epoch in evaluated], color=colour, linewidth=2, marker='o', markersize=3.5,
-                  label=f'{title}\nlast: {report["last"][name]:.1f}, last {len(last5["epochs"])}: {last5[name]:.1f}')
-    axes.plot(best['epoch'], best['accuracy'], 'o', markersize=11, markerfacecolor='none', markeredgecolor=INK,
-              markeredgewidth=1.4, linestyle='none',
-              label=f'best: {best["accuracy"]:.1f} at epoch {best["epoch"]}\nseen on {best["split"]}')
-    axes.axhline(report['majority_rate'], color='.45', linestyle='--', linewidth=1.2,
-                 label=f'always {report["majority_class"]}: {report["majority_rate"]:.1f}')
+        axes.plot(
+            x,
+            [epoch[name] for epoch in evaluated],
+            color=colour,
+            linewidth=2,
+            marker='o',
+            markersize=3.5,
+            label=f'{title}\nlast: {report["last"][name]:.1f}, last {len(last5["epochs"])}: {last5[name]:.1f}',
+        )
+    axes.plot(
+        best['epoch'],
+        best['accuracy'],
+        'o',
+        markersize=11,
+        markerfacecolor='none',
+        markeredgecolor=INK,
+        markeredgewidth=1.4,
+        linestyle='none',
+        label=f'best: {best["accuracy"]:.1f} at epoch {best["epoch"]}\nseen on {best["split"]}',
+    )
+    axes.axhline(
+        report['majority_rate'],
+        color='.45',
+        linestyle='--',
+        linewidth=1.2,
+        label=f'always {report["majority_class"]}: {report["majority_rate"]:.1f}',
+    )
     axes.set_ylabel(f'{report["split"]}, {report["faces"]} faces (%)')
-    axes.margins(y=.12)
-    axes.legend(frameon=False, fontsize=9, loc='upper left', bbox_to_anchor=(1, 1), labelspacing=.9)
+    axes.margins(y=0.12)
+    axes.legend(frameon=False, fontsize=9, loc='upper left', bbox_to_anchor=(1, 1), labelspacing=0.9)

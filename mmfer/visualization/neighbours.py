@@ -1,4 +1,5 @@
 """Faces beside their nearest others and what is believed about their labels."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +13,7 @@ from matplotlib.patches import Rectangle
 
 from mmfer.visualization.learning_curves import COLOURS
 
-ROW, GAP, BETWEEN, NAMES, BARS, MARKS = 1.36, .08, .3, .78, 1.1, 1.25
+ROW, GAP, BETWEEN, NAMES, BARS, MARKS = 1.36, 0.08, 0.3, 0.78, 1.1, 1.25
 """In inches, the side of a face: a row; space between faces and between groups; the chart's names, bars and marks."""
 
 
@@ -35,13 +36,15 @@ class LabelledFace:
     truth: np.ndarray | None = None
 
 
-def draw_neighbours(faces: Sequence[LabelledFace],
-                    groups: Mapping[str, Sequence[Sequence[LabelledFace]]],
-                    distribution: np.ndarray,
-                    classes: Sequence[str],
-                    path: str | Path,
-                    chart: str = 'label distribution, %',
-                    title: str = '') -> Path:
+def draw_neighbours(
+    faces: Sequence[LabelledFace],
+    groups: Mapping[str, Sequence[Sequence[LabelledFace]]],
+    distribution: np.ndarray,
+    classes: Sequence[str],
+    path: str | Path,
+    chart: str = 'label distribution, %',
+    title: str = '',
+) -> Path:
     """Draws a row for each face: the face, groups of other faces, and a bar chart of its label distribution.
 
     Every class has a colour: frames show the observed label of a face, bars the share of a class. Where the true share
@@ -63,7 +66,7 @@ def draw_neighbours(faces: Sequence[LabelledFace],
     for heading, others in groups.items():
         lefts[heading] = left
         left += max(map(len, others)) * (1 + GAP) - GAP + BETWEEN
-    head = .3 + (.25 if title else 0)
+    head = 0.3 + (0.25 if title else 0)
     width, height = left + NAMES + BARS + MARKS, len(faces) * ROW + head
     figure = Figure(figsize=(width, height))
     axes = figure.add_axes((0, 0, 1, 1))  # one axes with everything in it, see draw_predictions
@@ -75,9 +78,9 @@ def draw_neighbours(faces: Sequence[LabelledFace],
                 _draw_face(axes, other, x + j * (1 + GAP), top, classes)
         _draw_bars(axes, face, distribution[i], left + NAMES, top, classes)
     for heading, x in {'face': GAP, **lefts, chart: left}.items():
-        axes.text(x, head - .08, heading, size=8, va='bottom', color='.25')
+        axes.text(x, head - 0.08, heading, size=8, va='bottom', color='.25')
     if title:
-        axes.text(GAP, .12, title, size=9, va='center')
+        axes.text(GAP, 0.12, title, size=9, va='center')
     axes.set(xlim=(0, width), ylim=(height, 0))  # after imshow, which sets them to its picture
     axes.axis('off')
     path = Path(path)
@@ -96,7 +99,7 @@ def _draw_face(axes, face: LabelledFace, x: float, y: float, classes: Sequence[s
     text = f'{face.name} {classes[face.label]}'.strip()
     if face.clean not in (-1, face.label):
         text += f'\nclean: {classes[face.clean]}'
-    axes.text(x + .5, y + 1.04, text, size=6.6, ha='center', va='top', color='.1' if main else '.35', linespacing=1.1)
+    axes.text(x + 0.5, y + 1.04, text, size=6.6, ha='center', va='top', color='.1' if main else '.35', linespacing=1.1)
 
 
 def _draw_bars(axes, face: LabelledFace, shares: np.ndarray, x: float, y: float, classes: Sequence[str]) -> None:
@@ -104,15 +107,15 @@ def _draw_bars(axes, face: LabelledFace, shares: np.ndarray, x: float, y: float,
     size = min(6.3, 60 * step)
     bars = []
     for k, (name, share) in enumerate(zip(classes, shares, strict=True)):
-        middle = y + (k + .5) * step
+        middle = y + (k + 0.5) * step
         marks = [mark for mark, label in (('observed', face.label), ('clean', face.clean)) if label == k]
         weight, ink = ('bold', '.1') if marks else ('normal', '.4')
-        axes.text(x - .05, middle, name, size=size, ha='right', va='center', color=ink, weight=weight)
+        axes.text(x - 0.05, middle, name, size=size, ha='right', va='center', color=ink, weight=weight)
         for length, fill in ((1, '.95'), (float(share), _colour(k))):
-            bars.append(Rectangle((x, middle - .36 * step), BARS * length, .72 * step, facecolor=fill))
+            bars.append(Rectangle((x, middle - 0.36 * step), BARS * length, 0.72 * step, facecolor=fill))
         if face.truth is not None and face.truth[k] > 0:
             true = x + BARS * float(face.truth[k])
-            axes.plot([true, true], [middle - .45 * step, middle + .45 * step], color='.1', linewidth=1.4)
+            axes.plot([true, true], [middle - 0.45 * step, middle + 0.45 * step], color='.1', linewidth=1.4)
         says = f'{100 * share:.0f}' + (f'  ◂ {", ".join(marks)}' if marks else '')
-        axes.text(x + BARS + .04, middle, says, size=size, va='center', color=ink, weight=weight)
+        axes.text(x + BARS + 0.04, middle, says, size=size, va='center', color=ink, weight=weight)
     axes.add_collection(PatchCollection(bars, match_original=True, edgecolors='none'))

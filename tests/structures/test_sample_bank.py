@@ -61,7 +61,7 @@ def test_the_labels_that_sized_it_stay_untouched():
 def test_reading_before_it_is_sized_says_what_is_missing():
     bank = SampleBank()
     bank.declare(COLUMNS, 'somewhere')
-    with pytest.raises(RuntimeError, match='no rows for "instability" yet: add .*"mmfer.SampleBankHook".* default_hooks'):
+    with pytest.raises(RuntimeError, match='no rows for "instability" yet: .*"mmfer.SampleBankHook".* default_hooks'):
         bank.read('instability', idx(0))
 
 

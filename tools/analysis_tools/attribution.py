@@ -15,7 +15,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Reads the command line."""
     parser = argparse.ArgumentParser(
         description='Draw training faces, the landmark prior, and the attribution of the layer that PAL taps (mean of '
-        'its channels), laid over the faces. The numbers are the correlation of attribution and prior.')
+        'its channels), laid over the faces. The numbers are the correlation of attribution and prior.'
+    )
     parser.add_argument('config', help='a config with PAL')
     parser.add_argument('checkpoint', help='a checkpoint of training')
     parser.add_argument('--before', metavar='CHECKPOINT', help="another of the same network, such as the baseline's")

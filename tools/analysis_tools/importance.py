@@ -15,7 +15,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Reads the command line."""
     parser = argparse.ArgumentParser(
         description='Draw the training faces of lowest and of highest importance (SCN; with SNA: reliability) with '
-        'their observed label. Frames: green where it is the clean one, red where not, grey where that is unknown.')
+        'their observed label. Frames: green where it is the clean one, red where not, grey where that is unknown.'
+    )
     parser.add_argument('config', help='the config it was trained with')
     parser.add_argument('checkpoint', help='a checkpoint of training')
     parser.add_argument('--out', metavar='PNG', help="picture to write (default: importance.png in the run's folder)")

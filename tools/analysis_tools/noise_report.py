@@ -19,7 +19,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description='Say which training labels a run believes to be wrong: by what it remembers of every face, or else '
         "by the network's own predictions. Writes doubts.csv, cleanlab.npz (labels, pred_probs), matrix.png and "
-        'worst.png.')
+        'worst.png.'
+    )
     parser.add_argument('config', help='the config it was trained with')
     parser.add_argument('checkpoint', help='a checkpoint of training')
     parser.add_argument('--out', metavar='FOLDER', help="where to write (default: noise_report in the run's folder)")
@@ -31,19 +32,25 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def say(beliefs: Beliefs, held_out: bool) -> None:
     """Prints where the beliefs come from, and how right they are where that is known."""
     sources = beliefs.sources
-    print(f'{len(beliefs.doubted):,} of {len(beliefs.observed):,} labels are believed to be wrong '
-          f'(belief: {sources["believed"]}, trust: {sources["trust"]}, pred_probs: {sources["probs"]})')
+    print(
+        f'{len(beliefs.doubted):,} of {len(beliefs.observed):,} labels are believed to be wrong '
+        f'(belief: {sources["believed"]}, trust: {sources["trust"]}, pred_probs: {sources["probs"]})'
+    )
     if 'prediction' in sources.values() and not held_out:
-        print('prediction: of the faces that the network was trained on, whose labels it has learnt, wrong ones too; '
-              'predictions of held-out faces are better (docs/noise.md)')
+        print(
+            'prediction: of the faces that the network was trained on, whose labels it has learnt, wrong ones too; '
+            'predictions of held-out faces are better (docs/noise.md)'
+        )
     if (beliefs.clean >= 0).any():
         for label, name in enumerate(beliefs.classes):
             print(f'  {name:12}{score(beliefs, label)}')
         print(f'  {"all":12}{score(beliefs)}')
         share = separation(beliefs)
         if share is not None:
-            print(f'of a rightly and a wrongly labelled face the right one is trusted more in {100 * share:.1f} % of '
-                  'all pairs (50: chance)')
+            print(
+                f'of a rightly and a wrongly labelled face the right one is trusted more in {100 * share:.1f} % of '
+                'all pairs (50: chance)'
+            )
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -51,8 +58,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     with user_errors():
         run = read_run(args.config, args.checkpoint, args.cfg_options)
-        beliefs = beliefs_of(
-            run, lambda batches, total: track(batches, 'Predicting the training set', total=total))
+        beliefs = beliefs_of(run, lambda batches, total: track(batches, 'Predicting the training set', total=total))
         folder = Path(args.out or Path(run.cfg.work_dir) / 'noise_report')
         say(beliefs, held_out=getattr(run.dataset, 'split', 'train') != 'train')
         print(f'doubted faces: {as_typed(write_doubts(beliefs, folder / "doubts.csv"))}')

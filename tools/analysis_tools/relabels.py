@@ -16,7 +16,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description='Draw training faces that SCN has given another label, with old and new label. Frames: green where '
         'the new label is the clean one, red where it is not, grey where that is unknown. Every relabel of a run is in '
-        'its relabels.csv.')
+        'its relabels.csv.'
+    )
     parser.add_argument('config', help='the config it was trained with')
     parser.add_argument('checkpoint', help='a checkpoint of training')
     parser.add_argument('--out', metavar='PNG', help="picture to write (default: relabels.png in the run's folder)")

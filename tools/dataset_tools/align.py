@@ -17,7 +17,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     sizes = ', '.join(f'{name} {template.size}' for name, template in TEMPLATES.items())
     parser = argparse.ArgumentParser(
         description='Turn, scale and shift every face of a folder onto a template. After a kill the same command goes '
-        'on. Faces without landmarks are left out and listed.')
+        'on. Faces without landmarks are left out and listed.'
+    )
     parser.add_argument('folder', metavar='FOLDER', help='images')
     parser.add_argument('landmarks', metavar='LANDMARKS', help='landmark file or folder of any kind')
     parser.add_argument('out', metavar='OUT_FOLDER', help='folder to write to, new or begun by the same command')
@@ -34,8 +35,9 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     with user_errors():
         try:
-            done = align_folder(args.folder, args.landmarks, args.out, args.template, args.size, args.png, args.quality,
-                                args.jobs)
+            done = align_folder(
+                args.folder, args.landmarks, args.out, args.template, args.size, args.png, args.quality, args.jobs
+            )
         except KeyboardInterrupt:
             print('interrupted; the same command goes on where it was', file=sys.stderr)
             raise SystemExit(130) from None

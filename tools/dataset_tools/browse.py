@@ -15,7 +15,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Reads the command line."""
     parser = argparse.ArgumentParser(
         description='Draw the first faces of an epoch as the network gets them, with landmarks and heatmaps: the '
-        "config's own loader, sampler and augmentation, and the very draws of a run with this seed.")
+        "config's own loader, sampler and augmentation, and the very draws of a run with this seed."
+    )
     parser.add_argument('config', help='a file under configs/')
     parser.add_argument('--faces', type=int, default=32, metavar='N', help='how many (default: 32)')
     parser.add_argument('--epoch', type=int, default=0, help='counted from 0 (default: 0)')

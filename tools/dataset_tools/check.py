@@ -21,7 +21,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description='Look through the datasets of a config as they are on disk: counts against the published ones, '
         'images that cannot be read, pictures that occur twice, landmarks, people in two sets. Ends with 1 where '
-        'something is wrong.')
+        'something is wrong.'
+    )
     parser.add_argument('config', help='a file under configs/')
     parser.add_argument('--out', metavar='FOLDER', help="where to write (default: check in the config's work folder)")
     parser.add_argument('--cfg-options', nargs='+', action=KeyValue, metavar='KEY=VALUE', help='overrides the config')
@@ -45,7 +46,7 @@ def draw(check: DatasetCheck, folder: Path) -> list[Path]:
     for checked in check.sets:
         columns = checked.dataset.columns
         worst = [*np.flatnonzero(checked.off_image).tolist(), *checked.unusual()]
-        for row in list(dict.fromkeys(worst))[:SHOWN // len(check.sets)]:
+        for row in list(dict.fromkeys(worst))[: SHOWN // len(check.sets)]:
             points = columns['landmarks'][row]
             near = (np.abs(points) < 2 * checked.size[row].max()).all(axis=1)
             images.append(draw_landmarks(picture(checked.dataset, row)[..., ::-1], points[near]))

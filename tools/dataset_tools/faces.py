@@ -13,7 +13,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Reads the command line."""
     parser = argparse.ArgumentParser(
         description="Write the faces of a config's data sets as PNG files, for landmarks of those that have no file of "
-        'their own: pixels in a csv (FER2013, FER+), or boxes in photos (ExpW, AffectNet as it was before).')
+        'their own: pixels in a csv (FER2013, FER+), or boxes in photos (ExpW, AffectNet as it was before).'
+    )
     parser.add_argument('config', help='a config with the data sets')
     parser.add_argument('folder', metavar='FOLDER', help='where to write; faces that are there already are left')
     parser.add_argument('--cfg-options', nargs='+', action=KeyValue, metavar='KEY=VALUE', help='overrides the config')

@@ -15,19 +15,37 @@ from mmfer.datasets.landmarks import read_landmarks, write_landmarks
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Reads the command line."""
     parser = argparse.ArgumentParser(
-        description='Find 68 landmarks in every image of a folder. After a kill the same command goes on.')
+        description='Find 68 landmarks in every image of a folder. After a kill the same command goes on.'
+    )
     parser.add_argument('folder', metavar='FOLDER', help='images; with --import a landmark file or folder of any kind')
     parser.add_argument('out', metavar='OUT.npz', help='landmark file to write')
-    parser.add_argument('--import', dest='convert', action='store_true',
-                        help='only convert: .npz, .csv, or a folder of .pts, row-column .txt or _lnd.npy files')
-    parser.add_argument('--detector', default='mmfer.FaceAlignmentDetector', metavar='TYPE',
-                        help='a registered landmark detector (default: mmfer.FaceAlignmentDetector)')
+    parser.add_argument(
+        '--import',
+        dest='convert',
+        action='store_true',
+        help='only convert: .npz, .csv, or a folder of .pts, row-column .txt or _lnd.npy files',
+    )
+    parser.add_argument(
+        '--detector',
+        default='mmfer.FaceAlignmentDetector',
+        metavar='TYPE',
+        help='a registered landmark detector (default: mmfer.FaceAlignmentDetector)',
+    )
     faces = parser.add_mutually_exclusive_group()
-    faces.add_argument('--face-detector', metavar='NAME',
-                       help='that of the face-alignment package: sfd, blazeface, retinaface, ... (default: sfd)')
+    faces.add_argument(
+        '--face-detector',
+        metavar='NAME',
+        help='that of the face-alignment package: sfd, blazeface, retinaface, ... (default: sfd)',
+    )
     faces.add_argument('--aligned', action='store_true', help='every image is a cropped face: detect none')
-    parser.add_argument('--detector-options', nargs='+', action=KeyValue, default={}, metavar='KEY=VALUE',
-                        help='other parameters of the detector')
+    parser.add_argument(
+        '--detector-options',
+        nargs='+',
+        action=KeyValue,
+        default={},
+        metavar='KEY=VALUE',
+        help='other parameters of the detector',
+    )
     parser.add_argument('--batch-size', type=int, default=16, help=f'images a pass (default: 16, at most {CHUNK})')
     parser.add_argument('--device', help='cuda or cpu (default: the accelerator where there is one)')
     parser.add_argument('--jobs', type=int, default=1, help='processes, each with a detector of its own (default: 1)')
@@ -63,8 +81,10 @@ def main(argv: list[str] | None = None) -> None:
                 print(f'the worst: {as_typed(done.sheet)}')
             before = '' if done.found_now else ' (was there already; delete it to detect again)'
             print(f'landmarks: {as_typed(done.out)}{before}')
-        print("to train with them: --cfg-options train_dataloader.dataset.landmarks=FILE, relative to the data set's "
-              'data_root')
+        print(
+            "to train with them: --cfg-options train_dataloader.dataset.landmarks=FILE, relative to the data set's "
+            'data_root'
+        )
 
 
 if __name__ == '__main__':

@@ -20,21 +20,32 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Reads the command line."""
     parser = argparse.ArgumentParser(
         description="Write label noise for a config's training set to a manifest, which can be cited and trained with "
-        "everywhere. Without --kind and --import it is the noise that the config's own label_noise gives.")
+        "everywhere. Without --kind and --import it is the noise that the config's own label_noise gives."
+    )
     parser.add_argument('config', help='a config with the training set')
     parser.add_argument('out', metavar='OUT.csv', help='manifest to write')
     source = parser.add_mutually_exclusive_group()
-    source.add_argument('--kind', choices=['symmetric', 'asymmetric', 'instance'],
-                        help='draw noise; instance: mislabel the faces that --checkpoint finds most ambiguous')
+    source.add_argument(
+        '--kind',
+        choices=['symmetric', 'asymmetric', 'instance'],
+        help='draw noise; instance: mislabel the faces that --checkpoint finds most ambiguous',
+    )
     source.add_argument('--import', dest='list', metavar='LIST', help="take a list, such as EAC's noise02.txt")
     parser.add_argument('--rate', type=float, help='share of the faces to mislabel, such as .3')
     parser.add_argument('--seed', type=int, default=0, help='of the draw (default: 0)')
-    parser.add_argument('--confusions', metavar='JSON', type=json.loads,
-                        help='for asymmetric: {"happiness": "neutral", "fear": {"surprise": 0.7, "anger": 0.3}}, or a '
-                        "matrix whose rows sum to 1 (default: LA-Net's pairs)")
-    parser.add_argument('--checkpoint', nargs='+', metavar='CHECKPOINT',
-                        help='for instance: trained with this config on clean labels; of several the predictions are '
-                        'averaged')
+    parser.add_argument(
+        '--confusions',
+        metavar='JSON',
+        type=json.loads,
+        help='for asymmetric: {"happiness": "neutral", "fear": {"surprise": 0.7, "anger": 0.3}}, or a '
+        "matrix whose rows sum to 1 (default: LA-Net's pairs)",
+    )
+    parser.add_argument(
+        '--checkpoint',
+        nargs='+',
+        metavar='CHECKPOINT',
+        help='for instance: trained with this config on clean labels; of several the predictions are averaged',
+    )
     parser.add_argument('--base', type=int, choices=[0, 1], help="what --import's first class counts as")
     parser.add_argument('--cfg-options', nargs='+', action=KeyValue, metavar='KEY=VALUE', help='overrides the config')
     return parser.parse_args(argv)
@@ -54,16 +65,23 @@ def make(args: argparse.Namespace) -> NoiseManifest:
         return imported_manifest(args.config, args.cfg_options, args.list, args.base)
     if args.kind == 'instance':
         return confused_manifest(
-            args.config, args.cfg_options, args.checkpoint, args.rate, args.seed,
-            lambda batches, total: track(batches, 'Predicting the training set', total=total))
+            args.config,
+            args.cfg_options,
+            args.checkpoint,
+            args.rate,
+            args.seed,
+            lambda batches, total: track(batches, 'Predicting the training set', total=total),
+        )
     noise = dict(kind=args.kind, rate=args.rate, seed=args.seed)
     if args.confusions is not None:
         noise['confusions'] = args.confusions
     if args.kind is None:
         noise = _own_noise(args)
         if not noise or noise['kind'] == 'manifest':
-            raise ValueError(f'{args.config} has {"noise from a manifest" if noise else "no label_noise"}: say what to '
-                             'make with --kind and --rate, or --import')
+            raise ValueError(
+                f'{args.config} has {"noise from a manifest" if noise else "no label_noise"}: say what to '
+                'make with --kind and --rate, or --import'
+            )
     return draw_manifest(args.config, args.cfg_options, noise)
 
 
@@ -72,11 +90,14 @@ def summary(manifest: NoiseManifest) -> str:
     counts = list(zip(manifest.classes, manifest.faces, manifest.changed, strict=True))
     counts.append(('all', manifest.faces.sum(), manifest.changed.sum()))
     lines = [f'{"":14}{"faces":>10}{"mislabelled":>13}']
-    lines += [f'{name:14}{faces:10,}{changed:13,}{100 * changed / max(faces, 1):9.2f} %'
-              for name, faces, changed in counts]
-    if manifest.realised > .5:
-        lines.append('more than half of the labels change: if you did not ask for that, classes are counted from '
-                     'another base or in another order')
+    lines += [
+        f'{name:14}{faces:10,}{changed:13,}{100 * changed / max(faces, 1):9.2f} %' for name, faces, changed in counts
+    ]
+    if manifest.realised > 0.5:
+        lines.append(
+            'more than half of the labels change: if you did not ask for that, classes are counted from '
+            'another base or in another order'
+        )
     return '\n'.join(lines)
 
 

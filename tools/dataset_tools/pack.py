@@ -16,13 +16,19 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Reads the command line."""
     parser = argparse.ArgumentParser(
         description='Decodes and resizes every image of the datasets of a config once, into one file that training '
-        'maps into memory. Killed, the same command goes on.')
+        'maps into memory. Killed, the same command goes on.'
+    )
     parser.add_argument('config', help='config whose datasets to pack')
     parser.add_argument('out', help='file to write, for example data/rafdb_100px.pack')
-    parser.add_argument('--split', choices=[*SPLITS, 'all'], default='all',
-                        help="whose dataloader's dataset to pack (default: all)")
-    parser.add_argument('--size', type=_side, metavar='S',
-                        help="side of the packed images in pixels (default: that of the pipeline's LoadFace)")
+    parser.add_argument(
+        '--split', choices=[*SPLITS, 'all'], default='all', help="whose dataloader's dataset to pack (default: all)"
+    )
+    parser.add_argument(
+        '--size',
+        type=_side,
+        metavar='S',
+        help="side of the packed images in pixels (default: that of the pipeline's LoadFace)",
+    )
     parser.add_argument('--workers', type=_side, metavar='N', help='threads that decode (default: one a core)')
     parser.add_argument('--cfg-options', nargs='+', action=KeyValue, metavar='KEY=VALUE', help='overrides the config')
     return parser.parse_args(argv)
@@ -38,9 +44,11 @@ def main(argv: list[str] | None = None) -> None:
         options = [f'{key}.packed={path}' for key in done.datasets]
         if args.size is not None:  # reading is refused where the pipeline asks for another
             options += [f'{key}.pipeline.0.size={args.size}' for key in done.datasets]
-        print(f'{path} {"has" if done.written else "is up to date:"} {done.images:,} faces of {height} x {width} '
-              f'pixels, {Path(args.out).stat().st_size / 2**20:,.1f} MiB; train with it:\n'
-              f'python tools/train.py {args.config} --cfg-options {" ".join(options)}')
+        print(
+            f'{path} {"has" if done.written else "is up to date:"} {done.images:,} faces of {height} x {width} '
+            f'pixels, {Path(args.out).stat().st_size / 2**20:,.1f} MiB; train with it:\n'
+            f'python tools/train.py {args.config} --cfg-options {" ".join(options)}'
+        )
 
 
 def _side(text: str) -> int:

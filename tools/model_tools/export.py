@@ -11,12 +11,17 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Reads the command line."""
     parser = argparse.ArgumentParser(
         description='Write backbone, neck and head of a checkpoint, without anything that only training needs. '
-        'The file loads strictly into a stock mmpretrain ImageClassifier.')
+        'The file loads strictly into a stock mmpretrain ImageClassifier.'
+    )
     parser.add_argument('checkpoint', help='a checkpoint of training')
     parser.add_argument('out', help='the file to write')
-    parser.add_argument('--ema', action=argparse.BooleanOptionalAction, default=None,
-                        help='insist on averaged weights, or on those before averaging (default: those validated with, '
-                        'which are the averaged ones where the run averaged)')
+    parser.add_argument(
+        '--ema',
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help='insist on averaged weights, or on those before averaging (default: those validated with, '
+        'which are the averaged ones where the run averaged)',
+    )
     return parser.parse_args(argv)
 
 
@@ -26,8 +31,10 @@ def main(argv: list[str] | None = None) -> None:
     with user_errors():
         report = export_deployed(args.checkpoint, args.out, args.ema)
         dropped = ', '.join(f'{count} of {name}' for name, count in report.dropped.items()) or 'nothing'
-        print(f'{report.path}: {report.parameters:,} parameters{", averaged (EMA)" if report.averaged else ""}; '
-              f'tensors left out: {dropped}\nsha256 {report.sha256}')
+        print(
+            f'{report.path}: {report.parameters:,} parameters{", averaged (EMA)" if report.averaged else ""}; '
+            f'tensors left out: {dropped}\nsha256 {report.sha256}'
+        )
 
 
 if __name__ == '__main__':

@@ -42,7 +42,14 @@ class FaceFolders(FaceDataset):
         unknown = sorted(set(folders) - set(classes))
         if unknown:
             raise ValueError(f'{folders[unknown[0]]} is no class: its name must be one of {", ".join(classes)}')
-        rows = [(str(path.relative_to(self.data_root)), label) for label, name in enumerate(classes)
-                if name in folders for path in sorted(folders[name].iterdir()) if path.suffix.lower() in SUFFIXES]
-        return dict(name=np.array([name for name, _ in rows], dtype=np.str_),
-                    label=np.array([label for _, label in rows], dtype=np.int64))
+        rows = [
+            (str(path.relative_to(self.data_root)), label)
+            for label, name in enumerate(classes)
+            if name in folders
+            for path in sorted(folders[name].iterdir())
+            if path.suffix.lower() in SUFFIXES
+        ]
+        return dict(
+            name=np.array([name for name, _ in rows], dtype=np.str_),
+            label=np.array([label for _, label in rows], dtype=np.int64),
+        )

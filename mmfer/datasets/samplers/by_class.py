@@ -1,4 +1,5 @@
 """Epochs with a chosen number of faces of each class."""
+
 from __future__ import annotations
 
 import math
@@ -32,9 +33,11 @@ class ClassSampler(Sampler[int]):
 
     def __init__(self, dataset: LabelledDataset, seed: int | None = None, round_up: bool = True):
         if not hasattr(dataset, 'get_gt_labels'):
-            raise ValueError(f'{type(self).__name__} needs a dataset with get_gt_labels(), which '
-                             f'{type(dataset).__name__} has not; use mmfer.FaceDataset, or mmfer.ConcatFaces for '
-                             'several')
+            raise ValueError(
+                f'{type(self).__name__} needs a dataset with get_gt_labels(), which '
+                f'{type(dataset).__name__} has not; use mmfer.FaceDataset, or mmfer.ConcatFaces for '
+                'several'
+            )
         self.rank, self.world_size = get_dist_info()
         self.labels = np.asarray(dataset.get_gt_labels())
         self.round_up = round_up
@@ -64,7 +67,7 @@ class ClassSampler(Sampler[int]):
         drawn = self.draw()
         if self.round_up:
             drawn = np.resize(drawn, len(self) * self.world_size)
-        return iter(drawn[self.rank::self.world_size].tolist())
+        return iter(drawn[self.rank :: self.world_size].tolist())
 
     def draw(self) -> np.ndarray:
         """The rows of this epoch over all ranks, int64 [total]."""

@@ -1,4 +1,5 @@
 """Equally many faces of every class, with a cap."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -24,8 +25,9 @@ class ClassBalancedSampler(ClassSampler):
         round_up: Repeat a few so that every rank gets equally many. Defaults to True.
     """
 
-    def __init__(self, dataset: LabelledDataset, per_class: int | None = None, seed: int | None = None,
-                 round_up: bool = True):
+    def __init__(
+        self, dataset: LabelledDataset, per_class: int | None = None, seed: int | None = None, round_up: bool = True
+    ):
         if per_class is not None and per_class < 1:
             raise ValueError(f'ClassBalancedSampler(per_class=...) must be at least 1, got {per_class}')
         super().__init__(dataset, seed, round_up)

@@ -1,4 +1,5 @@
 """Between the data's class frequencies and equal ones, by the effective number of faces."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -27,7 +28,7 @@ def effective_number_counts(counts: np.ndarray, beta: float) -> np.ndarray:
     weight = np.divide(counts, effective, out=np.zeros(len(counts)), where=counts > 0)
     quota = counts.sum() * weight / weight.sum()
     draws = np.floor(quota).astype(np.int64)
-    extra = np.argsort(draws - quota, kind='stable')[:counts.sum() - draws.sum()]
+    extra = np.argsort(draws - quota, kind='stable')[: counts.sum() - draws.sum()]
     draws[extra] += 1
     return draws
 
@@ -50,7 +51,7 @@ class EffectiveNumberSampler(ClassSampler):
         round_up: Repeat a few so that every rank gets equally many. Defaults to True.
     """
 
-    def __init__(self, dataset: LabelledDataset, beta: float = .999, seed: int | None = None, round_up: bool = True):
+    def __init__(self, dataset: LabelledDataset, beta: float = 0.999, seed: int | None = None, round_up: bool = True):
         if not 0 <= beta < 1:
             raise ValueError(f'EffectiveNumberSampler(beta=...) must be at least 0 and below 1, got {beta}')
         super().__init__(dataset, seed, round_up)

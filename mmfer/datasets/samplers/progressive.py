@@ -1,4 +1,5 @@
 """From the data's class frequencies to equal ones, over the epochs."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -28,7 +29,7 @@ def progressive_counts(counts: np.ndarray, epoch: int, max_epochs: int) -> np.nd
     classes = int(present.sum())
     quota = counts * (max_epochs - epoch) * classes + present * (epoch * total)
     draws, remainder = np.divmod(quota, max_epochs * classes)
-    extra = np.argsort(-remainder, kind='stable')[:total - int(draws.sum())]
+    extra = np.argsort(-remainder, kind='stable')[: total - int(draws.sum())]
     draws[extra] += 1
     return draws
 
@@ -50,8 +51,9 @@ class ProgressiveSampler(ClassSampler):
         round_up: Repeat a few so that every rank gets equally many. Defaults to True.
     """
 
-    def __init__(self, dataset: LabelledDataset, max_epochs: int | None = None, seed: int | None = None,
-                 round_up: bool = True):
+    def __init__(
+        self, dataset: LabelledDataset, max_epochs: int | None = None, seed: int | None = None, round_up: bool = True
+    ):
         if max_epochs is not None and max_epochs < 1:
             raise ValueError(f'ProgressiveSampler(max_epochs=...) must be at least 1, got {max_epochs}')
         super().__init__(dataset, seed, round_up)

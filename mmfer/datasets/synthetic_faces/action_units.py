@@ -1,4 +1,5 @@
 """Expressions as mixtures of facial action units (FACS)."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -31,34 +32,71 @@ UNITS = (
 # several. Numbers are activations of a full-blown expression; 1 is the strongest a typical person can do.
 _PROTOTYPES: dict[str, tuple[dict[str, float], ...]] = {
     'surprise': (
-        dict(inner_brow_raise=.9, outer_brow_raise=1, lid_raise=.9, lips_part=.8, jaw_drop=.75),
-        dict(inner_brow_raise=1, outer_brow_raise=.9, lid_raise=.7, lips_part=.6, jaw_drop=.3),
+        dict(inner_brow_raise=0.9, outer_brow_raise=1, lid_raise=0.9, lips_part=0.8, jaw_drop=0.75),
+        dict(inner_brow_raise=1, outer_brow_raise=0.9, lid_raise=0.7, lips_part=0.6, jaw_drop=0.3),
     ),
     'fear': (
-        dict(inner_brow_raise=1, outer_brow_raise=.45, brow_lower=.7, lid_raise=1, lid_tighten=.2, lip_stretch=1,
-             lips_part=.8, jaw_drop=.3),
-        dict(inner_brow_raise=.9, outer_brow_raise=.3, brow_lower=.8, lid_raise=.9, lip_stretch=.7, lips_part=.7,
-             jaw_drop=.45),
+        dict(
+            inner_brow_raise=1,
+            outer_brow_raise=0.45,
+            brow_lower=0.7,
+            lid_raise=1,
+            lid_tighten=0.2,
+            lip_stretch=1,
+            lips_part=0.8,
+            jaw_drop=0.3,
+        ),
+        dict(
+            inner_brow_raise=0.9,
+            outer_brow_raise=0.3,
+            brow_lower=0.8,
+            lid_raise=0.9,
+            lip_stretch=0.7,
+            lips_part=0.7,
+            jaw_drop=0.45,
+        ),
     ),
     'disgust': (
-        dict(brow_lower=.5, nose_wrinkle=1, upper_lip_raise=.9, lid_tighten=.6, cheek_raise=.3, corner_depress=.35,
-             chin_raise=.4, lips_part=.1),
-        dict(brow_lower=.4, nose_wrinkle=.9, upper_lip_raise=1, lid_tighten=.5, lips_part=.8, jaw_drop=.15,
-             corner_depress=.3),
+        dict(
+            brow_lower=0.5,
+            nose_wrinkle=1,
+            upper_lip_raise=0.9,
+            lid_tighten=0.6,
+            cheek_raise=0.3,
+            corner_depress=0.35,
+            chin_raise=0.4,
+            lips_part=0.1,
+        ),
+        dict(
+            brow_lower=0.4,
+            nose_wrinkle=0.9,
+            upper_lip_raise=1,
+            lid_tighten=0.5,
+            lips_part=0.8,
+            jaw_drop=0.15,
+            corner_depress=0.3,
+        ),
     ),
     'happiness': (
-        dict(cheek_raise=.8, corner_pull=1, lips_part=.8, lid_tighten=.15),
-        dict(cheek_raise=.6, corner_pull=.9),
-        dict(cheek_raise=1, corner_pull=1, lips_part=1, jaw_drop=.4, lid_tighten=.2),
+        dict(cheek_raise=0.8, corner_pull=1, lips_part=0.8, lid_tighten=0.15),
+        dict(cheek_raise=0.6, corner_pull=0.9),
+        dict(cheek_raise=1, corner_pull=1, lips_part=1, jaw_drop=0.4, lid_tighten=0.2),
     ),
     'sadness': (
-        dict(inner_brow_raise=.9, brow_lower=.6, corner_depress=.9, chin_raise=.5, eyes_close=.22),
-        dict(inner_brow_raise=.7, brow_lower=.5, corner_depress=1, chin_raise=.8, lip_press=.2, eyes_close=.3),
+        dict(inner_brow_raise=0.9, brow_lower=0.6, corner_depress=0.9, chin_raise=0.5, eyes_close=0.22),
+        dict(inner_brow_raise=0.7, brow_lower=0.5, corner_depress=1, chin_raise=0.8, lip_press=0.2, eyes_close=0.3),
     ),
     'anger': (
-        dict(brow_lower=1, lid_raise=.35, lid_tighten=.6, lip_press=1, chin_raise=.35),
-        dict(brow_lower=1, lid_raise=.4, lid_tighten=.5, upper_lip_raise=.35, lips_part=1, jaw_drop=.2,
-             lip_stretch=.3),
+        dict(brow_lower=1, lid_raise=0.35, lid_tighten=0.6, lip_press=1, chin_raise=0.35),
+        dict(
+            brow_lower=1,
+            lid_raise=0.4,
+            lid_tighten=0.5,
+            upper_lip_raise=0.35,
+            lips_part=1,
+            jaw_drop=0.2,
+            lip_stretch=0.3,
+        ),
     ),
     'neutral': ({},),
 }
@@ -76,7 +114,7 @@ _NEIGHBOURS = {
 
 
 def _vector(units: dict[str, float]) -> np.ndarray:
-    return np.array([units.get(name, 0.) for name in UNITS])
+    return np.array([units.get(name, 0.0) for name in UNITS])
 
 
 PROTOTYPES = tuple(tuple(_vector(units) for units in _PROTOTYPES[name]) for name in CLASSES)
@@ -100,12 +138,12 @@ def sample_distribution(label: int, blend: float, rng: np.random.Generator) -> n
     if is_blend < blend:
         neighbours = _NEIGHBOURS[CLASSES[label]]
         other = CLASSES.index(neighbours[int(which * len(neighbours))])
-        distribution[label] = .55 + .35 * share
+        distribution[label] = 0.55 + 0.35 * share
         distribution[other] = 1 - distribution[label]
     return distribution
 
 
-def mix_units(distribution: np.ndarray, rng: np.random.Generator, difficulty: float = 1.) -> np.ndarray:
+def mix_units(distribution: np.ndarray, rng: np.random.Generator, difficulty: float = 1.0) -> np.ndarray:
     """Turns shares of expressions into activations of the action units.
 
     Args:
@@ -121,14 +159,14 @@ def mix_units(distribution: np.ndarray, rng: np.random.Generator, difficulty: fl
         draw, strength = rng.random(2)
         if share > 0:
             variant = variants[int(draw * len(variants)) if difficulty > 0 else 0]
-            units += share * (1 + difficulty * (.6 * strength - .4)) * variant
+            units += share * (1 + difficulty * (0.6 * strength - 0.4)) * variant
     # Nobody moves exactly the prototype's muscles, and mouths move for speech, eyes for blinks.
-    units *= 1 + difficulty * rng.uniform(-.4, .3, len(UNITS))
-    units += difficulty * .12 * rng.random(len(UNITS)) * (rng.random(len(UNITS)) < .3)
+    units *= 1 + difficulty * rng.uniform(-0.4, 0.3, len(UNITS))
+    units += difficulty * 0.12 * rng.random(len(UNITS)) * (rng.random(len(UNITS)) < 0.3)
     speaks, parted, opened, blinks = rng.random(4)
-    if speaks < .15 * difficulty:
-        units[UNITS.index('lips_part')] += .6 * parted
-        units[UNITS.index('jaw_drop')] += .25 * opened
-    if blinks < .03 * difficulty:
-        units[UNITS.index('eyes_close')] += .9
+    if speaks < 0.15 * difficulty:
+        units[UNITS.index('lips_part')] += 0.6 * parted
+        units[UNITS.index('jaw_drop')] += 0.25 * opened
+    if blinks < 0.03 * difficulty:
+        units[UNITS.index('eyes_close')] += 0.9
     return np.clip(units, 0, 1.2)

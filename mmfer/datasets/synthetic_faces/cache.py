@@ -1,4 +1,5 @@
 """Keeps drawn faces on disk."""
+
 from __future__ import annotations
 
 import hashlib
@@ -45,8 +46,10 @@ def cached(folder: str | None, recipe: Mapping[str, Any], draw: Callable[[], Dra
         _write(columns, lambda file: np.savez(file, checksum=_checksum(drawn[0]), **drawn[1]))
         return _read(images, columns)
     except OSError as error:
-        _warn(f'The drawn faces could not be kept in {folder} ({error}) and will be drawn again next time; '
-              'give SyntheticFaces(cache_dir=...) a folder that can be written, or None.')
+        _warn(
+            f'The drawn faces could not be kept in {folder} ({error}) and will be drawn again next time; '
+            'give SyntheticFaces(cache_dir=...) a folder that can be written, or None.'
+        )
     return drawn
 
 

@@ -1,4 +1,5 @@
 """Smooth, antialiased drawing at sub-pixel positions."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -16,15 +17,16 @@ _BITS = 4
 def _spline_weights(count: int, closed: bool, steps: int) -> np.ndarray:
     """Matrix [M, count] that turns control points into a Catmull-Rom curve through all of them."""
     at = np.linspace(0, 1, steps, endpoint=False)[:, None]
-    basis = .5 * np.hstack([-at + 2 * at**2 - at**3, 2 - 5 * at**2 + 3 * at**3, at + 4 * at**2 - 3 * at**3,
-                            at**3 - at**2])
+    basis = 0.5 * np.hstack(
+        [-at + 2 * at**2 - at**3, 2 - 5 * at**2 + 3 * at**3, at + 4 * at**2 - 3 * at**3, at**3 - at**2]
+    )
     spans = count if closed else count - 1
     weights = np.zeros((spans * steps + (not closed), count))
     for span in range(spans):
         for offset in range(4):
             index = span + offset - 1
             index = index % count if closed else min(max(index, 0), count - 1)
-            weights[span * steps:(span + 1) * steps, index] += basis[:, offset]
+            weights[span * steps : (span + 1) * steps, index] += basis[:, offset]
     if not closed:
         weights[-1, -1] = 1
     return weights
@@ -38,18 +40,18 @@ def smooth(points: np.ndarray, closed: bool = False, steps: int = 5) -> np.ndarr
 def scaled(colour: Colour, factor: float) -> Colour:
     """A lighter or darker colour."""
     blue, green, red = colour
-    return min(blue * factor, 255.), min(green * factor, 255.), min(red * factor, 255.)
+    return min(blue * factor, 255.0), min(green * factor, 255.0), min(red * factor, 255.0)
 
 
 class Canvas:
     """A picture drawn ``oversampling`` times larger than wanted; positions are in pixels of the wanted size."""
 
-    def __init__(self, size: int, oversampling: int, channels: int = 3, fill: float = 0.):
+    def __init__(self, size: int, oversampling: int, channels: int = 3, fill: float = 0.0):
         self.size, self.oversampling = size, oversampling
         side = size * oversampling
         self.image = np.full((side, side, channels) if channels > 1 else (side, side), fill, np.uint8)
 
-    def layer(self, fill: float = 0.) -> Canvas:
+    def layer(self, fill: float = 0.0) -> Canvas:
         """An empty one-channel canvas of the same size."""
         return Canvas(self.size, self.oversampling, 1, fill)
 
@@ -67,7 +69,7 @@ class Canvas:
 
     def fixed(self, points: np.ndarray) -> np.ndarray:
         """Positions as cv2's fixed-point numbers on the large picture."""
-        scaled = (points + .5) * self.oversampling - .5
+        scaled = (points + 0.5) * self.oversampling - 0.5
         return np.rint(scaled * (1 << _BITS)).astype(np.int32)
 
     def fill(self, points: np.ndarray, colour: Colour | float) -> None:
@@ -79,14 +81,16 @@ class Canvas:
         lines = [self.fixed(points)] if points.ndim == 2 else list(self.fixed(points))
         cv2.polylines(self.image, lines, closed, colour, max(1, round(width * self.oversampling)), cv2.LINE_AA, _BITS)
 
-    def ellipse(self, centre: np.ndarray, axes: tuple[float, float], colour: Colour | float, angle: float = 0.) -> None:
+    def ellipse(
+        self, centre: np.ndarray, axes: tuple[float, float], colour: Colour | float, angle: float = 0.0
+    ) -> None:
         """Fills an ellipse with half axes ``axes``, turned by ``angle`` degrees."""
         at, half = self.fixed(centre), [max(1, round(axis * self.oversampling * (1 << _BITS))) for axis in axes]
         cv2.ellipse(self.image, at.tolist(), half, angle, 0, 360, colour, -1, cv2.LINE_AA, _BITS)
 
     def blurred(self, radius: float) -> np.ndarray:
         """The picture blurred by ``radius`` pixels of the wanted size."""
-        return cv2.GaussianBlur(self.image, (0, 0), max(radius * self.oversampling, .3))
+        return cv2.GaussianBlur(self.image, (0, 0), max(radius * self.oversampling, 0.3))
 
     def multiply(self, relief: np.ndarray) -> None:
         """Multiplies by a one-channel picture in which 128 means unchanged."""

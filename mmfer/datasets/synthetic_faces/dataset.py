@@ -1,4 +1,5 @@
 """The built-in dataset: faces drawn on first use."""
+
 from __future__ import annotations
 
 from typing import Any, ClassVar
@@ -18,7 +19,7 @@ from .draw import RENDERER_VERSION, draw_face
 from .person import sample_person
 
 _RAFDB_COUNTS = np.array([1290, 281, 717, 4772, 1982, 705, 2524])
-_GOLDEN_RATIO = (5**.5 - 1) / 2
+_GOLDEN_RATIO = (5**0.5 - 1) / 2
 _SPLIT_CODES = dict(train=0, test=1)
 _PEOPLE_APART = 10_000_000
 """Identities of the splits start this far apart; people with different identities are independent draws."""
@@ -55,11 +56,26 @@ class SyntheticFaces(FaceDataset):
 
     METAINFO: ClassVar[dict] = dict(classes=ORDERS['rafdb'])
 
-    def __init__(self, split: str = 'train', num: int = 2000, size: int = 64, seed: int = 0, imbalance: float = .5,
-                 blend: float = .3, difficulty: float = 1., faces_per_person: int = 8,
-                 label: str = 'expression', cache_dir: str | None = 'data/synthetic_faces', **kwargs: Any):
-        for name, value, least in (('num', num, 1), ('size', size, 16), ('seed', seed, 0),
-                                   ('faces_per_person', faces_per_person, 1)):
+    def __init__(
+        self,
+        split: str = 'train',
+        num: int = 2000,
+        size: int = 64,
+        seed: int = 0,
+        imbalance: float = 0.5,
+        blend: float = 0.3,
+        difficulty: float = 1.0,
+        faces_per_person: int = 8,
+        label: str = 'expression',
+        cache_dir: str | None = 'data/synthetic_faces',
+        **kwargs: Any,
+    ):
+        for name, value, least in (
+            ('num', num, 1),
+            ('size', size, 16),
+            ('seed', seed, 0),
+            ('faces_per_person', faces_per_person, 1),
+        ):
             if int(value) != value or value < least:
                 raise ValueError(f'SyntheticFaces needs {name} to be a whole number of at least {least}, got {value!r}')
         for name, value, most in (('imbalance', imbalance, 2), ('blend', blend, 1), ('difficulty', difficulty, 2)):
@@ -71,8 +87,15 @@ class SyntheticFaces(FaceDataset):
         if self.people:
             kwargs['metainfo'] = dict(classes=self.people)
         self.cache_dir = cache_dir
-        self.drawing = dict(num=num, size=size, seed=seed, imbalance=imbalance, blend=blend, difficulty=difficulty,
-                            faces_per_person=faces_per_person)
+        self.drawing = dict(
+            num=num,
+            size=size,
+            seed=seed,
+            imbalance=imbalance,
+            blend=blend,
+            difficulty=difficulty,
+            faces_per_person=faces_per_person,
+        )
         super().__init__(split=split, **kwargs)
 
     def load_columns(self) -> dict[str, np.ndarray]:
@@ -103,14 +126,15 @@ def class_labels(num: int, imbalance: float, seed: int, split: str) -> np.ndarra
 
     A golden-ratio sequence instead of independent draws: every prefix has the right frequencies.
     """
-    frequency = _RAFDB_COUNTS.astype(float)**imbalance
+    frequency = _RAFDB_COUNTS.astype(float) ** imbalance
     start = np.random.default_rng((seed, 2, _SPLIT_CODES[split])).random()
     position = (start + _GOLDEN_RATIO * np.arange(num)) % 1
     return np.searchsorted(np.cumsum(frequency / frequency.sum())[:-1], position, side='right').astype(np.int64)
 
 
-def draw_columns(split: str, num: int, size: int, seed: int, imbalance: float, blend: float, difficulty: float,
-                 faces_per_person: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+def draw_columns(
+    split: str, num: int, size: int, seed: int, imbalance: float, blend: float, difficulty: float, faces_per_person: int
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Draws a split.
 
     Returns:

@@ -1,4 +1,5 @@
 """Paints a face from its control points."""
+
 from __future__ import annotations
 
 import cv2
@@ -52,7 +53,7 @@ def draw_face(person: Person, units: np.ndarray, capture: Capture, size: int) ->
     paint_front_hair(canvas, person, points, unit)
     if capture.occluder:
         paint_occluder(canvas, capture.occluder, person, marks, unit, rng)
-    head = np.array([*(.5 * marks[27] + .5 * marks[30]), .95 * unit])
+    head = np.array([*(0.5 * marks[27] + 0.5 * marks[30]), 0.95 * unit])
     return capture.expose(canvas.shrunk(), head, rng), marks.astype(np.float32)
 
 
@@ -64,15 +65,15 @@ def _background(canvas: Canvas, rng: np.random.Generator) -> None:
 
 def _skin(canvas: Canvas, person: Person, units: np.ndarray, points: dict[str, np.ndarray], unit: float) -> None:
     marks, skull = points['landmarks'], points['skull']
-    chin, left, right = marks[8], .88 * marks[5] + .12 * marks[11], .12 * marks[5] + .88 * marks[11]
+    chin, left, right = marks[8], 0.88 * marks[5] + 0.12 * marks[11], 0.12 * marks[5] + 0.88 * marks[11]
     down = np.array([0, canvas.size])
-    canvas.fill(np.array([left, right, right + down, left + down]), scaled(person.skin, .62))
-    shoulder = np.array([.9 * unit, 0])
-    top = chin + np.array([0, .32 * unit])
-    shirt = [top - .5 * shoulder, top + .5 * shoulder, top + 2 * shoulder + down, top - 2 * shoulder + down]
+    canvas.fill(np.array([left, right, right + down, left + down]), scaled(person.skin, 0.62))
+    shoulder = np.array([0.9 * unit, 0])
+    top = chin + np.array([0, 0.32 * unit])
+    shirt = [top - 0.5 * shoulder, top + 0.5 * shoulder, top + 2 * shoulder + down, top - 2 * shoulder + down]
     canvas.fill(np.array(shirt), person.clothes)
     for ear in (marks[0], marks[16]):
-        canvas.ellipse(ear + np.array([0, .1 * unit]), (.1 * unit, .2 * unit), scaled(person.skin, .85))
+        canvas.ellipse(ear + np.array([0, 0.1 * unit]), (0.1 * unit, 0.2 * unit), scaled(person.skin, 0.85))
     face = smooth(np.concatenate([marks[:17], skull[-2:0:-1]]), closed=True)
     canvas.fill(face, person.skin)
     canvas.multiply(skin_relief(canvas, person, units, points, face, unit))
@@ -83,57 +84,67 @@ def _beard(canvas: Canvas, person: Person, marks: np.ndarray, unit: float) -> No
         return
     mask = canvas.layer()
     if person.beard:
-        inside = marks[[14, 12]] * .8 + marks[[33]] * .2
-        inside_left = marks[[4, 2]] * .8 + marks[[33]] * .2
-        above = .5 * (marks[33] + marks[51])
-        hairy = np.concatenate([marks[2:15], inside, marks[[54]] + (.06 * unit, 0), above[None],
-                                marks[[48]] - (.06 * unit, 0), inside_left])
+        inside = marks[[14, 12]] * 0.8 + marks[[33]] * 0.2
+        inside_left = marks[[4, 2]] * 0.8 + marks[[33]] * 0.2
+        above = 0.5 * (marks[33] + marks[51])
+        hairy = np.concatenate(
+            [
+                marks[2:15],
+                inside,
+                marks[[54]] + (0.06 * unit, 0),
+                above[None],
+                marks[[48]] - (0.06 * unit, 0),
+                inside_left,
+            ]
+        )
         mask.fill(hairy, 255 * person.beard)
     if person.moustache:
-        ends = marks[[48, 54]] + np.array([[-.05, .02], [.05, .02]]) * unit
-        ridge = .45 * marks[[31, 33, 35]] + .55 * marks[[50, 51, 52]]
-        mask.fill(smooth(np.concatenate([ends[:1], ridge, ends[1:], marks[[52, 51, 50]]]), closed=True),
-                  255 * person.moustache)
-    canvas.blend(scaled(person.hair, .9), mask.blurred(.03 * unit))
+        ends = marks[[48, 54]] + np.array([[-0.05, 0.02], [0.05, 0.02]]) * unit
+        ridge = 0.45 * marks[[31, 33, 35]] + 0.55 * marks[[50, 51, 52]]
+        mask.fill(
+            smooth(np.concatenate([ends[:1], ridge, ends[1:], marks[[52, 51, 50]]]), closed=True),
+            255 * person.moustache,
+        )
+    canvas.blend(scaled(person.hair, 0.9), mask.blurred(0.03 * unit))
 
 
 def _eye(canvas: Canvas, person: Person, eye: np.ndarray, gaze: tuple[float, float], unit: float) -> None:
     corners = eye[[0, 3]]
     upper, lower = smooth(eye[[0, 1, 2, 3]]), smooth(eye[[3, 4, 5, 0]])
     width = float(np.linalg.norm(corners[1] - corners[0]))
-    crease = upper - np.array([0, .05 * unit])
+    crease = upper - np.array([0, 0.05 * unit])
     if person.eyeshadow:
-        canvas.fill(np.concatenate([crease, upper[::-1]]), scaled(person.skin, 1 - .5 * person.eyeshadow))
-    canvas.line(crease[4:-4], scaled(person.skin, .66), .02 * unit)
+        canvas.fill(np.concatenate([crease, upper[::-1]]), scaled(person.skin, 1 - 0.5 * person.eyeshadow))
+    canvas.line(crease[4:-4], scaled(person.skin, 0.66), 0.02 * unit)
     opening = np.linalg.norm(eye[[1, 2]].mean(0) - eye[[4, 5]].mean(0))
-    if opening > .012 * unit:
+    if opening > 0.012 * unit:
         with canvas.inside(np.concatenate([upper, lower])):
             _eyeball(canvas, person, eye, gaze, width)
-    canvas.line(lower, scaled(person.skin, .6), .014 * unit)
-    canvas.line(upper, scaled(person.brow, .45), (.03 + .02 * person.eyeshadow) * unit)
+    canvas.line(lower, scaled(person.skin, 0.6), 0.014 * unit)
+    canvas.line(upper, scaled(person.brow, 0.45), (0.03 + 0.02 * person.eyeshadow) * unit)
 
 
 def _eyeball(canvas: Canvas, person: Person, eye: np.ndarray, gaze: tuple[float, float], width: float) -> None:
-    corners, middle = .5 * (eye[0] + eye[3]), eye[[1, 2, 4, 5]].mean(0)
-    white = np.clip(np.array(person.skin) * .25 + 172, 0, 238)
-    canvas.ellipse(corners, (.8 * width, .8 * width), white.tolist())
+    corners, middle = 0.5 * (eye[0] + eye[3]), eye[[1, 2, 4, 5]].mean(0)
+    white = np.clip(np.array(person.skin) * 0.25 + 172, 0, 238)
+    canvas.ellipse(corners, (0.8 * width, 0.8 * width), white.tolist())
     # The eyeball hardly moves with the lids.
-    centre = corners * (.5, .75) + middle * (.5, .25) + np.array(gaze) * .18 * width - (0, .04 * width)
-    radius = .235 * width
-    canvas.ellipse(centre, (radius, radius), scaled(person.iris, .6))
-    canvas.ellipse(centre, (.82 * radius, .82 * radius), person.iris)
-    canvas.ellipse(centre, (.45 * radius, .45 * radius), (12, 12, 12))
-    canvas.ellipse(centre + np.array([.35, -.35]) * radius, (.18 * radius, .18 * radius), (240, 240, 240))
+    centre = corners * (0.5, 0.75) + middle * (0.5, 0.25) + np.array(gaze) * 0.18 * width - (0, 0.04 * width)
+    radius = 0.235 * width
+    canvas.ellipse(centre, (radius, radius), scaled(person.iris, 0.6))
+    canvas.ellipse(centre, (0.82 * radius, 0.82 * radius), person.iris)
+    canvas.ellipse(centre, (0.45 * radius, 0.45 * radius), (12, 12, 12))
+    canvas.ellipse(centre + np.array([0.35, -0.35]) * radius, (0.18 * radius, 0.18 * radius), (240, 240, 240))
 
 
 def _nostrils(canvas: Canvas, person: Person, marks: np.ndarray, unit: float) -> None:
     for wing, near in ((31, 32), (35, 34)):
-        bulge = marks[wing] + (.012 * unit * np.sign(wing - 33), -.02 * unit)
-        alar = np.array([marks[wing] - (0, .07 * unit), bulge, marks[near]])
-        canvas.line(smooth(alar), scaled(person.skin, .62), .022 * unit)
-        nostril = .25 * marks[wing] + .75 * marks[near] - np.array([0, .012 * unit])
-        canvas.ellipse(nostril, (.042 * unit, .02 * unit), scaled(person.skin, .35))
-    canvas.line(smooth(marks[32:35]), scaled(person.skin, .68), .016 * unit)
+        bulge = marks[wing] + (0.012 * unit * np.sign(wing - 33), -0.02 * unit)
+        alar = np.array([marks[wing] - (0, 0.07 * unit), bulge, marks[near]])
+        canvas.line(smooth(alar), scaled(person.skin, 0.62), 0.022 * unit)
+        nostril = 0.25 * marks[wing] + 0.75 * marks[near] - np.array([0, 0.012 * unit])
+        canvas.ellipse(nostril, (0.042 * unit, 0.02 * unit), scaled(person.skin, 0.35))
+    canvas.line(smooth(marks[32:35]), scaled(person.skin, 0.68), 0.016 * unit)
 
 
 def _mouth(canvas: Canvas, person: Person, unit_values: np.ndarray, marks: np.ndarray, unit: float) -> None:
@@ -143,39 +154,46 @@ def _mouth(canvas: Canvas, person: Person, unit_values: np.ndarray, marks: np.nd
     opening = float(mouth[18, 1] - mouth[14, 1])
     canvas.fill(np.concatenate([top, bottom]), person.lips)
     upper = np.concatenate([top, mouth[[16]], inner_top[::-1]])
-    canvas.fill(upper, scaled(person.lips, .84))
-    if opening > .02 * unit:
+    canvas.fill(upper, scaled(person.lips, 0.84))
+    if opening > 0.02 * unit:
         _open_mouth(canvas, mouth, inner_top, inner_bottom, unit_values, opening, unit)
     else:
         seam = np.concatenate([mouth[:1], mouth[12:17], mouth[6:7]])
-        canvas.line(smooth(seam), scaled(person.lips, .42), .025 * unit)
+        canvas.line(smooth(seam), scaled(person.lips, 0.42), 0.025 * unit)
     for corner, inside in ((mouth[0], mouth[12]), (mouth[6], mouth[16])):
-        canvas.line(np.stack([corner, inside]), scaled(person.lips, .42), .025 * unit)
+        canvas.line(np.stack([corner, inside]), scaled(person.lips, 0.42), 0.025 * unit)
 
 
-def _open_mouth(canvas: Canvas, mouth: np.ndarray, inner_top: np.ndarray, inner_bottom: np.ndarray, units: np.ndarray,
-                opening: float, unit: float) -> None:
+def _open_mouth(
+    canvas: Canvas,
+    mouth: np.ndarray,
+    inner_top: np.ndarray,
+    inner_bottom: np.ndarray,
+    units: np.ndarray,
+    opening: float,
+    unit: float,
+) -> None:
     (_, _, brow_lower, _, _, _, _, lip_raise, pull, _, _, stretch, _, _, jaw, _) = units
     hole = np.concatenate([inner_top, inner_bottom])
     canvas.fill(hole, (30, 22, 48))
     outline = inner_bottom[::-1]
-    if opening > .14 * unit:
-        tongue = outline + np.minimum(0, -.35 * (outline[:, 1:] - inner_top[:, 1:])) * (0, 1)
+    if opening > 0.14 * unit:
+        tongue = outline + np.minimum(0, -0.35 * (outline[:, 1:] - inner_top[:, 1:])) * (0, 1)
         canvas.fill(np.concatenate([outline, tongue[::-1]]), (78, 74, 150))
-    shows = min(1., .35 + pull + lip_raise + .8 * stretch + .5 * brow_lower - .2 * jaw)
-    share = np.clip(.13 * unit * shows / opening, 0, .95)
+    shows = min(1.0, 0.35 + pull + lip_raise + 0.8 * stretch + 0.5 * brow_lower - 0.2 * jaw)
+    share = np.clip(0.13 * unit * shows / opening, 0, 0.95)
     teeth = inner_top + share * (outline - inner_top)
     canvas.fill(np.concatenate([inner_top, teeth[::-1]]), (206, 222, 228))
-    if stretch + lip_raise + .6 * brow_lower > .7 and opening > .09 * unit:
-        lower = outline - .3 * (outline - inner_top)
+    if stretch + lip_raise + 0.6 * brow_lower > 0.7 and opening > 0.09 * unit:
+        lower = outline - 0.3 * (outline - inner_top)
         canvas.fill(np.concatenate([outline, lower[::-1]]), (188, 204, 212))
-    canvas.line(inner_top, (24, 20, 50), .016 * unit)
+    canvas.line(inner_top, (24, 20, 50), 0.016 * unit)
 
 
 def _brow(canvas: Canvas, person: Person, brow: np.ndarray, unit: float) -> None:
     middle = smooth(brow, steps=4)
     along = np.linspace(0, 1, len(middle))
     # Thick near the nose, thin at the temple; ``brow`` runs from the temple inwards.
-    thickness = .012 + .05 * person.brow_weight * np.minimum(along * 1.6, 1) * (1 - .35 * along**6)
+    thickness = 0.012 + 0.05 * person.brow_weight * np.minimum(along * 1.6, 1) * (1 - 0.35 * along**6)
     up = np.array([0, -unit]) * thickness[:, None]
-    canvas.fill(np.concatenate([middle + .5 * up, (middle - .6 * up)[::-1]]), person.brow)
+    canvas.fill(np.concatenate([middle + 0.5 * up, (middle - 0.6 * up)[::-1]]), person.brow)

@@ -4,6 +4,7 @@ Face units: x to the right of the picture, y down, z towards the camera; the ori
 the face is about 1.6 wide, and the eyes are 0.75 apart. Both the landmarks and all that is painted come from the points
 made here, so the landmarks are exact by construction.
 """
+
 from __future__ import annotations
 
 import numpy as np
@@ -12,13 +13,13 @@ from .action_units import UNITS
 from .person import Person
 
 # From ear to chin: half of the 17 jaw points of an average face.
-_JAW_X = np.array([.82, .82, .80, .76, .69, .58, .42, .22, 0])
-_JAW_Y = np.array([-.20, .01, .23, .45, .65, .82, .96, 1.05, 1.08])
-_JAW_Z = np.array([-.25, -.24, -.22, -.18, -.12, -.05, .03, .1, .12])
+_JAW_X = np.array([0.82, 0.82, 0.80, 0.76, 0.69, 0.58, 0.42, 0.22, 0])
+_JAW_Y = np.array([-0.20, 0.01, 0.23, 0.45, 0.65, 0.82, 0.96, 1.05, 1.08])
+_JAW_Z = np.array([-0.25, -0.24, -0.22, -0.18, -0.12, -0.05, 0.03, 0.1, 0.12])
 # How far towards the inner end of the brow each of its five points acts, inner to outer.
-_BROW_INNER = np.array([1, .72, .3, 0, 0])
-_BROW_OUTER = np.array([.1, .4, .8, 1, .8])
-_BROW_DOWN = np.array([1, .85, .5, .2, .05])
+_BROW_INNER = np.array([1, 0.72, 0.3, 0, 0])
+_BROW_OUTER = np.array([0.1, 0.4, 0.8, 1, 0.8])
+_BROW_DOWN = np.array([1, 0.85, 0.5, 0.2, 0.05])
 
 
 def _mirror(half: np.ndarray) -> np.ndarray:
@@ -53,91 +54,127 @@ def face_points(person: Person, units: np.ndarray) -> dict[str, np.ndarray]:
 
 def _jaw(person: Person, unit: dict[str, float]) -> np.ndarray:
     towards_chin = np.linspace(0, 1, 9)
-    drop = np.clip((towards_chin - .25) / .75, 0, 1) * unit['jaw_drop']
-    x = _JAW_X * (person.face_width + towards_chin * (person.jaw_width - person.face_width)) * (1 - .06 * drop)
-    y = np.where(_JAW_Y > 0, _JAW_Y * person.chin, _JAW_Y) + .15 * drop - .02 * unit['chin_raise'] * towards_chin**4
+    drop = np.clip((towards_chin - 0.25) / 0.75, 0, 1) * unit['jaw_drop']
+    x = _JAW_X * (person.face_width + towards_chin * (person.jaw_width - person.face_width)) * (1 - 0.06 * drop)
+    y = np.where(_JAW_Y > 0, _JAW_Y * person.chin, _JAW_Y) + 0.15 * drop - 0.02 * unit['chin_raise'] * towards_chin**4
     half = np.stack([x, y, _JAW_Z], 1)
     return np.concatenate([_mirror(half), half[-2::-1]])
 
 
-def skull(person: Person, grow: float = 1., points: int = 13) -> np.ndarray:
+def skull(person: Person, grow: float = 1.0, points: int = 13) -> np.ndarray:
     """The upper outline of the head from the left ear to the right, [points, 3]."""
     angle = np.linspace(np.pi, 2 * np.pi, points)
-    return np.stack([.82 * person.face_width * grow * np.cos(angle) * (1 - .04 * np.sin(angle)),
-                     -.2 + .95 * person.forehead * grow * np.sin(angle), np.full(points, -.25)], 1)
+    return np.stack(
+        [
+            0.82 * person.face_width * grow * np.cos(angle) * (1 - 0.04 * np.sin(angle)),
+            -0.2 + 0.95 * person.forehead * grow * np.sin(angle),
+            np.full(points, -0.25),
+        ],
+        1,
+    )
 
 
 def _brow(person: Person, unit: dict[str, float]) -> np.ndarray:
     at = np.linspace(0, 1, 5)
-    arch = person.brow_arch * np.array([0, .05, .07, .05, -.02])
+    arch = person.brow_arch * np.array([0, 0.05, 0.07, 0.05, -0.02])
     # The frown muscle pulls the inner ends together; with the inner brow raised it tilts rather than lowers them.
-    lower = unit['brow_lower'] * (1 - .8 * unit['inner_brow_raise'])
-    y = (-.395 + person.brow_height - arch - .17 * unit['inner_brow_raise'] * _BROW_INNER
-         - .16 * unit['outer_brow_raise'] * _BROW_OUTER + .14 * lower * _BROW_DOWN
-         + .05 * unit['nose_wrinkle'] * _BROW_DOWN + .03 * unit['inner_brow_raise'] * unit['brow_lower'] * at)
-    x = .15 * person.eye_gap + at * .52 * person.face_width - .055 * unit['brow_lower'] * (1 - at)
-    return np.stack([x, y, .14 - .16 * at], 1)
+    lower = unit['brow_lower'] * (1 - 0.8 * unit['inner_brow_raise'])
+    y = (
+        -0.395
+        + person.brow_height
+        - arch
+        - 0.17 * unit['inner_brow_raise'] * _BROW_INNER
+        - 0.16 * unit['outer_brow_raise'] * _BROW_OUTER
+        + 0.14 * lower * _BROW_DOWN
+        + 0.05 * unit['nose_wrinkle'] * _BROW_DOWN
+        + 0.03 * unit['inner_brow_raise'] * unit['brow_lower'] * at
+    )
+    x = 0.15 * person.eye_gap + at * 0.52 * person.face_width - 0.055 * unit['brow_lower'] * (1 - at)
+    return np.stack([x, y, 0.14 - 0.16 * at], 1)
 
 
 def _eye(person: Person, unit: dict[str, float]) -> np.ndarray:
-    half = .155 * person.eye_size
-    shut = min(unit['eyes_close'], 1.)
+    half = 0.155 * person.eye_size
+    shut = min(unit['eyes_close'], 1.0)
     raised, tight, cheek, wrinkle = (unit[name] for name in ('lid_raise', 'lid_tighten', 'cheek_raise', 'nose_wrinkle'))
-    upper = 1 + .8 * raised - .3 * tight - .2 * cheek - .2 * wrinkle - .12 * unit['brow_lower']
-    lower = 1 + .35 * raised - .65 * tight - .75 * cheek - .4 * wrinkle
-    upper, lower = .058 * person.eye_open * upper, .036 * person.eye_open * max(lower, 0.)
-    upper = max(upper, .012) * (1 - shut) - .8 * lower * shut
+    upper = 1 + 0.8 * raised - 0.3 * tight - 0.2 * cheek - 0.2 * wrinkle - 0.12 * unit['brow_lower']
+    lower = 1 + 0.35 * raised - 0.65 * tight - 0.75 * cheek - 0.4 * wrinkle
+    upper, lower = 0.058 * person.eye_open * upper, 0.036 * person.eye_open * max(lower, 0.0)
+    upper = max(upper, 0.012) * (1 - shut) - 0.8 * lower * shut
     # Outer corner, upper outer, upper inner, inner corner, lower inner, lower outer.
-    x = half * np.array([1, .38, -.38, -1, -.38, .38])
-    slant = .05 * unit['inner_brow_raise'] * unit['brow_lower']
-    y = np.array([0, -upper + slant, -upper - .3 * slant, 0, lower, lower]) - x * (person.eye_tilt - .3 * slant)
-    return np.stack([.375 * person.eye_gap + x, -.2 + y, .04 - .35 * x], 1)
+    x = half * np.array([1, 0.38, -0.38, -1, -0.38, 0.38])
+    slant = 0.05 * unit['inner_brow_raise'] * unit['brow_lower']
+    y = np.array([0, -upper + slant, -upper - 0.3 * slant, 0, lower, lower]) - x * (person.eye_tilt - 0.3 * slant)
+    return np.stack([0.375 * person.eye_gap + x, -0.2 + y, 0.04 - 0.35 * x], 1)
 
 
 def _nose(person: Person, sides: list[dict[str, float]], unit: dict[str, float]) -> np.ndarray:
-    length, lift = person.nose_length, .05 * unit['nose_wrinkle'] + .02 * unit['upper_lip_raise']
-    bridge = np.stack([np.zeros(4), -.23 + (.40 * length - lift) * np.linspace(0, 1, 4), [.12, .22, .33, .42]], 1)
-    wing = [.175 * person.nose_width * (1 + .12 * side['nose_wrinkle'] + .1 * side['corner_pull']) for side in sides]
-    raised = [.05 * side['nose_wrinkle'] + .03 * side['upper_lip_raise'] for side in sides]
-    low = -.23 + .51 * length
-    base = np.array([(-wing[0], low - raised[0], .14), (-.5 * wing[0], low + .035 - .7 * raised[0], .22),
-                     (0, low + .055 - lift, .27), (.5 * wing[1], low + .035 - .7 * raised[1], .22),
-                     (wing[1], low - raised[1], .14)])
+    length, lift = person.nose_length, 0.05 * unit['nose_wrinkle'] + 0.02 * unit['upper_lip_raise']
+    bridge = np.stack([np.zeros(4), -0.23 + (0.40 * length - lift) * np.linspace(0, 1, 4), [0.12, 0.22, 0.33, 0.42]], 1)
+    wing = [0.175 * person.nose_width * (1 + 0.12 * side['nose_wrinkle'] + 0.1 * side['corner_pull']) for side in sides]
+    raised = [0.05 * side['nose_wrinkle'] + 0.03 * side['upper_lip_raise'] for side in sides]
+    low = -0.23 + 0.51 * length
+    base = np.array(
+        [
+            (-wing[0], low - raised[0], 0.14),
+            (-0.5 * wing[0], low + 0.035 - 0.7 * raised[0], 0.22),
+            (0, low + 0.055 - lift, 0.27),
+            (0.5 * wing[1], low + 0.035 - 0.7 * raised[1], 0.22),
+            (wing[1], low - raised[1], 0.14),
+        ]
+    )
     return np.concatenate([bridge, base])
 
 
 def _mouth(person: Person, sides: list[dict[str, float]], unit: dict[str, float]) -> np.ndarray:
     smile, part, jaw, press = (unit[name] for name in ('corner_pull', 'lips_part', 'jaw_drop', 'lip_press'))
-    centre = .575 + person.mouth_height + .025 * smile - .03 * unit['chin_raise']
-    up = centre - .015 * part - .055 * unit['upper_lip_raise'] - .03 * jaw - .015 * smile * part
-    down = centre + .02 * part + .27 * jaw + .04 * smile * part + .05 * unit['upper_lip_raise'] * part * part
-    down += .03 * unit['lip_stretch'] * part - .045 * unit['upper_lip_raise'] * (1 - min(part, 1))
-    gap_closed = down - up < .012
+    centre = 0.575 + person.mouth_height + 0.025 * smile - 0.03 * unit['chin_raise']
+    up = centre - 0.015 * part - 0.055 * unit['upper_lip_raise'] - 0.03 * jaw - 0.015 * smile * part
+    down = centre + 0.02 * part + 0.27 * jaw + 0.04 * smile * part + 0.05 * unit['upper_lip_raise'] * part * part
+    down += 0.03 * unit['lip_stretch'] * part - 0.045 * unit['upper_lip_raise'] * (1 - min(part, 1))
+    gap_closed = down - up < 0.012
     if gap_closed:
-        up = down = .5 * (up + down)
-    upper_lip = .075 * person.upper_lip * (1 - .7 * min(press, 1)) * (1 - .3 * smile) * (1 - .25 * jaw)
-    lower_lip = .1 * person.lower_lip * (1 - .6 * min(press, 1)) * (1 - .25 * smile) * (1 - .15 * jaw)
-    lower_lip *= 1 + .15 * unit['chin_raise']
+        up = down = 0.5 * (up + down)
+    upper_lip = 0.075 * person.upper_lip * (1 - 0.7 * min(press, 1)) * (1 - 0.3 * smile) * (1 - 0.25 * jaw)
+    lower_lip = 0.1 * person.lower_lip * (1 - 0.6 * min(press, 1)) * (1 - 0.25 * smile) * (1 - 0.15 * jaw)
+    lower_lip *= 1 + 0.15 * unit['chin_raise']
     width, corner = [], []
     for side in sides:
-        width.append(.3 * person.mouth_width * (1 + .32 * side['corner_pull'] + .3 * side['lip_stretch']
-                                                + .06 * side['corner_depress'] - .22 * jaw - .1 * press))
-        corner.append(.575 + person.mouth_height - .13 * side['corner_pull'] + .12 * side['corner_depress']
-                      + .05 * side['lip_stretch'] + .1 * jaw - .01 * side['upper_lip_raise'])
+        width.append(
+            0.3
+            * person.mouth_width
+            * (
+                1
+                + 0.32 * side['corner_pull']
+                + 0.3 * side['lip_stretch']
+                + 0.06 * side['corner_depress']
+                - 0.22 * jaw
+                - 0.1 * press
+            )
+        )
+        corner.append(
+            0.575
+            + person.mouth_height
+            - 0.13 * side['corner_pull']
+            + 0.12 * side['corner_depress']
+            + 0.05 * side['lip_stretch']
+            + 0.1 * jaw
+            - 0.01 * side['upper_lip_raise']
+        )
     # A stretched or snarling mouth opens as a rectangle, a relaxed one as an ellipse.
-    bend = 2 + 1.5 * min(part, 1) * max(unit['lip_stretch'], .8 * unit['upper_lip_raise'], .6 * jaw)
+    bend = 2 + 1.5 * min(part, 1) * max(unit['lip_stretch'], 0.8 * unit['upper_lip_raise'], 0.6 * jaw)
 
     def curve(at: np.ndarray, height: float, thickness: np.ndarray) -> np.ndarray:
         side = (at > 0).astype(int)
         across = np.abs(at)
         y = height + (np.array(corner)[side] - height) * across**bend + thickness
-        return np.stack([at * np.array(width)[side], y, .22 - .15 * across**2], 1)
+        return np.stack([at * np.array(width)[side], y, 0.22 - 0.15 * across**2], 1)
 
-    outer = np.array([-1, -.62, -.25, 0, .25, .62, 1])
-    inner = np.array([-.88, -.42, 0, .42, .88])
-    snarl = 1 + .35 * unit['upper_lip_raise'] * np.array([0, 1, 0, -.2, 0, 1, 0])
-    top = curve(outer, up, -upper_lip * snarl * np.array([0, .68, 1.05, .9, 1.05, .68, 0]))
-    bottom = curve(outer[-2:0:-1], down, lower_lip * np.array([.62, .95, 1, .95, .62]))
+    outer = np.array([-1, -0.62, -0.25, 0, 0.25, 0.62, 1])
+    inner = np.array([-0.88, -0.42, 0, 0.42, 0.88])
+    snarl = 1 + 0.35 * unit['upper_lip_raise'] * np.array([0, 1, 0, -0.2, 0, 1, 0])
+    top = curve(outer, up, -upper_lip * snarl * np.array([0, 0.68, 1.05, 0.9, 1.05, 0.68, 0]))
+    bottom = curve(outer[-2:0:-1], down, lower_lip * np.array([0.62, 0.95, 1, 0.95, 0.62]))
     inner_top, inner_bottom = curve(inner, up, np.zeros(5)), curve(inner[-2:0:-1], down, np.zeros(3))
     inner_bottom[:, 1] = np.maximum(inner_bottom[:, 1], inner_top[3:0:-1, 1])
     return np.concatenate([top, bottom, inner_top, inner_bottom])
@@ -145,26 +182,59 @@ def _mouth(person: Person, sides: list[dict[str, float]], unit: dict[str, float]
 
 def _folds(person: Person, unit: dict[str, float]) -> dict[str, np.ndarray]:
     """Creases and bulges of the skin on the right-hand side of the picture, [*, 3] each."""
-    wide = .3 * person.mouth_width * (1 + .32 * unit['corner_pull'] + .3 * unit['lip_stretch'])
-    corner = .575 + person.mouth_height - .13 * unit['corner_pull'] + .12 * unit['corner_depress']
-    lift, eye = .05 * unit['cheek_raise'] + .04 * unit['nose_wrinkle'], .375 * person.eye_gap
+    wide = 0.3 * person.mouth_width * (1 + 0.32 * unit['corner_pull'] + 0.3 * unit['lip_stretch'])
+    corner = 0.575 + person.mouth_height - 0.13 * unit['corner_pull'] + 0.12 * unit['corner_depress']
+    lift, eye = 0.05 * unit['cheek_raise'] + 0.04 * unit['nose_wrinkle'], 0.375 * person.eye_gap
     out = 1.05 * person.face_width
     return dict(
-        nasolabial=np.array([(.19, .2 - lift, .15), (.29, .3 - lift, .12), (wide + .1, corner - .1, .08),
-                             (wide + .11, corner + .02, .06)]),
-        marionette=np.array([(wide + .03, corner + .03, .06), (wide + .06, corner + .12, .04),
-                             (wide + .03, corner + .2, .04)]),
-        under_eye=np.array([(eye - .14, -.1 - lift, .08), (eye, -.06 - lift, .05), (eye + .15, -.12 - lift, 0)]),
-        cheek=np.array([(.46 * out, .2 - 1.4 * lift, .05)]),
-        crow=np.array([(eye + .19, -.22, -.05), (eye + .29, -.28, -.1), (eye + .19, -.19, -.05), (eye + .3, -.19, -.1),
-                       (eye + .18, -.16, -.05), (eye + .28, -.1, -.1)]),
-        forehead=np.array([(x, y - .1 * bump * unit['inner_brow_raise'] - .02 * x, .1 - .1 * x)
-                           for y in (-.62, -.72, -.82) for x, bump in ((.02, .4), (.22, .4), (.42, .1))]),
-        glabella=np.array([(.06 - .02 * unit['brow_lower'], -.47, .14), (.055, -.38, .16), (.075, -.3, .14)]),
-        nose_wrinkle=np.array([(.03, -.22, .18), (.11, -.17, .1), (.03, -.15, .22), (.12, -.09, .1), (.03, -.08, .25),
-                               (.12, -.01, .12)]),
-        chin=np.array([(0, .80 - .03 * unit['chin_raise'], .2), (.1, .82 - .03 * unit['chin_raise'], .18),
-                       (.17, .88, .14)]),
+        nasolabial=np.array(
+            [
+                (0.19, 0.2 - lift, 0.15),
+                (0.29, 0.3 - lift, 0.12),
+                (wide + 0.1, corner - 0.1, 0.08),
+                (wide + 0.11, corner + 0.02, 0.06),
+            ]
+        ),
+        marionette=np.array(
+            [(wide + 0.03, corner + 0.03, 0.06), (wide + 0.06, corner + 0.12, 0.04), (wide + 0.03, corner + 0.2, 0.04)]
+        ),
+        under_eye=np.array([(eye - 0.14, -0.1 - lift, 0.08), (eye, -0.06 - lift, 0.05), (eye + 0.15, -0.12 - lift, 0)]),
+        cheek=np.array([(0.46 * out, 0.2 - 1.4 * lift, 0.05)]),
+        crow=np.array(
+            [
+                (eye + 0.19, -0.22, -0.05),
+                (eye + 0.29, -0.28, -0.1),
+                (eye + 0.19, -0.19, -0.05),
+                (eye + 0.3, -0.19, -0.1),
+                (eye + 0.18, -0.16, -0.05),
+                (eye + 0.28, -0.1, -0.1),
+            ]
+        ),
+        forehead=np.array(
+            [
+                (x, y - 0.1 * bump * unit['inner_brow_raise'] - 0.02 * x, 0.1 - 0.1 * x)
+                for y in (-0.62, -0.72, -0.82)
+                for x, bump in ((0.02, 0.4), (0.22, 0.4), (0.42, 0.1))
+            ]
+        ),
+        glabella=np.array([(0.06 - 0.02 * unit['brow_lower'], -0.47, 0.14), (0.055, -0.38, 0.16), (0.075, -0.3, 0.14)]),
+        nose_wrinkle=np.array(
+            [
+                (0.03, -0.22, 0.18),
+                (0.11, -0.17, 0.1),
+                (0.03, -0.15, 0.22),
+                (0.12, -0.09, 0.1),
+                (0.03, -0.08, 0.25),
+                (0.12, -0.01, 0.12),
+            ]
+        ),
+        chin=np.array(
+            [
+                (0, 0.80 - 0.03 * unit['chin_raise'], 0.2),
+                (0.1, 0.82 - 0.03 * unit['chin_raise'], 0.18),
+                (0.17, 0.88, 0.14),
+            ]
+        ),
     )
 
 

@@ -1,4 +1,5 @@
 """What happens to one face before it is batched; augmentation is on the device, in the data preprocessor."""
+
 from .load_face import LoadFace
 from .pack_face import PackFace
 

@@ -1,4 +1,5 @@
 """Reads one face."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -62,12 +63,14 @@ def move_points(points: np.ndarray, before: np.ndarray | Sequence[int], after: S
         after: The new height and width.
     """
     scale = (np.asarray(after) / np.asarray(before))[..., None, ::-1].astype(np.float32)
-    return (points + np.float32(.5)) * scale - np.float32(.5)
+    return (points + np.float32(0.5)) * scale - np.float32(0.5)
 
 
 def _inside(image: np.ndarray, box: np.ndarray, path: str) -> np.ndarray:
     x0, y0, x1, y1 = np.maximum(box, 0)
     if not (x0 < min(x1, image.shape[1]) and y0 < min(y1, image.shape[0])):
-        raise ValueError(f'the box {box.tolist()} of a face lies outside {path}, which is {image.shape[0]} x '
-                         f'{image.shape[1]}; correct its row in the label file, or take it out')
+        raise ValueError(
+            f'the box {box.tolist()} of a face lies outside {path}, which is {image.shape[0]} x '
+            f'{image.shape[1]}; correct its row in the label file, or take it out'
+        )
     return image[y0:y1, x0:x1]

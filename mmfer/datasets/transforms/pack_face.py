@@ -1,4 +1,5 @@
 """Packs one face for collation."""
+
 from __future__ import annotations
 
 import numpy as np

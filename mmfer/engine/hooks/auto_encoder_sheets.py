@@ -39,7 +39,7 @@ class AutoEncoderSheetHook(Hook):
         classifier: The config that comes next, for the closing lines.
     """
 
-    def __init__(self, interval: int = 5, faces: int = 12, noise: float = .5, classifier: str | None = None):
+    def __init__(self, interval: int = 5, faces: int = 12, noise: float = 0.5, classifier: str | None = None):
         for name, value in (('interval', interval), ('faces', faces)):
             if value < 1:
                 raise ValueError(f'AutoEncoderSheetHook: {name} must be at least 1, got {value}')
@@ -52,8 +52,10 @@ class AutoEncoderSheetHook(Hook):
             ValueError: The model is no autoencoder.
         """
         if not isinstance(_model(runner), FaceAutoEncoder):
-            raise ValueError(f'AutoEncoderSheetHook draws a mmfer.FaceAutoEncoder, but the model is a '
-                             f'{type(_model(runner)).__name__}: take the hook out of custom_hooks')
+            raise ValueError(
+                f'AutoEncoderSheetHook draws a mmfer.FaceAutoEncoder, but the model is a '
+                f'{type(_model(runner)).__name__}: take the hook out of custom_hooks'
+            )
 
     def after_train_epoch(self, runner: Runner) -> None:
         """Draws where it is time; the last epoch is drawn at the end."""
@@ -76,8 +78,9 @@ class AutoEncoderSheetHook(Hook):
         error, trivial = (scalars.get(f'val/{name}') for name in ('reconstruction_error', 'mean_face_error'))
         lines = []
         if error is not None and trivial is not None:
-            lines.append(f'mean absolute error {error.current():.2f} grey levels; that of the mean face '
-                         f'{trivial.current():.2f}')
+            lines.append(
+                f'mean absolute error {error.current():.2f} grey levels; that of the mean face {trivial.current():.2f}'
+            )
         lines.append(f'pictures: {"  ".join(str(folder / name) for name in NAMES)}')
         if self.classifier:
             lines.append(f'next: python tools/train.py {self.classifier}')
@@ -110,8 +113,12 @@ class AutoEncoderSheetHook(Hook):
             rows = slice(start, start + columns)
             missing = [np.full_like(_pictures(faces[:1])[0], 255)] * (columns - len(faces[rows]))
             images += [*_pictures(faces[rows]), *missing, *_pictures(drawn[rows]), *missing]
-            captions += [*['face'] * len(faces[rows]), *[''] * len(missing),
-                         *[f'error {error:.1f}' for error in errors[rows].tolist()], *[''] * len(missing)]
+            captions += [
+                *['face'] * len(faces[rows]),
+                *[''] * len(missing),
+                *[f'error {error:.1f}' for error in errors[rows].tolist()],
+                *[''] * len(missing),
+            ]
         title = f'{title}: reconstructions, mean error {errors.mean().item():.1f} grey levels'
         draw_contact_sheet(images, captions, path, columns, title)
 

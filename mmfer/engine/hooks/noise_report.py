@@ -1,4 +1,5 @@
 """What a run believes about labels, held against the truth where it is known."""
+
 from __future__ import annotations
 
 import numpy as np

@@ -1,4 +1,5 @@
 """Keeps a run's history and reports it: metrics.json, the confusion matrix, the learning curves."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -15,8 +16,10 @@ from mmfer.evaluation import FERMetric, protocol_report, report_table, write_rep
 from mmfer.registry import HOOKS
 from mmfer.visualization import draw_confusion_matrix, draw_learning_curves
 
-SELECTED_ON_TEST = ("select_on='test': the epoch is chosen on the test set, so its figure is no estimate for unseen "
-                    'faces; report last and the mean of the last 5 beside it')
+SELECTED_ON_TEST = (
+    "select_on='test': the epoch is chosen on the test set, so its figure is no estimate for unseen "
+    'faces; report last and the mean of the last 5 beside it'
+)
 
 
 @HOOKS.register_module()
@@ -73,16 +76,22 @@ class ProtocolHook(Hook):
         self._fer_metric(runner)
         chooser = next((hook for hook in runner.hooks if _chooses(hook)), None)
         if self.select_on is None and chooser is not None:
-            raise ValueError(f'{type(chooser).__name__} chooses an epoch by validation metrics but select_on is None: '
-                             "take its save_best out, or say select_on='val' (or 'test') in the config")
+            raise ValueError(
+                f'{type(chooser).__name__} chooses an epoch by validation metrics but select_on is None: '
+                "take its save_best out, or say select_on='val' (or 'test') in the config"
+            )
         # Some sets' only public test faces are called validation: then the loaders of both have the same faces.
         role = 'test' if _same_faces(runner.cfg) else self._split
         if self.select_on is not None and role in ('val', 'test') and role != self.select_on:
-            cure = ('split="val" in val_dataloader.dataset and the same holdout=dict(fraction=.1, seed=0) there and in '
-                    'train_dataloader.dataset, or ')
+            cure = (
+                'split="val" in val_dataloader.dataset and the same holdout=dict(fraction=.1, seed=0) there and in '
+                'train_dataloader.dataset, or '
+            )
             what = f'split {self._split!r}' if role == self._split else 'the faces of test_dataloader'
-            raise ValueError(f'select_on={self.select_on!r} but val_dataloader evaluates {what}: set '
-                             f'{cure if self.select_on == "val" else ""}select_on={role!r}')
+            raise ValueError(
+                f'select_on={self.select_on!r} but val_dataloader evaluates {what}: set '
+                f'{cure if self.select_on == "val" else ""}select_on={role!r}'
+            )
         if self._split == 'val':
             check_held_out(runner)
         if self.select_on == 'test':
@@ -129,8 +138,12 @@ class ProtocolHook(Hook):
             return
         pictures = [Path(runner.work_dir) / name for name in ('confusion_matrix.png', 'learning_curves.png')]
         last = report['last']['epoch']
-        draw_confusion_matrix(self.confusion, self.classes, pictures[0],
-                              f'{self._config}: {self._split}, {report["faces"]} faces, epoch {last}')
+        draw_confusion_matrix(
+            self.confusion,
+            self.classes,
+            pictures[0],
+            f'{self._config}: {self._split}, {report["faces"]} faces, epoch {last}',
+        )
         draw_learning_curves(report, pictures[1])
         runner.logger.info('\n' + report_table(report))
         if self.select_on == 'test':
@@ -140,8 +153,12 @@ class ProtocolHook(Hook):
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Stores the history as plain lists and numbers, which torch.load reads with weights_only."""
         steps = {name: [float(value) for value in values] for name, values in self._steps.items()}
-        checkpoint[self.KEY] = dict(records=[dict(record) for record in self.records], steps=steps,
-                                    confusion=self.confusion, classes=self.classes)
+        checkpoint[self.KEY] = dict(
+            records=[dict(record) for record in self.records],
+            steps=steps,
+            confusion=self.confusion,
+            classes=self.classes,
+        )
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Takes the history back when resuming; a run that only starts from given weights has its own."""
@@ -156,9 +173,16 @@ class ProtocolHook(Hook):
         self.confusion, self.classes = state['confusion'], state['classes']
 
     def _report(self) -> dict[str, Any]:
-        return protocol_report(self.records, config=self._config, seed=self._seed, split=self._split,
-                               classes=self.classes, confusion=self.confusion, select_on=self.select_on,
-                               metric=self.metric)
+        return protocol_report(
+            self.records,
+            config=self._config,
+            seed=self._seed,
+            split=self._split,
+            classes=self.classes,
+            confusion=self.confusion,
+            select_on=self.select_on,
+            metric=self.metric,
+        )
 
     def _close(self, runner: Runner, epoch: int) -> None:
         train = {name: sum(float(value) for value in values) / len(values) for name, values in self._steps.items()}
@@ -178,8 +202,9 @@ class ProtocolHook(Hook):
         for metric in runner.val_evaluator.metrics:
             if isinstance(metric, FERMetric):
                 return metric
-        raise ValueError("ProtocolHook reports what mmfer.FERMetric counts: add dict(type='mmfer.FERMetric') to "
-                         'val_evaluator')
+        raise ValueError(
+            "ProtocolHook reports what mmfer.FERMetric counts: add dict(type='mmfer.FERMetric') to val_evaluator"
+        )
 
 
 def _chooses(hook: Hook) -> bool:

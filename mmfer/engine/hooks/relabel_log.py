@@ -1,4 +1,5 @@
 """A table of every relabel."""
+
 from __future__ import annotations
 
 import csv

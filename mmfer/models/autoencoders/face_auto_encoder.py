@@ -65,7 +65,7 @@ class FaceAutoEncoder(BaseModel):
         cells, stages = size // 8, 3
         while cells > 8 and cells % 2 == 0:
             cells, stages = cells // 2, stages + 1
-        widths = [channels * 2**min(stage, 3) for stage in range(stages)]
+        widths = [channels * 2 ** min(stage, 3) for stage in range(stages)]
         down = [
             nn.Sequential(_conv(before, after, stride=2), nn.ReLU(), *(Residual(after) for _ in range(depth)))
             for before, after in zip([3, *widths], widths, strict=False)

@@ -79,8 +79,9 @@ def checked_schedule(points: Sequence, where: str) -> list[tuple[float, float]]:
     """
     pairs = all(isinstance(point, Sequence) and len(point) == 2 for point in points)
     if not points or not pairs or any(late[0] <= early[0] for early, late in pairwise(points)):
-        raise ValueError(f'{where}.loss_weight must be a number or [(epoch, weight), ...] with rising epochs, got '
-                         f'{list(points)}')
+        raise ValueError(
+            f'{where}.loss_weight must be a number or [(epoch, weight), ...] with rising epochs, got {list(points)}'
+        )
     return [(epoch, value) for epoch, value in points]
 
 
