@@ -16,8 +16,15 @@ from miniature import draw_face, face_points
 from mmfer.datasets.label_schema import ORDERS
 
 NAMES = {
-    'anger': 'Angry', 'disgust': 'Disgust', 'fear': 'Fear', 'happiness': 'Happy', 'neutral': 'Neutral',
-    'sadness': 'Sad', 'surprise': 'Surprise', 'contempt': 'Contempt'}
+    'anger': 'Angry',
+    'disgust': 'Disgust',
+    'fear': 'Fear',
+    'happiness': 'Happy',
+    'neutral': 'Neutral',
+    'sadness': 'Sad',
+    'surprise': 'Surprise',
+    'contempt': 'Contempt',
+}
 VOTES = ('neutral', 'happiness', 'surprise', 'sadness', 'anger', 'disgust', 'fear', 'contempt', 'unknown', 'NF')
 USAGES = {'Training': 'FER2013Train', 'PublicTest': 'FER2013Valid', 'PrivateTest': 'FER2013Test'}
 
@@ -25,8 +32,8 @@ USAGES = {'Training': 'FER2013Train', 'PublicTest': 'FER2013Valid', 'PrivateTest
 def draw(label: int, number: int, size: int) -> tuple[np.ndarray, np.ndarray]:
     """A face of a class, BGR uint8 [size, size, 3], and its 68 points."""
     random = np.random.default_rng((label, number))
-    points = face_points(mouth_open=(label % 3) / 2, smile=(label // 3) - 1., brow=(label % 2) * 2. - 1)
-    points = ((points - .5) * random.uniform(.85, 1) + .5) * size - .5
+    points = face_points(mouth_open=(label % 3) / 2, smile=(label // 3) - 1.0, brow=(label % 2) * 2.0 - 1)
+    points = ((points - 0.5) * random.uniform(0.85, 1) + 0.5) * size - 0.5
     image = draw_face(points, size, random.integers(120, 220, 3))
     return cv2.add(image, random.integers(0, 20, image.shape, dtype=np.uint8)), points.astype(np.float32)
 
@@ -76,8 +83,17 @@ def make_affectnet(root: Path, faces: int = 3) -> None:
 
 def make_affectnet_csv(root: Path, faces: int = 3) -> None:
     """The layout of csv files; validation.csv lacks its header, as distributed."""
-    header = ['subDirectory_filePath', 'face_x', 'face_y', 'face_width', 'face_height', 'facial_landmarks',
-              'expression', 'valence', 'arousal']
+    header = [
+        'subDirectory_filePath',
+        'face_x',
+        'face_y',
+        'face_width',
+        'face_height',
+        'facial_landmarks',
+        'expression',
+        'valence',
+        'arousal',
+    ]
     for split, extra in (('training', 3), ('validation', 0)):
         rows = [header] if split == 'training' else []
         for label, number in [*each(8, faces), *((8 + i, 8 * faces + i) for i in range(extra))]:
@@ -87,7 +103,7 @@ def make_affectnet_csv(root: Path, faces: int = 3) -> None:
             name = f'{number % 5 + 1}/{split}{number:04d}.jpg'
             write(root / 'Manually_Annotated_Images' / name, image)
             text = ';'.join(f'{value:.2f}' for value in (points + [10, 20]).reshape(-1))
-            affect = (-2, -2) if label > 7 else (-.5 if label else .25, label / 10)
+            affect = (-2, -2) if label > 7 else (-0.5 if label else 0.25, label / 10)
             rows.append([name, 10, 20, 100, 100, text, label, *affect])
         write_csv(root / f'{split}.csv', rows)
 
@@ -123,8 +139,9 @@ def make_ferplus(root: Path, faces: int = 3) -> None:
         for label, number in [*each(8, faces), (8, 8 * faces), (-1, 8 * faces + 1)]:
             grey = cv2.cvtColor(draw(max(label, 0), number, 48)[0], cv2.COLOR_BGR2GRAY)
             pixels.append([0, ' '.join(map(str, grey.reshape(-1))), usage])
-            votes.append([usage, f'fer{count:07d}.png', *ferplus_votes(label)] if label >= 0 else
-                         [usage, '', *[0] * 9, 10])
+            votes.append(
+                [usage, f'fer{count:07d}.png', *ferplus_votes(label)] if label >= 0 else [usage, '', *[0] * 9, 10]
+            )
             count += label >= 0
     write_csv(root / 'fer2013new.csv', votes)
     write_csv(root / 'fer2013.csv', pixels)
@@ -142,8 +159,9 @@ def make_ferplus_folders(root: Path, faces: int = 3) -> None:
         write_csv(root / folder / 'label.csv', rows)
 
 
-def make_class_folders(root: Path, splits: Sequence[str], order: str, extension: str, size: tuple[int, int],
-                       faces: int = 3) -> None:
+def make_class_folders(
+    root: Path, splits: Sequence[str], order: str, extension: str, size: tuple[int, int], faces: int = 3
+) -> None:
     for split in splits:
         for label, number in each(len(ORDERS[order]), faces):
             image = cv2.resize(draw(label, number, 100)[0], size)
@@ -160,7 +178,7 @@ def make_expw(root: Path, faces: int = 3) -> None:
             image = np.zeros((90, 160, 3), dtype=np.uint8)
             for face, (one, drawn) in enumerate(pair):
                 left = 10 + 75 * face
-                image[20:80, left:left + 60] = drawn
+                image[20:80, left : left + 60] = drawn
                 lines.append(f'{name} {face} 20 {left} {left + 60} 80 {90.5 - face} {one}\n')
             write(root / 'image/origin' / name, image)
             pair = []
@@ -184,12 +202,18 @@ LAYOUTS: dict[str, Callable[[Path], None]] = {
     'AffectNet': make_affectnet,
     'FER2013': make_fer2013,
     'FERPlus': make_ferplus,
-    'SFEW': partial(make_class_folders, splits=('Train_Aligned_Faces', 'Val_Aligned_Faces'), order='sfew',
-                    extension='.png', size=(143, 181)),
+    'SFEW': partial(
+        make_class_folders,
+        splits=('Train_Aligned_Faces', 'Val_Aligned_Faces'),
+        order='sfew',
+        extension='.png',
+        size=(143, 181),
+    ),
     'ExpW': make_expw,
     'CAERS': partial(make_class_folders, splits=('train', 'test'), order='caers', extension='.png', size=(96, 64)),
-    'FolderFaces': partial(make_class_folders, splits=('train', 'val', 'test'), order='rafdb', extension='.jpg',
-                           size=(64, 64)),
+    'FolderFaces': partial(
+        make_class_folders, splits=('train', 'val', 'test'), order='rafdb', extension='.jpg', size=(64, 64)
+    ),
     'CsvFaces': make_csv,
 }
 OTHER_LAYOUTS: dict[str, Callable[[Path], None]] = {

@@ -39,12 +39,12 @@ def test_faces_points_and_affect(layouts, size, tmp_path, log):
     for number in range(16):
         image, points = draw(number % 8, number, size)
         assert np.abs(batch['inputs'][number].numpy().transpose(1, 2, 0).astype(int) - image).mean() < 8  # jpeg
-        np.testing.assert_allclose(faces.landmarks[number], points, atol=.006)
+        np.testing.assert_allclose(faces.landmarks[number], points, atol=0.006)
     assert faces.label.tolist() == [i % 8 for i in range(16)]
     assert faces.landmark_valid.all()
-    np.testing.assert_allclose(faces.valence, [-.5 if i % 8 else .25 for i in range(16)])
+    np.testing.assert_allclose(faces.valence, [-0.5 if i % 8 else 0.25 for i in range(16)])
     np.testing.assert_allclose(faces.arousal, [i % 8 / 10 for i in range(16)], rtol=1e-6)
-    assert faces[3].valence.item() == -.5
+    assert faces[3].valence.item() == -0.5
     assert log == ['AffectNet train: left out, as they carry no expression: 1 none, 1 uncertain, 1 no face']
 
 
@@ -54,7 +54,7 @@ def test_seven_classes_leave_contempt_out_when_told_to(files):
     dataset = AffectNet(str(files), metainfo=dict(classes='affectnet7'), drop_classes=['contempt'])
     assert dataset.metainfo['classes'] == ORDERS['affectnet7']
     assert np.bincount(dataset.get_gt_labels()).tolist() == [2] * 7
-    assert dataset.columns['valence'].shape == dataset.columns['landmark_score'].shape == (14, )
+    assert dataset.columns['valence'].shape == dataset.columns['landmark_score'].shape == (14,)
 
 
 def test_rows_are_in_the_order_of_their_numbers(files):
@@ -76,8 +76,11 @@ def test_bad_annotation_files_are_named(files):
     np.save(place / '5_lnd.npy', np.zeros(134))
     np.save(place / '6_exp.npy', np.array([None], dtype=object))
     (place / '7_val.npy').write_bytes(b'')
-    with pytest.raises(ValueError, match=r'4 files in .*/annotations are no annotations of AffectNet: 3_exp.npy '
-                                         r'\(label 11 is not among 0-10\), 5_lnd.npy \(.*\), 6_exp.npy .*; unpack'):
+    with pytest.raises(
+        ValueError,
+        match=r'4 files in .*/annotations are no annotations of AffectNet: 3_exp.npy '
+        r'\(label 11 is not among 0-10\), 5_lnd.npy \(.*\), 6_exp.npy .*; unpack',
+    ):
         AffectNet(str(files))
 
 
@@ -86,8 +89,11 @@ def test_a_missing_image_and_one_too_many(files, monkeypatch):
     monkeypatch.setattr('mmfer.datasets.image_files.print_log', lambda text, **kwargs: lines.append(text))
     images = files / 'train_set/images'
     os.rename(images / '4.jpg', images / '400.jpg')
-    with pytest.raises(FileNotFoundError, match=r'1 of the 16 images that AffectNet train lists are not in .*: '
-                                                r'train_set/images/4.jpg; unpack'):
+    with pytest.raises(
+        FileNotFoundError,
+        match=r'1 of the 16 images that AffectNet train lists are not in .*: '
+        r'train_set/images/4.jpg; unpack',
+    ):
         AffectNet(str(files))
     # 400 and the three faces without an expression.
     assert [line for line in lines if line.startswith('AffectNet: 4 images in ')]
@@ -103,17 +109,20 @@ def test_half_unpacked(files, table):
         AffectNet(str(files))
 
 
-@pytest.mark.parametrize(('column', 'value', 'reason'), [
-    (0, '../1/training0004.jpg', 'the path leaves the data folder'),
-    (0, '1/training0000.jpg', 'listed twice, first in line 2'),
-    (1, 'x', "face_x 'x' is no number"),
-    (3, '0', 'the box is empty: face_x 10, face_y 20, face_width 0, face_height 100'),
-    (4, 'nan', 'the box is empty'),
-    (5, '1;2;3', "facial_landmarks '1;2;3' is 3 numbers instead of 136"),
-    (6, '11', "expression '11' is not among 0-10"),
-    (6, 'happy', "expression 'happy' is not among 0-10"),
-    (7, '', "valence '' is 0 numbers instead of 1"),
-])
+@pytest.mark.parametrize(
+    ('column', 'value', 'reason'),
+    [
+        (0, '../1/training0004.jpg', 'the path leaves the data folder'),
+        (0, '1/training0000.jpg', 'listed twice, first in line 2'),
+        (1, 'x', "face_x 'x' is no number"),
+        (3, '0', 'the box is empty: face_x 10, face_y 20, face_width 0, face_height 100'),
+        (4, 'nan', 'the box is empty'),
+        (5, '1;2;3', "facial_landmarks '1;2;3' is 3 numbers instead of 136"),
+        (6, '11', "expression '11' is not among 0-10"),
+        (6, 'happy', "expression 'happy' is not among 0-10"),
+        (7, '', "valence '' is 0 numbers instead of 1"),
+    ],
+)
 def test_bad_lines(table, column, value, reason):
     lines = (table / 'training.csv').read_text().splitlines()
     cells = lines[5].split(',')

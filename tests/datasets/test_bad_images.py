@@ -38,9 +38,11 @@ def spoil(root: Path) -> dict[str, str]:
     (folder / 'train_00011_aligned.jpg').write_text('<html>')
     whole = (folder / 'train_00020_aligned.jpg').read_bytes()
     (folder / 'train_00020_aligned.jpg').write_bytes(whole[:-40])
-    return {f'{folder}/train_00003_aligned.jpg (list_patition_label.txt:3)': 'empty (0 bytes)',
-            f'{folder}/train_00011_aligned.jpg (list_patition_label.txt:11)': "no picture (it begins with b'<html>')",
-            f'{folder}/train_00020_aligned.jpg (list_patition_label.txt:20)': 'cut off or damaged'}
+    return {
+        f'{folder}/train_00003_aligned.jpg (list_patition_label.txt:3)': 'empty (0 bytes)',
+        f'{folder}/train_00011_aligned.jpg (list_patition_label.txt:11)': "no picture (it begins with b'<html>')",
+        f'{folder}/train_00020_aligned.jpg (list_patition_label.txt:20)': 'cut off or damaged',
+    }
 
 
 def test_before_training_all_are_listed_with_their_lines(root):
@@ -50,11 +52,14 @@ def test_before_training_all_are_listed_with_their_lines(root):
     with pytest.raises(ValueError, match='cannot be used') as refused:
         checks.check_images([train, test])
     head, listed = str(refused.value).split(':\n  ', 1)
-    assert head == ('4 of the 28 images that RAFDB train lists and 7 images that RAFDB test lists cannot be used; '
-                    "restore them, take their rows out of the label file, or leave them out with on_bad_image='skip'")
+    assert head == (
+        '4 of the 28 images that RAFDB train lists and 7 images that RAFDB test lists cannot be used; '
+        "restore them, take their rows out of the label file, or leave them out with on_bad_image='skip'"
+    )
     assert listed.split(';\n  ') == [
         *(f'{place}: {fault}' for place, fault in wrong.items()),
-        f'{root}/{FOLDER}/test_00002_aligned.jpg (list_patition_label.txt:{28 + 2}): empty (0 bytes)']
+        f'{root}/{FOLDER}/test_00002_aligned.jpg (list_patition_label.txt:{28 + 2}): empty (0 bytes)',
+    ]
 
 
 def test_a_long_list_is_cut_and_counted(root):
@@ -86,21 +91,24 @@ def test_skip_leaves_them_out_and_says_so(root, logged):
         np.testing.assert_array_equal(column, whole.columns[key][left])
     assert {image.place: image.fault for image in some.bad_images} == wrong
     assert [image.row for image in some.bad_images] == [2, 10, 19]
-    skipped, = (line for line in logged if 'leaves out' in line)
+    (skipped,) = (line for line in logged if 'leaves out' in line)
     assert skipped == "RAFDB train: on_bad_image='skip' leaves out 3 of 28 images:" + ''.join(
-        f'\n  {place}: {fault}' for place, fault in wrong.items())
+        f'\n  {place}: {fault}' for place, fault in wrong.items()
+    )
     checks.check_images([some])  # nothing is left to complain about
 
 
 def test_label_noise_and_holdout_of_a_row_do_not_depend_on_who_is_skipped(root):
-    settings = dict(label_noise=dict(kind='symmetric', rate=.5, seed=3), holdout=dict(fraction=.25, seed=1))
+    settings = dict(label_noise=dict(kind='symmetric', rate=0.5, seed=3), holdout=dict(fraction=0.25, seed=1))
     whole = RAFDB(str(root), **settings)
     labels = dict(zip(whole.columns['name'].tolist(), whole.get_gt_labels().tolist(), strict=True))
     spoil(root)
     some = RAFDB(str(root), on_bad_image='skip', **settings)
     assert 0 < len(some) < len(whole)
-    assert all(labels[name] == label
-               for name, label in zip(some.columns['name'].tolist(), some.get_gt_labels().tolist(), strict=True))
+    assert all(
+        labels[name] == label
+        for name, label in zip(some.columns['name'].tolist(), some.get_gt_labels().tolist(), strict=True)
+    )
 
 
 def test_skipping_all_or_anything_else_is_refused(root):
@@ -115,7 +123,7 @@ def test_skipping_all_or_anything_else_is_refused(root):
 def test_what_is_in_a_dataset_of_datasets_is_checked_too(root):
     spoil(root)
     train, test = RAFDB(str(root)), RAFDB(str(root), split='test')
-    for whole in (ConcatFaces([test, train]), ClassBalancedDataset(train, oversample_thr=.2)):
+    for whole in (ConcatFaces([test, train]), ClassBalancedDataset(train, oversample_thr=0.2)):
         with pytest.raises(ValueError, match=r'^3 of the '):
             checks.check_images([whole])
     checks.check_images([ConcatFaces([test])])
@@ -160,7 +168,7 @@ def test_a_check_is_remembered_until_a_file_changes(root, cache, monkeypatch):
 def test_a_memory_that_is_damaged_or_cannot_be_kept_does_no_harm(root, cache, monkeypatch):
     names = sorted(os.listdir(root / FOLDER))
     check_images(str(root / FOLDER), names)
-    kept, = (cache / 'checked_images').iterdir()
+    (kept,) = (cache / 'checked_images').iterdir()
     kept.write_bytes(b'PK')
     assert check_images(str(root / FOLDER), names).size.min() == 24
     (cache / 'file').write_text('')
@@ -189,8 +197,10 @@ def test_landmarks_beside_their_image_are_warned_of_and_nan_are_counted(root, lo
     dataset = RAFDB(str(root), landmarks='landmarks68.npz')
     assert '26 with landmarks, 1 not found, 1 NaN' in logged[-1]
     checks.check_images([dataset])
-    assert ('RAFDB train: the landmarks of 2 of 28 faces are not on their image (most points beside it, or all in one '
-            'spot): train_00002_aligned.jpg, train_00005_aligned.jpg; see that') in logged[-1]
+    assert (
+        'RAFDB train: the landmarks of 2 of 28 faces are not on their image (most points beside it, or all in one '
+        'spot): train_00002_aligned.jpg, train_00005_aligned.jpg; see that'
+    ) in logged[-1]
 
 
 def test_processes_that_see_other_files_are_refused(root, monkeypatch):

@@ -93,7 +93,7 @@ def test_ranks_share_the_draws(monkeypatch, world, round_up):
         shards.append(list(one))
         assert len(shards[-1]) == len(one)
     woven = [shards[i % world][i // world] for i in range(sum(map(len, shards)))]
-    assert woven == whole + whole[:-60 % world if round_up else 0]
+    assert woven == whole + whole[: -60 % world if round_up else 0]
 
 
 def test_a_config_builds_it():

@@ -37,8 +37,11 @@ def test_rows_do_not_depend_on_the_order_of_the_disk(caers, monkeypatch):
 
 def test_a_folder_of_no_class(caers):
     (caers / 'train/Bored').mkdir()
-    with pytest.raises(ValueError, match=r'Bored in .*train is no class of CAERS: expected a folder for each of anger, '
-                                         r'disgust, .*; rename or move it'):
+    with pytest.raises(
+        ValueError,
+        match=r'Bored in .*train is no class of CAERS: expected a folder for each of anger, '
+        r'disgust, .*; rename or move it',
+    ):
         CAERS(str(caers))
     (caers / 'train/Bored').rename(caers / 'train/.cache')
     assert len(CAERS(str(caers))) == 21
@@ -60,8 +63,10 @@ def test_what_is_no_image_is_counted(caers, monkeypatch):
     assert lines[0].startswith('CAERS: 3 files in the class folders of')
 
 
-@pytest.mark.parametrize(('train', 'val'), [('Train/Train_Aligned_Faces', 'Val/Val_Aligned_Faces_new'),
-                                            ('train_aligned_faces', 'Val_Aligned_Faces_new')])
+@pytest.mark.parametrize(
+    ('train', 'val'),
+    [('Train/Train_Aligned_Faces', 'Val/Val_Aligned_Faces_new'), ('train_aligned_faces', 'Val_Aligned_Faces_new')],
+)
 def test_sfew_as_different_people_unpack_it(tmp_path, train, val):
     LAYOUTS['SFEW'](tmp_path / 'sfew')
     for name, other in (('Train_Aligned_Faces', train), ('Val_Aligned_Faces', val)):
@@ -95,7 +100,7 @@ def test_classes_of_any_folder_are_those_of_all_splits(folders):
 
 def test_val_of_any_folder_is_its_own_or_held_out(folders):
     assert FolderFaces(str(folders), split='val').columns['name'][0].startswith('val/')
-    train, val = (FolderFaces(str(folders), split=split, holdout=dict(fraction=.34)) for split in ('train', 'val'))
+    train, val = (FolderFaces(str(folders), split=split, holdout=dict(fraction=0.34)) for split in ('train', 'val'))
     assert (len(train), len(val)) == (14, 7)
     assert val.columns['name'][0].startswith('train/')
     (folders / 'val').rename(folders / 'development')

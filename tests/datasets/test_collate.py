@@ -8,8 +8,14 @@ from mmfer.structures.face_batch import FaceBatch
 
 
 def packed(index, height=4, width=6):
-    results = dict(img=np.full((height, width, 3), index, np.uint8), img_path=f'face{index}.jpg', gt_label=index,
-                   sample_idx=index, landmarks=np.full((68, 2), index, np.float32), landmark_valid=True)
+    results = dict(
+        img=np.full((height, width, 3), index, np.uint8),
+        img_path=f'face{index}.jpg',
+        gt_label=index,
+        sample_idx=index,
+        landmarks=np.full((68, 2), index, np.float32),
+        landmark_valid=True,
+    )
     return PackFace()(LoadFace()(results))
 
 

@@ -13,8 +13,11 @@ def read(tmp_path, monkeypatch):
 
     def make():
         made.append(1)
-        return dict(name=np.array(['grün 1.jpg', 'b.jpg'], dtype=np.dtypes.StringDType()), label=np.array([3, 1]),
-                    landmarks=np.full((2, 68, 2), np.nan, np.float32))
+        return dict(
+            name=np.array(['grün 1.jpg', 'b.jpg'], dtype=np.dtypes.StringDType()),
+            label=np.array([3, 1]),
+            landmarks=np.full((2, 68, 2), np.nan, np.float32),
+        )
 
     return lambda: (cached_columns(str(source), make), len(made))
 
@@ -38,7 +41,7 @@ def test_made_again_when_the_source_has_changed(read, tmp_path):
 @pytest.mark.parametrize('damage', [b'', b'PK not really', None])
 def test_a_damaged_file_is_written_again(read, tmp_path, damage):
     read()
-    kept, = (tmp_path / 'cache').rglob('*.npz')
+    (kept,) = (tmp_path / 'cache').rglob('*.npz')
     kept.write_bytes(kept.read_bytes()[:-300] if damage is None else damage)
     assert read()[1] == 2
     assert read()[1] == 2

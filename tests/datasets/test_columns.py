@@ -17,37 +17,37 @@ def rows(label, **others):
     return dict(name=np.array([f'{i}.jpg' for i in range(len(label))]), label=label, **others)
 
 
-@pytest.mark.parametrize('fraction', [.1, .25, .5])
+@pytest.mark.parametrize('fraction', [0.1, 0.25, 0.5])
 def test_every_class_gives_the_same_share(fraction):
     counts = np.array([100, 37, 8, 500, 2])
     label = np.random.default_rng(0).permutation(np.repeat(np.arange(5), counts))
     held_out = np.bincount(label[holdout_mask(rows(label), fraction)], minlength=5)
-    assert np.abs(held_out - fraction * counts)[:4].max() <= .5
+    assert np.abs(held_out - fraction * counts)[:4].max() <= 0.5
     assert held_out[4] == 1  # a class of two has one on either side
 
 
 def test_single_faces_and_empty_classes_stay_in_training():
     label = np.array([0] * 20 + [2])
-    assert label[holdout_mask(rows(label), .3)].tolist() == [0] * 6
+    assert label[holdout_mask(rows(label), 0.3)].tolist() == [0] * 6
 
 
 def test_holdout_depends_on_its_seed_only():
     label = np.random.default_rng(0).integers(0, 7, 300)
-    first = holdout_mask(rows(label), .2, seed=4)
-    assert np.array_equal(first, holdout_mask(rows(label), .2, seed=4))
-    assert not np.array_equal(first, holdout_mask(rows(label), .2, seed=5))
-    assert np.flatnonzero(holdout_mask(rows(np.arange(20) % 2), .2)).tolist() == [2, 3, 11, 18]
+    first = holdout_mask(rows(label), 0.2, seed=4)
+    assert np.array_equal(first, holdout_mask(rows(label), 0.2, seed=4))
+    assert not np.array_equal(first, holdout_mask(rows(label), 0.2, seed=5))
+    assert np.flatnonzero(holdout_mask(rows(np.arange(20) % 2), 0.2)).tolist() == [2, 3, 11, 18]
 
 
 def test_people_stay_together():
     random = np.random.default_rng(0)
     identity = random.integers(0, 60, 900)
-    label = random.choice(7, 900, p=[.4, .25, .1, .1, .1, .03, .02])
-    mask = holdout_mask(rows(label, identity=identity.astype(str)), .2)
+    label = random.choice(7, 900, p=[0.4, 0.25, 0.1, 0.1, 0.1, 0.03, 0.02])
+    mask = holdout_mask(rows(label, identity=identity.astype(str)), 0.2)
     assert not set(identity[mask]) & set(identity[~mask])
     counts, held_out = np.bincount(label), np.bincount(label[mask], minlength=7)
     assert abs(held_out.sum() - 180) <= 20
-    assert np.abs(held_out - .2 * counts).max() <= 12
+    assert np.abs(held_out - 0.2 * counts).max() <= 12
 
 
 @pytest.mark.parametrize('fraction', [0, 1, 10])
@@ -58,7 +58,7 @@ def test_a_senseless_fraction_is_refused(fraction):
 
 def test_classes_are_mapped_by_name_with_votes_and_clean_labels():
     score = np.zeros((3, 8), np.float32)
-    score[0, :3], score[1, [3, 7]], score[2, 7] = [.5, .25, .25], [.75, .25], 1
+    score[0, :3], score[1, [3, 7]], score[2, 7] = [0.5, 0.25, 0.25], [0.75, 0.25], 1
     columns = rows([0, 3, 7], clean_label=np.array([1, -1, 7]), score=score)
     mapped = map_classes(columns, ORDERS['affectnet8'], ORDERS['rafdb'], drop=['contempt'])
     names = ORDERS['rafdb']
@@ -66,7 +66,7 @@ def test_classes_are_mapped_by_name_with_votes_and_clean_labels():
     assert [names[i] for i in mapped['label']] == ['neutral', 'surprise']
     assert mapped['clean_label'].tolist() == [names.index('happiness'), -1]
     votes = [{names[i]: float(s) for i, s in enumerate(row) if s} for row in mapped['score']]
-    assert votes == [dict(neutral=.5, happiness=.25, sadness=.25), dict(surprise=1.)]
+    assert votes == [dict(neutral=0.5, happiness=0.25, sadness=0.25), dict(surprise=1.0)]
     assert columns['label'].tolist() == [0, 3, 7]
 
 
@@ -85,8 +85,9 @@ def test_a_label_that_is_no_class_is_refused(label):
     check_labels(rows([0, 1, 2]), 'abc', 'Mine')
 
 
-@pytest.mark.parametrize('broken', [dict(landmark_score=np.zeros(2, np.float32)),
-                                    dict(landmarks=np.full((2, 68, 2), np.nan, np.float32))])
+@pytest.mark.parametrize(
+    'broken', [dict(landmark_score=np.zeros(2, np.float32)), dict(landmarks=np.full((2, 68, 2), np.nan, np.float32))]
+)
 def test_landmarks_for_no_face_at_all_are_refused(broken):
     columns = rows([0, 1], landmarks=np.ones((2, 68, 2), np.float32))
     assert add_landmarks(columns, None)['landmark_valid'].all()
@@ -102,12 +103,12 @@ def test_equal_classes_change_nothing():
 
 def test_noise_keeps_the_clean_label_and_drops_the_votes():
     columns = rows(np.arange(700) % 7, score=np.ones((700, 7), np.float32))
-    noisy = add_noise(columns, ORDERS['rafdb'], kind='symmetric', rate=.3)
+    noisy = add_noise(columns, ORDERS['rafdb'], kind='symmetric', rate=0.3)
     assert set(noisy) == {'name', 'label', 'clean_label'}
     assert np.array_equal(noisy['clean_label'], columns['label'])
-    assert .2 < (noisy['label'] != columns['label']).mean() < .4
+    assert 0.2 < (noisy['label'] != columns['label']).mean() < 0.4
     # More noise on top does not make the first noise the truth.
-    again = add_noise(noisy, ORDERS['rafdb'], kind='symmetric', rate=.3, seed=1)
+    again = add_noise(noisy, ORDERS['rafdb'], kind='symmetric', rate=0.3, seed=1)
     assert np.array_equal(again['clean_label'], columns['label'])
 
 

@@ -12,8 +12,10 @@ PIPELINE = [dict(type='mmfer.LoadFace', size=20), dict(type='mmfer.PackFace')]
 @pytest.fixture
 def parts(tmp_path):
     roots = [make_rafdb(tmp_path / name, per_class=count, size=24, seed=count) for name, count in (('a', 2), ('b', 3))]
-    return [dict(type='mmfer.RAFDB', data_root=roots[0], landmarks='landmarks68.npz', pipeline=PIPELINE),
-            dict(type='mmfer.RAFDB', data_root=roots[1], pipeline=PIPELINE)]
+    return [
+        dict(type='mmfer.RAFDB', data_root=roots[0], landmarks='landmarks68.npz', pipeline=PIPELINE),
+        dict(type='mmfer.RAFDB', data_root=roots[1], pipeline=PIPELINE),
+    ]
 
 
 def build(parts):
@@ -43,7 +45,7 @@ def test_sampler_and_memory_can_use_it(parts):
 
 
 def test_clean_labels_are_known_where_a_part_knows_them(parts):
-    noise = dict(label_noise=dict(kind='symmetric', rate=.5, seed=0))
+    noise = dict(label_noise=dict(kind='symmetric', rate=0.5, seed=0))
     both = build([parts[0], dict(parts[1], **noise)])
     assert both.get_clean_labels().tolist() == [*[-1] * 14, *build([parts[1]]).get_gt_labels()]
     assert (both.get_gt_labels() != both.get_clean_labels())[14:].any()
@@ -72,8 +74,16 @@ def test_datasets_of_all_kinds_as_one(tmp_path):
     for name, drop in formats.items():
         LAYOUTS[name](tmp_path / name, faces=2)
         reading = dict(reading='distribution') if name == 'FERPlus' else {}
-        parts.append(dict(type=f'mmfer.{name}', data_root=str(tmp_path / name), pipeline=PIPELINE, drop_classes=drop,
-                          metainfo=dict(classes='rafdb'), **reading))
+        parts.append(
+            dict(
+                type=f'mmfer.{name}',
+                data_root=str(tmp_path / name),
+                pipeline=PIPELINE,
+                drop_classes=drop,
+                metainfo=dict(classes='rafdb'),
+                **reading,
+            )
+        )
     both, alone = build(parts), [DATASETS.build(part) for part in parts]
     assert [len(dataset) for dataset in alone] == [14] * 5
     assert np.bincount(both.get_gt_labels()).tolist() == [10] * 7

@@ -30,7 +30,7 @@ def test_splits_people_and_names(root):
         dataset = CsvFaces(str(root), split=split)
         assert dataset.columns['name'].tolist() == [f'people/{split} {i}.jpg' for i in range(21)]
         assert dataset.metainfo['classes'] == tuple(sorted(ORDERS['rafdb']))
-    train, val = (CsvFaces(str(root), split=split, holdout=dict(fraction=.3)) for split in ('train', 'val'))
+    train, val = (CsvFaces(str(root), split=split, holdout=dict(fraction=0.3)) for split in ('train', 'val'))
     assert len(train) + len(val) == 21
     assert not set(train.columns['identity'].tolist()) & set(val.columns['identity'].tolist())
 
@@ -50,7 +50,7 @@ def test_any_program_that_writes_csv_will_do(listed, encoding, end, gap):
 
 def test_numbers_count_in_the_classes_that_are_given(listed):
     text = 'name,label,clean_label\na.jpg,0,3\nb c.jpg,6,\ngrün.jpg,3,-1\n'
-    with pytest.raises(ValueError, match=r"faces.csv numbers its classes; say what the numbers mean: metainfo=dict\("):
+    with pytest.raises(ValueError, match=r'faces.csv numbers its classes; say what the numbers mean: metainfo=dict\('):
         listed(text)
     dataset = listed(text, metainfo=dict(classes='rafdb'))
     assert dataset.get_gt_labels().tolist() == [0, 6, 3]
@@ -62,7 +62,8 @@ def test_other_words_for_columns_and_splits(tmp_path):
         write(tmp_path / 'pictures' / name, np.zeros((2, 2, 3), np.uint8))
     (tmp_path / 'all.tsv').write_text(
         'subject\tFile\tEmotion\tUsage\tnote\nme\ta.jpg\tsad\tTraining\t\nme\tb.jpg\tsad\tvalid\t-\n'
-        'you\tc.jpg\tfear\tPrivateTest\t,\n')
+        'you\tc.jpg\tfear\tPrivateTest\t,\n'
+    )
     for split, name, label in (('train', 'a.jpg', 1), ('val', 'b.jpg', 1), ('test', 'c.jpg', 0)):
         dataset = CsvFaces(str(tmp_path), split=split, ann_file='all.tsv', image_folder='pictures')
         assert dataset.columns['name'].tolist() == [name]
@@ -79,22 +80,25 @@ def test_names_are_mapped_to_the_classes_that_are_given(listed):
         listed(text, metainfo=dict(classes='rafdb'))
 
 
-@pytest.mark.parametrize(('row', 'reason'), [
-    ('b c.jpg', '1 cells instead of 3'),
-    ('b c.jpg,1,train,x', '4 cells instead of 3'),
-    ('a.jpg,1,train', 'the image is listed twice, first in line 2'),
-    ('a.jpg,1,test', 'the image is listed twice, first in line 2'),
-    ('b c.jpg,7,train', 'label 7 is not among 0-6'),
-    ('b c.jpg,-1,train', 'label -1 is not among 0-6'),
-    ('b c.jpg,,train', 'the label is empty'),
-    (',1,train', 'the name is empty'),
-    ('b c.jpg,1,Trian', "split 'Trian' is not among train, val and test"),
-    ('../b c.jpg,1,train', 'the path leaves the data folder: give one relative to it, without ..'),
-    ('x/../../b c.jpg,1,train', 'the path leaves the data folder'),
-    ('/b c.jpg,1,train', 'the path leaves the data folder'),
-    ('C:\\faces\\b c.jpg,1,train', 'the path leaves the data folder'),
-    ('gr\ufffdn.jpg,1,train', 'it is not UTF-8: save the file as UTF-8'),
-])
+@pytest.mark.parametrize(
+    ('row', 'reason'),
+    [
+        ('b c.jpg', '1 cells instead of 3'),
+        ('b c.jpg,1,train,x', '4 cells instead of 3'),
+        ('a.jpg,1,train', 'the image is listed twice, first in line 2'),
+        ('a.jpg,1,test', 'the image is listed twice, first in line 2'),
+        ('b c.jpg,7,train', 'label 7 is not among 0-6'),
+        ('b c.jpg,-1,train', 'label -1 is not among 0-6'),
+        ('b c.jpg,,train', 'the label is empty'),
+        (',1,train', 'the name is empty'),
+        ('b c.jpg,1,Trian', "split 'Trian' is not among train, val and test"),
+        ('../b c.jpg,1,train', 'the path leaves the data folder: give one relative to it, without ..'),
+        ('x/../../b c.jpg,1,train', 'the path leaves the data folder'),
+        ('/b c.jpg,1,train', 'the path leaves the data folder'),
+        ('C:\\faces\\b c.jpg,1,train', 'the path leaves the data folder'),
+        ('gr\ufffdn.jpg,1,train', 'it is not UTF-8: save the file as UTF-8'),
+    ],
+)
 def test_bad_lines(listed, row, reason):
     with pytest.raises(ValueError, match=r"faces.csv has 1 bad line; expected 'name,label' as in the header") as error:
         listed(f'name,label,split\na.jpg,0,train\n{row}\ngrün.jpg,2,train\n', metainfo=dict(classes='rafdb'))
@@ -129,8 +133,11 @@ def test_an_empty_file(listed, text):
 
 
 def test_missing_images_are_named_with_their_lines(listed):
-    with pytest.raises(FileNotFoundError, match=r'2 of the 3 images that CsvFaces train lists are not in .*: '
-                                                r'x.jpg \(faces.csv:2\), people/y.jpg \(faces.csv:4\); unpack'):
+    with pytest.raises(
+        FileNotFoundError,
+        match=r'2 of the 3 images that CsvFaces train lists are not in .*: '
+        r'x.jpg \(faces.csv:2\), people/y.jpg \(faces.csv:4\); unpack',
+    ):
         listed('name,label\nx.jpg,sad\na.jpg,sad\npeople/y.jpg,sad\n')
 
 

@@ -8,8 +8,9 @@ from mmfer.datasets.synthetic_faces.dataset import draw_columns
 
 @pytest.fixture(scope='module')
 def faces() -> np.ndarray:
-    images, _ = draw_columns('train', num=60, size=100, seed=5, imbalance=.5, blend=.3, difficulty=1.,
-                             faces_per_person=1)
+    images, _ = draw_columns(
+        'train', num=60, size=100, seed=5, imbalance=0.5, blend=0.3, difficulty=1.0, faces_per_person=1
+    )
     return images
 
 
@@ -22,7 +23,7 @@ CHANGES = {
     'half the size': lambda image: cv2.resize(image, (50, 50), interpolation=cv2.INTER_AREA),
     'other proportions': lambda image: cv2.resize(image, (120, 100)),
     'grey': lambda image: np.repeat(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)[..., None], 3, axis=2),
-    'darker': lambda image: (.7 * image).astype(np.uint8),
+    'darker': lambda image: (0.7 * image).astype(np.uint8),
     'shifted': lambda image: np.roll(image, 1, axis=1),
 }
 
@@ -37,8 +38,12 @@ def test_a_changed_picture_is_the_same(faces, change):
 
 def test_other_faces_are_not(faces):
     pairs = [(i, j) for i in range(60) for j in range(i)]
-    assert not [pair for pair in pairs if thumbnail(faces[pair[0]]) @ thumbnail(faces[pair[1]]) > CANDIDATE
-                and similarity(faces[pair[0]], faces[pair[1]]) > SAME]
+    assert not [
+        pair
+        for pair in pairs
+        if thumbnail(faces[pair[0]]) @ thumbnail(faces[pair[1]]) > CANDIDATE
+        and similarity(faces[pair[0]], faces[pair[1]]) > SAME
+    ]
 
 
 def test_the_digest_is_of_pixels_and_shape(faces):

@@ -31,7 +31,7 @@ def test_landmarks_belong_to_a_face_and_count_inside_its_box(root):
     points = np.stack([draw(number % 7, number, 60)[1] for number in range(14)])
     np.savez(root / 'points.npz', names=names, points=points, score=np.ones(14))
     face = ExpW(str(root), landmarks='points.npz', pipeline=[dict(type='mmfer.LoadFace', size=30)])[3]
-    np.testing.assert_allclose(face['landmarks'], (points[3] + .5) / 2 - .5, atol=1e-4)
+    np.testing.assert_allclose(face['landmarks'], (points[3] + 0.5) / 2 - 0.5, atol=1e-4)
 
 
 def test_blanks_in_names_and_boxes_beyond_the_image(root):
@@ -51,22 +51,28 @@ def test_a_label_file_out_of_any_editor(root):
 
 def test_a_box_outside_its_image_is_named(root):
     relist(root, 'angry_actor_1.jpg 0 100 0 50 120 22.5 3')
-    with pytest.raises(ValueError, match=r'the box \[0, 100, 50, 120\] of a face lies outside .*angry_actor_1.jpg, '
-                                         'which is 90 x 160; correct its row'):
+    with pytest.raises(
+        ValueError,
+        match=r'the box \[0, 100, 50, 120\] of a face lies outside .*angry_actor_1.jpg, '
+        'which is 90 x 160; correct its row',
+    ):
         ExpW(str(root), pipeline=[dict(type='mmfer.LoadFace')])[0]
 
 
-@pytest.mark.parametrize(('line', 'reason'), [
-    ('angry_actor_1.jpg 0 20 10 70 80 22.5', '7 fields'),
-    ('angry_actor_1.jpg 0 20 10 70 80 22.5 7', 'label 7 is not among 0-6'),
-    ('angry_actor_1.jpg 0 20 10 70 80 22.5 -1', 'label -1 is not among 0-6'),
-    ('angry_actor_1.jpg 0 20 10 x 80 22.5 1', 'must be whole numbers'),
-    ('angry_actor_1.jpg 0 20 70 10 80 22.5 1', 'the box is empty: top 20, left 70, right 10, bottom 80'),
-    ('angry_actor_1.jpg 0 20 -70 -10 80 22.5 1', 'the box is empty'),
-    ('../angry_actor_1.jpg 0 20 10 70 80 22.5 1', 'the path leaves the data folder'),
-    ('/tmp/angry_actor_1.jpg 0 20 10 70 80 22.5 1', 'the path leaves the data folder'),
-    ('angry_actor_1.jpg 1 20 10 70 80 22.5 1', 'the image is listed twice, first in line 1'),
-])
+@pytest.mark.parametrize(
+    ('line', 'reason'),
+    [
+        ('angry_actor_1.jpg 0 20 10 70 80 22.5', '7 fields'),
+        ('angry_actor_1.jpg 0 20 10 70 80 22.5 7', 'label 7 is not among 0-6'),
+        ('angry_actor_1.jpg 0 20 10 70 80 22.5 -1', 'label -1 is not among 0-6'),
+        ('angry_actor_1.jpg 0 20 10 x 80 22.5 1', 'must be whole numbers'),
+        ('angry_actor_1.jpg 0 20 70 10 80 22.5 1', 'the box is empty: top 20, left 70, right 10, bottom 80'),
+        ('angry_actor_1.jpg 0 20 -70 -10 80 22.5 1', 'the box is empty'),
+        ('../angry_actor_1.jpg 0 20 10 70 80 22.5 1', 'the path leaves the data folder'),
+        ('/tmp/angry_actor_1.jpg 0 20 10 70 80 22.5 1', 'the path leaves the data folder'),
+        ('angry_actor_1.jpg 1 20 10 70 80 22.5 1', 'the image is listed twice, first in line 1'),
+    ],
+)
 def test_bad_lines(root, line, reason):
     relist(root, 'angry_actor_1.jpg 1 20 10 70 80 22.5 1', '', line)
     with pytest.raises(ValueError, match=rf"has 1 bad line; expected 'name.jpg 0 28 .*\n.*label.lst:3: .*{reason}"):
@@ -84,4 +90,4 @@ def test_images_are_in_either_folder(root):
 def test_val_comes_from_the_holdout_only(root):
     with pytest.raises(ValueError, match='ExpW has no validation split of its own'):
         ExpW(str(root), split='val')
-    assert len(ExpW(str(root), split='val', holdout=dict(fraction=.5))) == 7
+    assert len(ExpW(str(root), split='val', holdout=dict(fraction=0.5))) == 7

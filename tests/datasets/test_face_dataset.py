@@ -23,12 +23,16 @@ class InMemory(FaceDataset):
 
     def load_columns(self):
         label = np.arange(80) % 8
-        return dict(name=np.array([f'{self.source_split}{i}' for i in range(80)]), label=label,
-                    image=np.repeat(label, 12).astype(np.uint8).reshape(80, 2, 2, 3), **self.EXTRA)
+        return dict(
+            name=np.array([f'{self.source_split}{i}' for i in range(80)]),
+            label=label,
+            image=np.repeat(label, 12).astype(np.uint8).reshape(80, 2, 2, 3),
+            **self.EXTRA,
+        )
 
 
 def with_columns(**extra):
-    return type('With', (InMemory, ), dict(EXTRA=extra))
+    return type('With', (InMemory,), dict(EXTRA=extra))
 
 
 def test_pictures_in_memory_need_no_files():
@@ -82,8 +86,15 @@ def test_an_order_by_its_name():
 def test_names_are_compact_strings_and_the_fingerprint_is_of_all_of_them():
     """More names than are hashed at once; the expected hash is of everything in one piece."""
     names, label = [f'grün {i}.jpg' for i in range(250_003)], np.arange(250_003) % 8
-    many = type('Many', (InMemory, ), dict(load_columns=lambda self: dict(
-        name=np.array(names), label=label, image=np.broadcast_to(np.uint8(0), (len(names), 1, 1, 3)))))()
+    many = type(
+        'Many',
+        (InMemory,),
+        dict(
+            load_columns=lambda self: dict(
+                name=np.array(names), label=label, image=np.broadcast_to(np.uint8(0), (len(names), 1, 1, 3))
+            )
+        ),
+    )()
     assert many.columns['name'].dtype == np.dtypes.StringDType()
     assert type(many.get_data_info(3)['img_path']) is str
     expected = hashlib.sha256('\n'.join(names).encode() + b'\0' + label.astype('<i8').tobytes())
@@ -102,53 +113,55 @@ def test_valence_and_arousal_travel(tmp_path):
 
 
 def test_a_format_without_a_test_split():
-    none = type('NoTest', (InMemory, ), dict(SPLITS=('train', 'val')))
+    none = type('NoTest', (InMemory,), dict(SPLITS=('train', 'val')))
     with pytest.raises(ValueError, match=r"NoTest has no test split with public labels; give split='val', or"):
         none(split='test')
 
 
 def test_train_and_val_share_the_training_rows():
     whole = InMemory()
-    train, val = (InMemory(split=split, holdout=dict(fraction=.2, seed=3)) for split in ('train', 'val'))
+    train, val = (InMemory(split=split, holdout=dict(fraction=0.2, seed=3)) for split in ('train', 'val'))
     names = [set(dataset.columns['name'].tolist()) for dataset in (train, val, whole)]
     assert names[0] | names[1] == names[2]
     assert not names[0] & names[1]
     assert np.bincount(val.get_gt_labels()).tolist() == [2] * 8
-    assert len(InMemory(split='test', holdout=dict(fraction=.2))) == 80
+    assert len(InMemory(split='test', holdout=dict(fraction=0.2))) == 80
 
 
 def test_val_without_holdout_says_how():
     with pytest.raises(ValueError, match=r'InMemory has no validation split.*holdout=dict\(fraction=\.1, seed=0\)'):
         InMemory(split='val')
-    own = type('OwnVal', (InMemory, ), dict(SPLITS=('train', 'val')))
+    own = type('OwnVal', (InMemory,), dict(SPLITS=('train', 'val')))
     assert own(split='val').columns['name'][0] == 'val0'
-    assert own(split='val', holdout=dict(fraction=.5)).columns['name'][0].startswith('train')
-    assert len(own(split='train', holdout=dict(fraction=.5))) == len(own(split='val', holdout=dict(fraction=.5))) == 40
+    assert own(split='val', holdout=dict(fraction=0.5)).columns['name'][0].startswith('train')
+    assert (
+        len(own(split='train', holdout=dict(fraction=0.5))) == len(own(split='val', holdout=dict(fraction=0.5))) == 40
+    )
 
 
 def test_noise_is_for_training_rows_and_does_not_depend_on_the_holdout():
-    noise = dict(kind='symmetric', rate=.3, seed=1)
+    noise = dict(kind='symmetric', rate=0.3, seed=1)
     noisy = InMemory(label_noise=noise)
     changed = noisy.columns['label'] != noisy.columns['clean_label']
     assert 10 < changed.sum() < 40
     assert np.array_equal(noisy.columns['clean_label'], InMemory().get_gt_labels())
     info = noisy.get_data_info(int(np.flatnonzero(changed)[0]))
     assert info['gt_label'] != info['clean_label']
-    part = InMemory(label_noise=noise, holdout=dict(fraction=.2))
+    part = InMemory(label_noise=noise, holdout=dict(fraction=0.2))
     of_name = dict(zip(noisy.columns['name'].tolist(), noisy.columns['label'].tolist(), strict=True))
     assert [of_name[name] for name in part.columns['name'].tolist()] == part.get_gt_labels().tolist()
-    clean = InMemory(split='val', holdout=dict(fraction=.2))
+    clean = InMemory(split='val', holdout=dict(fraction=0.2))
     assert 'clean_label' not in clean.columns
     assert not set(clean.columns['name'].tolist()) & set(part.columns['name'].tolist())
     for split in ('val', 'test'):
         with pytest.raises(ValueError, match=f"label_noise is for split='train' only, got split='{split}'"):
-            InMemory(split=split, holdout=dict(fraction=.2), label_noise=noise)
+            InMemory(split=split, holdout=dict(fraction=0.2), label_noise=noise)
 
 
 def test_the_log_tells_the_realised_rate(monkeypatch):
     lines = []
     monkeypatch.setattr('mmfer.datasets.face_dataset.print_log', lambda text, **kwargs: lines.append(text))
-    dataset = InMemory(label_noise=dict(kind='symmetric', rate=.3))
+    dataset = InMemory(label_noise=dict(kind='symmetric', rate=0.3))
     rate = (dataset.columns['label'] != dataset.columns['clean_label']).mean()
     assert len(lines) == 1
     assert f"'rate': 0.3}}, realised rate {rate:.4f}" in lines[0]
@@ -160,10 +173,15 @@ def test_the_fingerprint_is_of_names_and_observed_labels():
         return InMemory(**kwargs).fingerprint()
 
     assert fingerprint() == fingerprint()
-    noise = [dict(kind='symmetric', rate=rate, seed=seed) for rate, seed in ((0, 0), (.3, 0), (.3, 1))]
+    noise = [dict(kind='symmetric', rate=rate, seed=seed) for rate, seed in ((0, 0), (0.3, 0), (0.3, 1))]
     assert fingerprint(label_noise=noise[0]) == fingerprint()
-    different = [fingerprint(), *(fingerprint(label_noise=n) for n in noise[1:]), fingerprint(split='test'),
-                 fingerprint(indices=79), fingerprint(holdout=dict(fraction=.2))]
+    different = [
+        fingerprint(),
+        *(fingerprint(label_noise=n) for n in noise[1:]),
+        fingerprint(split='test'),
+        fingerprint(indices=79),
+        fingerprint(holdout=dict(fraction=0.2)),
+    ]
     assert len(set(different)) == len(different)
 
 
@@ -215,7 +233,7 @@ def test_an_unknown_split_and_a_missing_method():
 
 def test_mmengines_wrapper_reads_its_categories():
     assert InMemory().get_cat_ids(11) == [3]
-    balanced = ClassBalancedDataset(InMemory(indices=[0, 0, 0, 0, 0, 0, 0, 1]), oversample_thr=.5)
+    balanced = ClassBalancedDataset(InMemory(indices=[0, 0, 0, 0, 0, 0, 0, 1]), oversample_thr=0.5)
     assert len(balanced) == 9
 
 
@@ -232,12 +250,21 @@ def test_a_loader_built_by_mmengine(tmp_path, workers):
     init_default_scope('mmpretrain')
     loader = Runner.build_dataloader(
         dict(
-            batch_size=4, num_workers=workers, persistent_workers=workers > 0,
-            dataset=dict(type='mmfer.RAFDB', data_root=root, landmarks='landmarks68.npz',
-                         label_noise=dict(kind='symmetric', rate=.5),
-                         pipeline=[dict(type='mmfer.LoadFace', size=24), dict(type='mmfer.PackFace')]),
+            batch_size=4,
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            dataset=dict(
+                type='mmfer.RAFDB',
+                data_root=root,
+                landmarks='landmarks68.npz',
+                label_noise=dict(kind='symmetric', rate=0.5),
+                pipeline=[dict(type='mmfer.LoadFace', size=24), dict(type='mmfer.PackFace')],
+            ),
             sampler=dict(type='mmfer.ProgressiveSampler', max_epochs=3),
-            collate_fn=dict(type='mmfer.collate_faces')), seed=0)
+            collate_fn=dict(type='mmfer.collate_faces'),
+        ),
+        seed=0,
+    )
     dataset = loader.dataset
     assert isinstance(dataset, RAFDB)
     seen = []
@@ -250,7 +277,7 @@ def test_a_loader_built_by_mmengine(tmp_path, workers):
         assert np.array_equal(samples.label.numpy(), dataset.columns['label'][rows])
         assert np.array_equal(samples.clean_label.numpy(), dataset.columns['clean_label'][rows])
         assert [face.img_path for face in samples] == [dataset.get_data_info(row)['img_path'] for row in rows]
-        moved = (dataset.columns['landmarks'][rows] + .5) * 24 / 32 - .5
+        moved = (dataset.columns['landmarks'][rows] + 0.5) * 24 / 32 - 0.5
         np.testing.assert_allclose(samples.landmarks.numpy(), moved, rtol=1e-6, atol=1e-5)
         assert samples.landmark_valid.all()
     assert len(seen) == 14

@@ -33,18 +33,21 @@ def test_columns_in_any_order_and_with_blanks(tmp_path):
     assert dataset.columns['line'].tolist() == [2]
 
 
-@pytest.mark.parametrize(('line', 'reason'), [
-    (f'7,{GOOD},Training', 'the emotion is not among 0-6'),
-    (f'happy,{GOOD},Training', 'the emotion is not among 0-6'),
-    (f'3,{GOOD},Validation', "usage 'Validation' is unknown"),
-    (f'3,{GOOD} 5,Training', '2305 pixels'),
-    (f'3,{GOOD[:-4]},Training', '2303 pixels'),
-    ('3,,Training', '0 pixels'),
-    (f'3,{GOOD[:-3]}256,Training', 'a pixel is not in 0-255'),
-    (f'3,{GOOD[:-3]}-01,Training', 'a pixel is not in 0-255'),
-    (f'3,{GOOD[:-3]}x5,Training', 'the pixels are no numbers'),
-    (f'3,{GOOD}', '2 cells instead of 3'),
-])
+@pytest.mark.parametrize(
+    ('line', 'reason'),
+    [
+        (f'7,{GOOD},Training', 'the emotion is not among 0-6'),
+        (f'happy,{GOOD},Training', 'the emotion is not among 0-6'),
+        (f'3,{GOOD},Validation', "usage 'Validation' is unknown"),
+        (f'3,{GOOD} 5,Training', '2305 pixels'),
+        (f'3,{GOOD[:-4]},Training', '2303 pixels'),
+        ('3,,Training', '0 pixels'),
+        (f'3,{GOOD[:-3]}256,Training', 'a pixel is not in 0-255'),
+        (f'3,{GOOD[:-3]}-01,Training', 'a pixel is not in 0-255'),
+        (f'3,{GOOD[:-3]}x5,Training', 'the pixels are no numbers'),
+        (f'3,{GOOD}', '2 cells instead of 3'),
+    ],
+)
 def test_bad_lines(tmp_path, line, reason):
     assert GOOD.endswith(' 255')
     write(tmp_path, [f'1,{GOOD},Training', line, f'2,{GOOD},Training'])

@@ -22,8 +22,10 @@ def test_both_layouts_are_the_same_faces(tmp_path):
     LAYOUTS['FERPlus'](tmp_path / 'csv', faces=2)
     OTHER_LAYOUTS['FERPlus'](tmp_path / 'folders', faces=2)
     for split in FERPlus.SPLITS:
-        a, b = (FERPlus(str(tmp_path / kind), split=split, reading='distribution', pipeline=[
-            dict(type='mmfer.LoadFace')]) for kind in ('csv', 'folders'))
+        a, b = (
+            FERPlus(str(tmp_path / kind), split=split, reading='distribution', pipeline=[dict(type='mmfer.LoadFace')])
+            for kind in ('csv', 'folders')
+        )
         assert a.fingerprint() == b.fingerprint()
         np.testing.assert_array_equal(a.columns['score'], b.columns['score'])
         for i in range(len(a)):
@@ -33,7 +35,8 @@ def test_both_layouts_are_the_same_faces(tmp_path):
 def test_what_travels_along(root):
     relabel(root, [[6, 1, 0, 3, 0, 0, 0, 0, 0, 0], [5, 0, 0, 5, 0, 0, 0, 0, 0, 0], [0, 9, 0, 0, 0, 0, 0, 0, 1, 0]])
     majority, shares, published = (
-        FERPlus(str(root), reading=reading) for reading in ('majority', 'distribution', 'cross_entropy'))
+        FERPlus(str(root), reading=reading) for reading in ('majority', 'distribution', 'cross_entropy')
+    )
     assert majority.columns['name'].tolist() == ['fer0000000.png', 'fer0000002.png']
     assert majority.get_gt_labels().tolist() == [0, 1]
     assert 'score' not in majority.columns
@@ -62,14 +65,17 @@ def test_an_unknown_reading(root):
         FERPlus(str(root), reading='votes')
 
 
-@pytest.mark.parametrize(('row', 'reason'), [
-    (['a.png', 9, 1, 0, 0, 0, 0, 0, 0, 0], '9 votes'),
-    (['a.png', '(0, 0, 48, 48)', 9, 1, 0, 0, 0, 0, 0, 0, 0], '9 votes'),
-    (['a.png', 9, 'x', 0, 0, 0, 0, 0, 0, 0, 0], 'votes must be whole numbers'),
-    (['a.png', 9, -1, 0, 0, 0, 0, 0, 0, 0, 0], 'votes must be whole numbers'),
-    (['../a.png', 9, 0, 0, 0, 0, 0, 0, 0, 0, 0], 'leaves the data folder'),
-    (['fer0000000.png', 9, 0, 0, 0, 0, 0, 0, 0, 0, 0], 'listed twice, first in line 1'),
-])
+@pytest.mark.parametrize(
+    ('row', 'reason'),
+    [
+        (['a.png', 9, 1, 0, 0, 0, 0, 0, 0, 0], '9 votes'),
+        (['a.png', '(0, 0, 48, 48)', 9, 1, 0, 0, 0, 0, 0, 0, 0], '9 votes'),
+        (['a.png', 9, 'x', 0, 0, 0, 0, 0, 0, 0, 0], 'votes must be whole numbers'),
+        (['a.png', 9, -1, 0, 0, 0, 0, 0, 0, 0, 0], 'votes must be whole numbers'),
+        (['../a.png', 9, 0, 0, 0, 0, 0, 0, 0, 0, 0], 'leaves the data folder'),
+        (['fer0000000.png', 9, 0, 0, 0, 0, 0, 0, 0, 0, 0], 'listed twice, first in line 1'),
+    ],
+)
 def test_bad_lines_of_a_folders_file(root, row, reason):
     write_csv(root / 'FER2013Train/label.csv', [['fer0000000.png', *[1] * 10], row])
     with pytest.raises(ValueError, match=f'label.csv:2: .*{re.escape(reason)}'):
@@ -80,15 +86,21 @@ def test_two_csv_files_that_do_not_belong_together(tmp_path):
     LAYOUTS['FERPlus'](tmp_path, faces=2)
     lines = (tmp_path / 'fer2013.csv').read_text().splitlines()
     (tmp_path / 'fer2013.csv').write_text('\n'.join(lines[:2] + lines[3:]))
-    with pytest.raises(ValueError, match=r"has 54 rows, 18 of them for 'train', but .* has 53 and 17; they must list "
-                                         "the same faces in the same order"):
+    with pytest.raises(
+        ValueError,
+        match=r"has 54 rows, 18 of them for 'train', but .* has 53 and 17; they must list "
+        'the same faces in the same order',
+    ):
         FERPlus(str(tmp_path))
 
 
-@pytest.mark.parametrize(('cells', 'reason'), [
-    (['Trainig', 'a.png', *[1] * 10], "usage 'Trainig' is unknown"),
-    (['Training', 'a.png', *[1] * 9, ''], 'votes must be whole numbers'),
-])
+@pytest.mark.parametrize(
+    ('cells', 'reason'),
+    [
+        (['Trainig', 'a.png', *[1] * 10], "usage 'Trainig' is unknown"),
+        (['Training', 'a.png', *[1] * 9, ''], 'votes must be whole numbers'),
+    ],
+)
 def test_bad_lines_of_the_votes(tmp_path, cells, reason):
     write_csv(tmp_path / 'fer2013new.csv', [['Usage', 'Image name', *VOTES], cells])
     (tmp_path / 'fer2013.csv').touch()

@@ -61,8 +61,9 @@ def test_names_inside(name):
     assert require_inside(name) == name
 
 
-@pytest.mark.parametrize('name', ['', '/a.jpg', '../a.jpg', 'a/../../b.jpg', 'a/..', '..\\a.jpg', '\\\\host\\a.jpg',
-                                  'C:/a.jpg'])
+@pytest.mark.parametrize(
+    'name', ['', '/a.jpg', '../a.jpg', 'a/../../b.jpg', 'a/..', '..\\a.jpg', '\\\\host\\a.jpg', 'C:/a.jpg']
+)
 def test_names_that_lead_out(name):
     with pytest.raises(ValueError, match='leaves the data folder|is empty'):
         require_inside(name)
@@ -76,4 +77,5 @@ def test_repeated_names_in_the_order_of_the_lines():
         bad.raise_if_any()
     assert [line.strip() for line in str(error.value).splitlines()[1:]] == [
         f'x.csv:{line}: {name!r} (the image is listed twice, first in line {first})'
-        for line, name, first in ((12, 'a', 10), (14, 'b', 11), (15, 'a', 10))]
+        for line, name, first in ((12, 'a', 10), (14, 'b', 11), (15, 'a', 10))
+    ]

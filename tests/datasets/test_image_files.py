@@ -50,4 +50,7 @@ def test_images_that_nobody_lists_are_counted_where_others_are_listed(tmp_path, 
 
 def test_what_an_image_is_called():
     assert [name for name in ('a.jpg', 'b.JPEG', 'c.txt', '.d.png', 'e', 'f.webp') if is_image(name)] == [
-        'a.jpg', 'b.JPEG', 'f.webp']
+        'a.jpg',
+        'b.JPEG',
+        'f.webp',
+    ]

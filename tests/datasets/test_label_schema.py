@@ -7,10 +7,23 @@ from mmfer.datasets.label_schema import ORDERS, canonical, class_names, label_ma
 SEVEN = {'surprise', 'fear', 'disgust', 'happiness', 'sadness', 'anger', 'neutral'}
 
 
-@pytest.mark.parametrize(('word', 'name'), [
-    ('Happy', 'happiness'), (' HAPPINESS ', 'happiness'), ('angry', 'anger'), ('Sad', 'sadness'), ('NE', 'neutral'),
-    ('Surprised', 'surprise'), ('uncertain', 'uncertain'), ('3_happy', 'happiness'), ('5 - Sad', 'sadness'),
-    ('Happily_Surprised', 'happily surprised'), ('happily-surprised', 'happily surprised'), ('3', '3')])
+@pytest.mark.parametrize(
+    ('word', 'name'),
+    [
+        ('Happy', 'happiness'),
+        (' HAPPINESS ', 'happiness'),
+        ('angry', 'anger'),
+        ('Sad', 'sadness'),
+        ('NE', 'neutral'),
+        ('Surprised', 'surprise'),
+        ('uncertain', 'uncertain'),
+        ('3_happy', 'happiness'),
+        ('5 - Sad', 'sadness'),
+        ('Happily_Surprised', 'happily surprised'),
+        ('happily-surprised', 'happily surprised'),
+        ('3', '3'),
+    ],
+)
 def test_synonyms(word, name):
     assert canonical(word) == name
 
@@ -91,8 +104,12 @@ def test_columns_go_there_and_back_again(source, target):
     score = random.random((len(label), len(there))).astype(np.float32)
     clean = random.permutation(label)
     clean[1] = -1
-    columns = dict(name=np.array([f'{i}' for i in range(len(label))]), label=label, clean_label=clean,
-                   score=score / score.sum(1, keepdims=True))
+    columns = dict(
+        name=np.array([f'{i}' for i in range(len(label))]),
+        label=label,
+        clean_label=clean,
+        score=score / score.sum(1, keepdims=True),
+    )
     moved = map_classes(columns, there, back, [name for name in there if name not in back])
     again = map_classes(moved, back, there, [name for name in back if name not in there])
     rows = np.flatnonzero(np.isin(label, [there.index(name) for name in both]))

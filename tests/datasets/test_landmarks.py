@@ -19,7 +19,7 @@ def write_text_folder(folder, points, stems=None, end='\n'):
 
 
 def test_npz_round_trip(tmp_path):
-    points, score = faces(), np.array([1, 0, .5], np.float32)
+    points, score = faces(), np.array([1, 0, 0.5], np.float32)
     path = str(tmp_path / 'landmarks68.npz')
     write_landmarks(path, NAMES, points, score)
     again = read_landmarks(path)
@@ -34,10 +34,10 @@ def test_npz_round_trip(tmp_path):
 
 def test_rows_are_found_by_name_in_any_order(tmp_path):
     path, points = str(tmp_path / 'l.npz'), faces(4)
-    write_landmarks(path, ['x.jpg', *NAMES[::-1]], points, np.array([.1, .2, .3, .4]))
+    write_landmarks(path, ['x.jpg', *NAMES[::-1]], points, np.array([0.1, 0.2, 0.3, 0.4]))
     found, score = landmarks_of(path, np.array(NAMES[:2]))
     assert np.array_equal(found, points[[3, 2]])
-    np.testing.assert_allclose(score, [.4, .3])
+    np.testing.assert_allclose(score, [0.4, 0.3])
 
 
 @pytest.mark.parametrize('end', ['\n', '\r\n'])
@@ -101,10 +101,14 @@ def test_affectnet_files_that_are_none(tmp_path):
 
 @pytest.mark.parametrize('style', ['x{}|y{}|score|name', 'x_{}|y_{}|confidence|filename', ' x_{}| y_{}||file'])
 def test_csv(tmp_path, style):
-    points, score = faces(), [1, .25, 0]
+    points, score = faces(), [1, 0.25, 0]
     x, y, score_key, name_key = style.split('|')
-    header = [name_key, *([score_key] if score_key else []), *(x.format(i) for i in range(68)),
-              *(y.format(i) for i in range(68))]
+    header = [
+        name_key,
+        *([score_key] if score_key else []),
+        *(x.format(i) for i in range(68)),
+        *(y.format(i) for i in range(68)),
+    ]
     lines = [','.join(header)]
     for name, face, s in zip(NAMES, points, score, strict=True):
         lines.append(','.join([name, *([str(s)] if score_key else []), *map(str, face[:, 0]), *map(str, face[:, 1])]))
@@ -131,9 +135,13 @@ def test_missing_rows_are_counted_and_named_with_the_cure(tmp_path):
     path = str(tmp_path / 'short.npz')
     write_landmarks(path, NAMES[:1], faces(1))
     names = np.array([*NAMES, 'train_00003_aligned.jpg', 'train_00004_aligned.jpg'])
-    with pytest.raises(ValueError, match=(
+    with pytest.raises(
+        ValueError,
+        match=(
             r'short\.npz \(1 rows\) lacks 4 of 5 images: train_00002_aligned\.jpg, test_00001_aligned\.jpg, '
-            r'train_00003_aligned\.jpg, \.\.\.; add a row for each \(score 0 where no face was found\)')):
+            r'train_00003_aligned\.jpg, \.\.\.; add a row for each \(score 0 where no face was found\)'
+        ),
+    ):
         landmarks_of(path, names)
 
 

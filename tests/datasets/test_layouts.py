@@ -14,8 +14,16 @@ from mmfer.datasets.label_schema import ORDERS, canonical
 
 CASES = [(name, make) for layouts in (LAYOUTS, OTHER_LAYOUTS) for name, make in layouts.items()]
 IDS = [f'{name}-{"files" if i < len(LAYOUTS) else "other"}' for i, (name, _) in enumerate(CASES)]
-ORDER_OF = {'RAFDB': 'rafdb', 'RAFDBCompound': 'rafdb_compound', 'AffectNet': 'affectnet8', 'FER2013': 'fer2013',
-            'FERPlus': 'ferplus', 'SFEW': 'sfew', 'ExpW': 'expw', 'CAERS': 'caers'}
+ORDER_OF = {
+    'RAFDB': 'rafdb',
+    'RAFDBCompound': 'rafdb_compound',
+    'AffectNet': 'affectnet8',
+    'FER2013': 'fer2013',
+    'FERPlus': 'ferplus',
+    'SFEW': 'sfew',
+    'ExpW': 'expw',
+    'CAERS': 'caers',
+}
 PIPELINE = [dict(type='mmfer.LoadFace', size=32), dict(type='mmfer.PackFace')]
 
 
@@ -88,8 +96,12 @@ def test_an_empty_folder_says_what_is_expected_and_where_to_get_it(name, there, 
 
 
 def test_every_dataset_has_a_miniature():
-    formats = {name for name in mmfer.datasets.__all__ if isinstance(getattr(mmfer.datasets, name), type)
-               and issubclass(getattr(mmfer.datasets, name), mmfer.datasets.FaceDataset)}
+    formats = {
+        name
+        for name in mmfer.datasets.__all__
+        if isinstance(getattr(mmfer.datasets, name), type)
+        and issubclass(getattr(mmfer.datasets, name), mmfer.datasets.FaceDataset)
+    }
     assert formats - {'FaceDataset', 'SyntheticFaces'} == set(LAYOUTS) == set(EXPECTED)
 
 

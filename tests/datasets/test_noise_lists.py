@@ -30,13 +30,22 @@ def eac(names, labels):
 
 def scn(names, labels):
     """The authors' own paths, classes from 0."""
-    return ''.join(f'/home/someone/curriculum/RAFDB_DATA/aligned/{name} {label}\n'
-                   for name, label in zip(names, labels, strict=True))
+    return ''.join(
+        f'/home/someone/curriculum/RAFDB_DATA/aligned/{name} {label}\n'
+        for name, label in zip(names, labels, strict=True)
+    )
 
 
-@pytest.mark.parametrize(('form', 'count', 'percent', 'expected_base'), [
-    (eac, 1241, 10.11, 1), (eac, 2498, 20.36, 1), (eac, 3722, 30.33, 1), (scn, 1271, 10.36, 0), (scn, 2487, 20.27, 0),
-])
+@pytest.mark.parametrize(
+    ('form', 'count', 'percent', 'expected_base'),
+    [
+        (eac, 1241, 10.11, 1),
+        (eac, 2498, 20.36, 1),
+        (eac, 3722, 30.33, 1),
+        (scn, 1271, 10.36, 0),
+        (scn, 2487, 20.27, 0),
+    ],
+)
 def test_lists_in_both_forms_give_the_rates_of_the_published_ones(form, count, percent, expected_base, tmp_path):
     names, label = rafdb()
     noisy = mislabelled(label, count, seed=count)
@@ -54,12 +63,15 @@ def read(tmp_path, text, names=('a.jpg', 'b.jpg', 'c.jpg'), classes=3, **base):
     return labels.tolist(), base
 
 
-@pytest.mark.parametrize('text', [
-    'c.jpg 0\na.jpg 2\nb.jpg 1\n',
-    'c.jpg\t0\r\na.jpg\t2\r\nb.jpg\t1',
-    'c.jpg,0\n\na.jpg, 2\nb.jpg;1\n',
-    'D:\\faces\\c_aligned.png 0\nimages/a.png 2\nb 1\n',
-])
+@pytest.mark.parametrize(
+    'text',
+    [
+        'c.jpg 0\na.jpg 2\nb.jpg 1\n',
+        'c.jpg\t0\r\na.jpg\t2\r\nb.jpg\t1',
+        'c.jpg,0\n\na.jpg, 2\nb.jpg;1\n',
+        'D:\\faces\\c_aligned.png 0\nimages/a.png 2\nb 1\n',
+    ],
+)
 def test_order_separators_folders_and_extensions_do_not_matter(text, tmp_path):
     assert read(tmp_path, text) == ([2, 1, 0], 0)
 
@@ -83,14 +95,17 @@ def test_a_base_that_the_numbers_do_not_tell_must_be_given(base, expected, tmp_p
     assert read(tmp_path, text, base=base) == (expected, base)
 
 
-@pytest.mark.parametrize(('text', 'base', 'message'), [
-    ('a.jpg 0\nb.jpg 3\nc.jpg 1\n', None, 'numbers from 0 to 3, but the training set has 3 classes, 0-2 or 1-3'),
-    ('a.jpg 1\nb.jpg 3\nc.jpg 1\n', 0, 'numbers from 1 to 3, which are not 3 classes counted from 0'),
-    ('a.jpg 1\nb.jpg 2\n', None, r'lacks 1 of the 3 training faces \(c.jpg|c\)'),
-    ('a.jpg 1\nb.jpg 2\nc.jpg 3\ntest_1.jpg 1\n', None, r'lists 1 images that are none \(test_1\).*the test split'),
-    ('a.jpg 1\nb.jpg 2\nc.jpg 3\na.jpg 2\n', None, 'list.txt has several rows of a.jpg'),
-    ('a.jpg 1\nb.jpg\nc.jpg -1\n', None, r"has 2 bad lines; expected 'train_00001.jpg 5'"),
-])
+@pytest.mark.parametrize(
+    ('text', 'base', 'message'),
+    [
+        ('a.jpg 0\nb.jpg 3\nc.jpg 1\n', None, 'numbers from 0 to 3, but the training set has 3 classes, 0-2 or 1-3'),
+        ('a.jpg 1\nb.jpg 3\nc.jpg 1\n', 0, 'numbers from 1 to 3, which are not 3 classes counted from 0'),
+        ('a.jpg 1\nb.jpg 2\n', None, r'lacks 1 of the 3 training faces \(c.jpg|c\)'),
+        ('a.jpg 1\nb.jpg 2\nc.jpg 3\ntest_1.jpg 1\n', None, r'lists 1 images that are none \(test_1\).*the test split'),
+        ('a.jpg 1\nb.jpg 2\nc.jpg 3\na.jpg 2\n', None, 'list.txt has several rows of a.jpg'),
+        ('a.jpg 1\nb.jpg\nc.jpg -1\n', None, r"has 2 bad lines; expected 'train_00001.jpg 5'"),
+    ],
+)
 def test_what_does_not_fit_is_refused(text, base, message, tmp_path):
     with pytest.raises(ValueError, match=message):
         read(tmp_path, text, base=base)

@@ -11,7 +11,7 @@ from mmfer.datasets.pack_file import join_names, read_pack, split_names, write_p
 TOTAL, SHAPE = 11, (3, 5)
 NAMES = [f'Ordner/Gesicht ä {i}.jpg' for i in range(TOTAL)]
 IMAGES = np.random.default_rng(0).integers(0, 256, (TOTAL, 3, *SHAPE), dtype=np.uint8)
-HASHES = np.arange(TOTAL)**9 - 5
+HASHES = np.arange(TOTAL) ** 9 - 5
 SHAPES = np.arange(2 * TOTAL).reshape(TOTAL, 2) + 40
 
 
@@ -47,9 +47,9 @@ def test_the_layout_is_that_of_safetensors(tmp_path):
     """Header length, header, one buffer without holes; every array begins at a multiple of its item."""
     write(tmp_path / 'x.pack')
     data = (tmp_path / 'x.pack').read_bytes()
-    length, = struct.unpack('<Q', data[:8])
-    header = json.loads(data[8:8 + length])
-    buffer = data[8 + length:]
+    (length,) = struct.unpack('<Q', data[:8])
+    header = json.loads(data[8 : 8 + length])
+    buffer = data[8 + length :]
     assert header['__metadata__']['source'] == '7'
     spans = sorted(entry['data_offsets'] for name, entry in header.items() if name != '__metadata__')
     assert spans[0][0] == 0
@@ -60,10 +60,13 @@ def test_the_layout_is_that_of_safetensors(tmp_path):
     assert header['image']['dtype'] == 'U8'
     assert buffer[first:last] == IMAGES.tobytes()
     first, last = header['label']['data_offsets']
-    assert struct.unpack(f'<{TOTAL}q', buffer[first:last]) == (7, ) * TOTAL
+    assert struct.unpack(f'<{TOTAL}q', buffer[first:last]) == (7,) * TOTAL
     items = dict(I64=8, I32=4, F32=4, U8=1)
-    assert all((8 + length + entry['data_offsets'][0]) % items[entry['dtype']] == 0
-               for name, entry in header.items() if name != '__metadata__')
+    assert all(
+        (8 + length + entry['data_offsets'][0]) % items[entry['dtype']] == 0
+        for name, entry in header.items()
+        if name != '__metadata__'
+    )
 
 
 def test_cut_off_anywhere_it_goes_on_to_the_same_bytes(tmp_path):
@@ -114,10 +117,19 @@ def test_other_files_are_not_overwritten(tmp_path):
     assert (tmp_path / 'labels.csv').read_text() == 'name,label\n'
 
 
-@pytest.mark.parametrize('spoil', [
-    lambda data: data[:-1], lambda data: data + b'0', lambda data: data[:100], lambda data: b'',
-    lambda data: b'x' * 900, lambda data: data.replace(b'mmfer pack 1', b'mmfer pack 9'),
-    lambda data: data[:8] + b'[1]' + data[11:], lambda data: b'\2' + b'\0' * 7 + b'{}' + data[10:]])
+@pytest.mark.parametrize(
+    'spoil',
+    [
+        lambda data: data[:-1],
+        lambda data: data + b'0',
+        lambda data: data[:100],
+        lambda data: b'',
+        lambda data: b'x' * 900,
+        lambda data: data.replace(b'mmfer pack 1', b'mmfer pack 9'),
+        lambda data: data[:8] + b'[1]' + data[11:],
+        lambda data: b'\2' + b'\0' * 7 + b'{}' + data[10:],
+    ],
+)
 def test_a_damaged_file_is_refused_in_words(tmp_path, spoil):
     path = tmp_path / 'x.pack'
     write(path)

@@ -21,7 +21,7 @@ from mmfer.datasets.label_schema import ORDERS
 
 SIZE = 24
 PIPELINE = [dict(type='mmfer.LoadFace', size=SIZE), dict(type='mmfer.PackFace')]
-NOISE = dict(kind='symmetric', rate=.5)
+NOISE = dict(kind='symmetric', rate=0.5)
 
 
 @pytest.fixture(scope='module')
@@ -66,12 +66,22 @@ def assert_same(ours, theirs):
     assert list(ours['data_samples'].metainfo) == list(theirs['data_samples'].metainfo)
 
 
-@pytest.mark.parametrize('settings', [
-    {}, dict(landmarks=None), dict(label_noise=NOISE), dict(holdout=dict(fraction=.5)),
-    dict(split='val', holdout=dict(fraction=.5)), dict(split='test'), dict(indices=[5, 2, 9, 3, 11]), dict(indices=-8),
-    dict(metainfo=dict(classes='affectnet7')),
-    dict(metainfo=dict(classes=ORDERS['rafdb'][:6]), drop_classes=['neutral']),
-], ids=str)
+@pytest.mark.parametrize(
+    'settings',
+    [
+        {},
+        dict(landmarks=None),
+        dict(label_noise=NOISE),
+        dict(holdout=dict(fraction=0.5)),
+        dict(split='val', holdout=dict(fraction=0.5)),
+        dict(split='test'),
+        dict(indices=[5, 2, 9, 3, 11]),
+        dict(indices=-8),
+        dict(metainfo=dict(classes='affectnet7')),
+        dict(metainfo=dict(classes=ORDERS['rafdb'][:6]), drop_classes=['neutral']),
+    ],
+    ids=str,
+)
 def test_batches_are_those_of_the_images_to_the_bit(source, settings):
     plain, packed = rafdb(source, packed=False, **settings), rafdb(source, **settings)
     assert packed.fingerprint() == plain.fingerprint()
@@ -100,13 +110,17 @@ def test_a_batch_is_a_list_of_samples_for_every_collate_function(source):
         assert all(torch.equal(*pair) for pair in zip(ours['inputs'], theirs['inputs'], strict=True))
         for face, other in zip(ours['data_samples'], theirs['data_samples'], strict=True):
             assert (face.img_path, face.ori_shape, face.img_shape, face.sample_idx) == (
-                other.img_path, other.ori_shape, other.img_shape, other.sample_idx)
+                other.img_path,
+                other.ori_shape,
+                other.img_shape,
+                other.sample_idx,
+            )
             assert torch.equal(face.gt_label, other.gt_label)
             assert torch.equal(face.landmarks, other.landmarks)
 
 
 def test_other_pipelines_are_run_face_by_face(source):
-    pipeline = [PIPELINE[0], dict(type='RandomFlip', prob=1.), PIPELINE[1]]
+    pipeline = [PIPELINE[0], dict(type='RandomFlip', prob=1.0), PIPELINE[1]]
     samples = rafdb(source, pipeline=pipeline).__getitems__([1, 3])
     assert not isinstance(samples, ReadBatch)
     assert_same(collate_faces(samples), one_by_one(rafdb(source, packed=False, pipeline=pipeline), [1, 3]))
@@ -115,7 +129,6 @@ def test_other_pipelines_are_run_face_by_face(source):
 def test_formats_that_change_what_a_sample_is_are_read_face_by_face(source):
 
     class Grey(RAFDB):
-
         def get_data_info(self, idx):
             info = super().get_data_info(idx)
             return dict(info, img=np.full_like(info['img'], 7))
@@ -125,8 +138,13 @@ def test_formats_that_change_what_a_sample_is_are_read_face_by_face(source):
 
 
 def test_faces_in_memory_are_read_at_once():
-    faces = SyntheticFaces(num=9, size=16, cache_dir=None, label_noise=NOISE,
-                           pipeline=[dict(type='mmfer.LoadFace'), dict(type='mmfer.PackFace')])
+    faces = SyntheticFaces(
+        num=9,
+        size=16,
+        cache_dir=None,
+        label_noise=NOISE,
+        pipeline=[dict(type='mmfer.LoadFace'), dict(type='mmfer.PackFace')],
+    )
     samples = faces.__getitems__([8, 0, 3])
     assert isinstance(samples, ReadBatch)
     assert_same(collate_faces(samples), one_by_one(faces, [8, 0, 3]))
@@ -139,8 +157,9 @@ def test_faces_in_memory_are_read_at_once():
 
 def test_several_datasets_are_read_at_once_and_unknown_columns_filled(source):
     def both(packed):
-        return ConcatFaces([rafdb(source, packed, label_noise=NOISE),
-                            rafdb(source, packed, split='test', landmarks=None)])
+        return ConcatFaces(
+            [rafdb(source, packed, label_noise=NOISE), rafdb(source, packed, split='test', landmarks=None)]
+        )
 
     plain, packed = both(False), both(True)
     for rows in ([15, 3, 20, 0, 3], [16, 20], [2, 1], [-1, 0]):
@@ -149,8 +168,10 @@ def test_several_datasets_are_read_at_once_and_unknown_columns_filled(source):
         assert_same(collate_faces(samples), one_by_one(plain, rows))
     mixed = ConcatFaces([rafdb(source), rafdb(source, packed=False, split='test')]).__getitems__([3, 15])
     assert not isinstance(mixed, ReadBatch)
-    assert_same(collate_faces(mixed), one_by_one(ConcatFaces(
-        [rafdb(source, packed=False), rafdb(source, packed=False, split='test')]), [3, 15]))
+    assert_same(
+        collate_faces(mixed),
+        one_by_one(ConcatFaces([rafdb(source, packed=False), rafdb(source, packed=False, split='test')]), [3, 15]),
+    )
 
 
 @pytest.mark.parametrize('workers', [0, 2])
@@ -159,10 +180,16 @@ def test_a_loader_built_by_mmengine_gives_the_same_epochs(source, workers):
     init_default_scope('mmpretrain')
 
     def epochs(packed):
-        loader = Runner.build_dataloader(dict(
-            batch_size=4, num_workers=workers, dataset=rafdb(source, packed),
-            collate_fn=dict(type='mmfer.collate_faces'),
-            sampler=dict(type='mmfer.ProgressiveSampler', max_epochs=2)), seed=0)
+        loader = Runner.build_dataloader(
+            dict(
+                batch_size=4,
+                num_workers=workers,
+                dataset=rafdb(source, packed),
+                collate_fn=dict(type='mmfer.collate_faces'),
+                sampler=dict(type='mmfer.ProgressiveSampler', max_epochs=2),
+            ),
+            seed=0,
+        )
         for epoch in range(2):
             loader.sampler.set_epoch(epoch)
             yield from loader
@@ -180,17 +207,28 @@ def test_it_is_pickled_as_a_path(source):
     assert np.array_equal(again.read(np.array([3, 0])), dataset.columns['image'].read(np.array([3, 0])))
 
 
-@pytest.mark.parametrize(('spoil', 'sentence'), [
-    (lambda labels, image: labels.write_text(labels.read_text() + 'train_00099.jpg 1\n'),
-     r'lacks 1 of 15 images \(train_00099_aligned\.jpg\)'),
-    (lambda labels, image: labels.write_text(labels.read_text().replace(' 3', ' 4')),
-     r'the labels of 2 of 14 images \(train_.*\) have changed since'),
-    (lambda labels, image: image.write_bytes(image.read_bytes() + b'\0'),
-     r'1 of 14 images \(train_00007_aligned\.jpg\) in .* have changed since'),
-    # As many bytes at another time: only the content can tell.
-    (lambda labels, image: (image.write_bytes(image.read_bytes()[:-2] + b'\0\0'), os.utime(image, ns=(5, 5))),
-     r'1 of 14 images \(train_00007_aligned\.jpg\) in .* have changed since'),
-])
+@pytest.mark.parametrize(
+    ('spoil', 'sentence'),
+    [
+        (
+            lambda labels, image: labels.write_text(labels.read_text() + 'train_00099.jpg 1\n'),
+            r'lacks 1 of 15 images \(train_00099_aligned\.jpg\)',
+        ),
+        (
+            lambda labels, image: labels.write_text(labels.read_text().replace(' 3', ' 4')),
+            r'the labels of 2 of 14 images \(train_.*\) have changed since',
+        ),
+        (
+            lambda labels, image: image.write_bytes(image.read_bytes() + b'\0'),
+            r'1 of 14 images \(train_00007_aligned\.jpg\) in .* have changed since',
+        ),
+        # As many bytes at another time: only the content can tell.
+        (
+            lambda labels, image: (image.write_bytes(image.read_bytes()[:-2] + b'\0\0'), os.utime(image, ns=(5, 5))),
+            r'1 of 14 images \(train_00007_aligned\.jpg\) in .* have changed since',
+        ),
+    ],
+)
 def test_another_source_is_refused(copy, spoil, sentence):
     assert len(rafdb(copy)) == 14
     labels, images = copy / 'raf-db/basic/EmoLabel/list_patition_label.txt', copy / 'raf-db/basic/Image/aligned'
@@ -212,12 +250,17 @@ def test_a_copied_folder_is_the_same_source(copy, monkeypatch):
     assert '14 images have another time' in lines[0]
 
 
-@pytest.mark.parametrize(('pipeline', 'sentence'), [
-    ([dict(type='mmfer.LoadFace', size=32), PIPELINE[1]],
-     r'images of 24 x 24 pixels, but the pipeline asks for LoadFace\(size=\(32, 32\)\).*--size 32'),
-    ([dict(type='mmfer.LoadFace'), PIPELINE[1]], r'24 x 24 pixels, but LoadFace leaves them as they are stored'),
-    ([dict(type='LoadImageFromFile'), PIPELINE[0]], 'but the pipeline begins with LoadImageFromFile'),
-])
+@pytest.mark.parametrize(
+    ('pipeline', 'sentence'),
+    [
+        (
+            [dict(type='mmfer.LoadFace', size=32), PIPELINE[1]],
+            r'images of 24 x 24 pixels, but the pipeline asks for LoadFace\(size=\(32, 32\)\).*--size 32',
+        ),
+        ([dict(type='mmfer.LoadFace'), PIPELINE[1]], r'24 x 24 pixels, but LoadFace leaves them as they are stored'),
+        ([dict(type='LoadImageFromFile'), PIPELINE[0]], 'but the pipeline begins with LoadImageFromFile'),
+    ],
+)
 def test_a_pipeline_that_would_give_other_images_is_refused(source, pipeline, sentence):
     init_default_scope('mmpretrain')
     with pytest.raises(ValueError, match=sentence):
@@ -225,7 +268,7 @@ def test_a_pipeline_that_would_give_other_images_is_refused(source, pipeline, se
 
 
 def test_a_pack_of_other_classes_is_refused(source):
-    other = type('Other', (RAFDB, ), dict(METAINFO=dict(classes=ORDERS['rafdb'][::-1])))
+    other = type('Other', (RAFDB,), dict(METAINFO=dict(classes=ORDERS['rafdb'][::-1])))
     with pytest.raises(ValueError, match=r'pack is of the classes surprise, fear, .*, but Other has neutral, anger'):
         other(str(source / 'raf-db'), packed=str(source / 'faces.pack'))
 

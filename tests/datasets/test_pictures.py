@@ -12,9 +12,14 @@ from PIL import Image, ImageOps
 from mmfer.datasets import LoadFace
 from mmfer.datasets.pictures import look_at, read_picture
 
-SMOOTH = np.stack([np.add.outer(3 * np.arange(40), 2 * np.arange(50)),
-                   np.add.outer(250 - 5 * np.arange(40), np.zeros(50)),
-                   np.add.outer(np.zeros(40), 4 * np.arange(50))], axis=2).astype(np.uint8)
+SMOOTH = np.stack(
+    [
+        np.add.outer(3 * np.arange(40), 2 * np.arange(50)),
+        np.add.outer(250 - 5 * np.arange(40), np.zeros(50)),
+        np.add.outer(np.zeros(40), 4 * np.arange(50)),
+    ],
+    axis=2,
+).astype(np.uint8)
 """RGB, 50 x 40 pixels."""
 
 
@@ -46,18 +51,30 @@ def png(width: int, height: int, channels: int = 3, rows: bytes = b'', bits: int
         return struct.pack('>I', len(data)) + kind + data + struct.pack('>I', zlib.crc32(kind + data))
 
     header = struct.pack('>IIBBBBB', width, height, bits, {1: 0, 3: 2}[channels], 0, 0, 0)
-    return (b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', header) + chunk(b'IDAT', zlib.compress(rows)) + chunk(b'IEND', b''))
+    return b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', header) + chunk(b'IDAT', zlib.compress(rows)) + chunk(b'IEND', b'')
 
 
 RIGHT = {
-    'RGB.jpg': of_mode('RGB', 'JPEG'), 'grey.jpg': of_mode('L', 'JPEG'), 'CMYK.jpg': of_mode('CMYK', 'JPEG'),
-    'CMYK.tif': of_mode('CMYK', 'TIFF'), 'RGB.png': of_mode('RGB', 'PNG'), 'transparent.png': of_mode('RGBA', 'PNG'),
-    'grey.png': of_mode('L', 'PNG'), 'grey transparent.png': of_mode('LA', 'PNG'), 'palette.png': of_mode('P', 'PNG'),
-    'black and white.png': of_mode('1', 'PNG'), 'still.gif': of_mode('RGB', 'GIF'), 'RGB.bmp': of_mode('RGB', 'BMP'),
-    'still.webp': of_mode('RGB', 'WEBP', lossless=True), 'RGB.ppm': of_mode('RGB', 'PPM'),
-    'a png.jpg': of_mode('RGB', 'PNG'), 'bytes behind the end.jpg': of_mode('RGB', 'JPEG') + b'\0' * 5000,
-    'two views.jpg': frames('MPO'), 'held sideways.jpg': held_sideways('JPEG'),
-    'held sideways.png': held_sideways('PNG'), 'held sideways.webp': held_sideways('WEBP'),
+    'RGB.jpg': of_mode('RGB', 'JPEG'),
+    'grey.jpg': of_mode('L', 'JPEG'),
+    'CMYK.jpg': of_mode('CMYK', 'JPEG'),
+    'CMYK.tif': of_mode('CMYK', 'TIFF'),
+    'RGB.png': of_mode('RGB', 'PNG'),
+    'transparent.png': of_mode('RGBA', 'PNG'),
+    'grey.png': of_mode('L', 'PNG'),
+    'grey transparent.png': of_mode('LA', 'PNG'),
+    'palette.png': of_mode('P', 'PNG'),
+    'black and white.png': of_mode('1', 'PNG'),
+    'still.gif': of_mode('RGB', 'GIF'),
+    'RGB.bmp': of_mode('RGB', 'BMP'),
+    'still.webp': of_mode('RGB', 'WEBP', lossless=True),
+    'RGB.ppm': of_mode('RGB', 'PPM'),
+    'a png.jpg': of_mode('RGB', 'PNG'),
+    'bytes behind the end.jpg': of_mode('RGB', 'JPEG') + b'\0' * 5000,
+    'two views.jpg': frames('MPO'),
+    'held sideways.jpg': held_sideways('JPEG'),
+    'held sideways.png': held_sideways('PNG'),
+    'held sideways.webp': held_sideways('WEBP'),
 }
 
 
@@ -75,8 +92,8 @@ def test_it_is_read_as_pillow_reads_it(name, tmp_path):
 
 
 def test_of_16_bits_the_upper_8_stay(tmp_path):
-    values = np.array([[0, 255, 256, 0x1234], [0x7fff, 0x8000, 0xfeff, 0xffff]])
-    kept = [[0, 0, 1, 0x12], [0x7f, 0x80, 0xfe, 0xff]]
+    values = np.array([[0, 255, 256, 0x1234], [0x7FFF, 0x8000, 0xFEFF, 0xFFFF]])
+    kept = [[0, 0, 1, 0x12], [0x7F, 0x80, 0xFE, 0xFF]]
     grey = b''.join(b'\0' + row.astype('>u2').tobytes() for row in values)
     (tmp_path / 'grey.png').write_bytes(png(4, 2, 1, grey, bits=16))
     rgb = b''.join(b'\0' + np.stack([row, row // 2, row * 0], axis=1).astype('>u2').tobytes() for row in values)
@@ -94,9 +111,9 @@ JPEG, PNG = RIGHT['RGB.jpg'], RIGHT['RGB.png']
 WRONG = {
     'empty.jpg': (b'', 'empty (0 bytes)'),
     'a web page.jpg': (b'<!DOCTYPE html><p>404', "no picture (it begins with b'<!DOCTYPE html><p>40')"),
-    'cut off.jpg': (JPEG[:len(JPEG) * 2 // 3], 'cut off or damaged'),
+    'cut off.jpg': (JPEG[: len(JPEG) * 2 // 3], 'cut off or damaged'),
     'cut off by a byte.jpg': (JPEG[:-1], 'cut off or damaged'),
-    'cut off.png': (PNG[:len(PNG) * 2 // 3], 'cut off or damaged'),
+    'cut off.png': (PNG[: len(PNG) * 2 // 3], 'cut off or damaged'),
     'cut off.webp': (RIGHT['still.webp'][:-20], 'cut off or damaged'),
     'cut off.bmp': (RIGHT['RGB.bmp'][:-20], 'cut off or damaged'),
     'cut off.gif': (RIGHT['still.gif'][:-20], 'cut off or damaged'),
@@ -106,8 +123,10 @@ WRONG = {
     'pages.tif': (frames('TIFF'), 'animated (several frames of TIFF; keep one)'),
     'a bomb.png': (png(60_000, 50_000), 'too large (3,000,000,000 pixels, more than 89,478,485; shrink it)'),
     'large.png': (png(10_000, 10_000), 'too large (100,000,000 pixels, more than 89,478,485; shrink it)'),
-    'depth.tif': (encoded(Image.fromarray(np.ones((4, 4), np.float32)), 'TIFF'),
-                  'of 32 bits a channel (save it with 8 or 16)'),
+    'depth.tif': (
+        encoded(Image.fromarray(np.ones((4, 4), np.float32)), 'TIFF'),
+        'of 32 bits a channel (save it with 8 or 16)',
+    ),
 }
 
 
@@ -125,7 +144,7 @@ def test_it_is_refused_and_named(name, tmp_path, monkeypatch):
 
 def test_what_only_decoding_shows_is_refused_when_it_is_read(tmp_path):
     middle = PNG.index(b'IDAT') + 30
-    (tmp_path / 'damaged.png').write_bytes(PNG[:middle] + bytes(40) + PNG[middle + 40:])
+    (tmp_path / 'damaged.png').write_bytes(PNG[:middle] + bytes(40) + PNG[middle + 40 :])
     with pytest.raises(ValueError, match=r'damaged\.png is cut off or damaged; restore it'):
         read_picture(str(tmp_path / 'damaged.png'))
 

@@ -46,7 +46,7 @@ def exact(counts, epoch, max_epochs):
     shares = [((1 - t) * n / total + t / classes) * total if n else Fraction(0) for n in counts]
     draws = [int(share) for share in shares]
     order = sorted(range(len(counts)), key=lambda c: (draws[c] - shares[c], c))
-    for c in order[:total - sum(draws)]:
+    for c in order[: total - sum(draws)]:
         draws[c] += 1
     return draws
 
@@ -109,7 +109,7 @@ def test_ranks_share_the_draws(monkeypatch, world, round_up):
         assert len(shards[-1]) == len(one)
     woven = [shards[i % world][i // world] for i in range(sum(map(len, shards)))]
     assert woven[:13] == whole
-    assert woven[13:] == whole[:len(woven) - 13]
+    assert woven[13:] == whole[: len(woven) - 13]
     if round_up:
         assert len({len(shard) for shard in shards}) == 1
     else:

@@ -57,16 +57,19 @@ def test_a_label_file_out_of_any_editor(root, encoding, end, gap):
     assert RAFDB(root).fingerprint() == before
 
 
-@pytest.mark.parametrize(('line', 'reason'), [
-    ('train_00099.jpg', '1 fields'),
-    ('train_00099.jpg 3 4', '3 fields'),
-    ('train_00099.jpg 8', 'label 8 is not among 1-7'),
-    ('train_00099.jpg 0', 'label 0 is not among 1-7'),
-    ('train_00099.jpg happy', 'label happy is not among 1-7'),
-    ('valid_00099.jpg 3', 'must start with train_ or test_'),
-    ('train_00001.jpg 3', 'listed twice, first in line 1'),
-    ('train_../x.jpg 3', 'without a folder'),
-])
+@pytest.mark.parametrize(
+    ('line', 'reason'),
+    [
+        ('train_00099.jpg', '1 fields'),
+        ('train_00099.jpg 3 4', '3 fields'),
+        ('train_00099.jpg 8', 'label 8 is not among 1-7'),
+        ('train_00099.jpg 0', 'label 0 is not among 1-7'),
+        ('train_00099.jpg happy', 'label happy is not among 1-7'),
+        ('valid_00099.jpg 3', 'must start with train_ or test_'),
+        ('train_00001.jpg 3', 'listed twice, first in line 1'),
+        ('train_../x.jpg 3', 'without a folder'),
+    ],
+)
 def test_a_bad_line_is_named_with_file_and_number(root, line, reason):
     rows = [' '.join(row) for row in listed(root)]
     rewrite(root, '\n'.join([*rows[:5], line, *rows[5:]]).encode())
@@ -96,10 +99,14 @@ def test_half_a_folder_names_the_missing_half(root):
 def test_missing_images_are_counted_and_three_named(root):
     for number in (2, 5, 6, 9):
         os.remove(os.path.join(root, 'basic', 'Image', 'aligned', f'train_{number:05d}_aligned.jpg'))
-    with pytest.raises(FileNotFoundError, match=(
+    with pytest.raises(
+        FileNotFoundError,
+        match=(
             r'4 of the 30 images that RAFDB train lists are not in .*aligned: train_00002_aligned\.jpg '
             r'\(list_patition_label\.txt:2\), train_00005_aligned\.jpg \(.*:5\), train_00006_aligned\.jpg \(.*:6\), '
-            r'\.\.\.; unpack')):
+            r'\.\.\.; unpack'
+        ),
+    ):
         RAFDB(root)
     assert len(RAFDB(root, split='test')) == 14
 
@@ -139,9 +146,9 @@ def test_284k_rows_load_in_seconds(tmp_path, monkeypatch):
     rewrite(tmp_path, ''.join(f'{stem}.jpg {i % 7 + 1}\n' for i, stem in enumerate(stems)).encode())
     monkeypatch.setattr(os, 'listdir', lambda folder: [f'{stem}_aligned.jpg' for stem in stems])
     start = time.perf_counter()
-    dataset = RAFDB(str(tmp_path), label_noise=dict(kind='symmetric', rate=.3), holdout=dict(fraction=.1))
+    dataset = RAFDB(str(tmp_path), label_noise=dict(kind='symmetric', rate=0.3), holdout=dict(fraction=0.1))
     seconds = time.perf_counter() - start
-    assert len(dataset) == pytest.approx(.9 * count, abs=7)
+    assert len(dataset) == pytest.approx(0.9 * count, abs=7)
     assert seconds < 15  # about 1.5 s on two old cores
 
 

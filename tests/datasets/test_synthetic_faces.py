@@ -1,4 +1,5 @@
 """Synthetic faces: the same everywhere, landmarks where the features are, labels that are what they say."""
+
 import dataclasses
 import subprocess
 import sys
@@ -32,16 +33,16 @@ from mmfer.datasets.synthetic_faces.dataset import class_labels, draw_columns
 from mmfer.registry import DATASETS
 from mmfer.structures.landmark_sets import MIRROR_68
 
-RECIPE = dict(split='train', num=24, size=32, seed=3, imbalance=.5, blend=.5, difficulty=1., faces_per_person=4)
+RECIPE = dict(split='train', num=24, size=32, seed=3, imbalance=0.5, blend=0.5, difficulty=1.0, faces_per_person=4)
 POSES = {
     'frontal': Capture(),
-    'turned': Capture(yaw=.35, pitch=-.1),
-    'tilted': Capture(yaw=-.25, pitch=.15, roll=.2, scale=.9, shift=(.03, -.02)),
+    'turned': Capture(yaw=0.35, pitch=-0.1),
+    'tilted': Capture(yaw=-0.25, pitch=0.15, roll=0.2, scale=0.9, shift=(0.03, -0.02)),
 }
 
 
 def units_of(**activations):
-    return np.array([activations.get(name, 0.) for name in UNITS])
+    return np.array([activations.get(name, 0.0) for name in UNITS])
 
 
 def faces(**kwargs):
@@ -89,14 +90,17 @@ def test_another_seed_or_split_is_another_draw(change):
 
 def test_one_face_alone_in_another_process_is_the_same():
     images, columns = draw_columns(**RECIPE)
-    script = '\n'.join((
-        'import zlib, numpy as np',
-        'from mmfer.datasets.synthetic_faces import *',
-        f'label, identity = {columns["label"][17]}, {columns["identity"][17]}',
-        'rng = np.random.default_rng((3, 0, 0, 17))',
-        'units = mix_units(sample_distribution(label, .5, rng), rng)',
-        'image, landmarks = draw_face(sample_person(3, identity), units, sample_capture(rng), 32)',
-        'print(zlib.crc32(image), zlib.crc32(landmarks))'))
+    script = '\n'.join(
+        (
+            'import zlib, numpy as np',
+            'from mmfer.datasets.synthetic_faces import *',
+            f'label, identity = {columns["label"][17]}, {columns["identity"][17]}',
+            'rng = np.random.default_rng((3, 0, 0, 17))',
+            'units = mix_units(sample_distribution(label, .5, rng), rng)',
+            'image, landmarks = draw_face(sample_person(3, identity), units, sample_capture(rng), 32)',
+            'print(zlib.crc32(image), zlib.crc32(landmarks))',
+        )
+    )
     printed = subprocess.run([sys.executable, '-c', script], capture_output=True, text=True, check=True).stdout.split()
     assert printed[-2:] == [str(zlib.crc32(images[17])), str(zlib.crc32(columns['landmarks'][17]))]
 
@@ -131,7 +135,7 @@ def test_brows_painted_red_are_found_at_their_landmarks(pose):
 
 
 @pytest.mark.parametrize('pose', POSES)
-@pytest.mark.parametrize('lids', [0., 1.])
+@pytest.mark.parametrize('lids', [0.0, 1.0])
 def test_irises_painted_blue_are_found_between_the_eye_landmarks(pose, lids):
     person = Person(iris=(255, 0, 0), hair_style='bald', skin=(110, 130, 150), lips=(90, 90, 150))
     image, points = draw_face(person, units_of(lid_raise=lids), dataclasses.replace(POSES[pose], seed=1), 128)
@@ -164,22 +168,22 @@ def test_a_face_without_asymmetry_mirrors_onto_itself_in_ibug_order():
 
 
 def test_landmarks_scale_with_the_picture():
-    capture = Capture(yaw=.2, shift=(.02, 0))
+    capture = Capture(yaw=0.2, shift=(0.02, 0))
     small = draw_face(Person(), units_of(jaw_drop=1), capture, 64)[1]
     large = draw_face(Person(), units_of(jaw_drop=1), capture, 192)[1]
-    np.testing.assert_allclose((small + .5) * 3 - .5, large, atol=1e-2)
+    np.testing.assert_allclose((small + 0.5) * 3 - 0.5, large, atol=1e-2)
 
 
 def test_landmarks_of_everyday_faces_are_in_the_picture_and_the_same_behind_occluders():
     points = faces(num=100, size=64).columns['landmarks']
     inner = points[:, 17:]
-    assert ((inner > -.5) & (inner < 63.5)).all()
-    assert ((points > -.5) & (points < 63.5)).all(2).mean() > .97, 'a dropped jaw may leave the picture, little else'
+    assert ((inner > -0.5) & (inner < 63.5)).all()
+    assert ((points > -0.5) & (points < 63.5)).all(2).mean() > 0.97, 'a dropped jaw may leave the picture, little else'
     plain, marks = draw_face(Person(), units_of(), Capture(seed=5), 64)
     for occluder in OCCLUDERS:
         image, behind = draw_face(Person(), units_of(), Capture(seed=5, occluder=occluder), 64)
         np.testing.assert_array_equal(behind, marks)
-        assert (np.abs(image.astype(int) - plain).max(2) > 25).mean() > .01, occluder
+        assert (np.abs(image.astype(int) - plain).max(2) > 25).mean() > 0.01, occluder
 
 
 # ---------------------------------------------------------------- action units do what they are called
@@ -201,24 +205,39 @@ def heights(points):
     )
 
 
-@pytest.mark.parametrize(('unit', 'measure', 'sign'), [
-    ('inner_brow_raise', 'inner_brow', 1), ('outer_brow_raise', 'outer_brow', 1), ('brow_lower', 'inner_brow', -1),
-    ('brow_lower', 'brow_gap', -1), ('lid_raise', 'eye', 1), ('lid_tighten', 'eye', -1), ('cheek_raise', 'eye', -1),
-    ('eyes_close', 'eye', -1), ('corner_pull', 'corner', 1), ('corner_pull', 'width', 1),
-    ('corner_depress', 'corner', -1), ('lip_stretch', 'width', 1), ('jaw_drop', 'lips', 1), ('jaw_drop', 'chin', 1),
-    ('lips_part', 'lips', 1), ('lip_press', 'red', -1), ('upper_lip_raise', 'snarl', 1)
-])
+@pytest.mark.parametrize(
+    ('unit', 'measure', 'sign'),
+    [
+        ('inner_brow_raise', 'inner_brow', 1),
+        ('outer_brow_raise', 'outer_brow', 1),
+        ('brow_lower', 'inner_brow', -1),
+        ('brow_lower', 'brow_gap', -1),
+        ('lid_raise', 'eye', 1),
+        ('lid_tighten', 'eye', -1),
+        ('cheek_raise', 'eye', -1),
+        ('eyes_close', 'eye', -1),
+        ('corner_pull', 'corner', 1),
+        ('corner_pull', 'width', 1),
+        ('corner_depress', 'corner', -1),
+        ('lip_stretch', 'width', 1),
+        ('jaw_drop', 'lips', 1),
+        ('jaw_drop', 'chin', 1),
+        ('lips_part', 'lips', 1),
+        ('lip_press', 'red', -1),
+        ('upper_lip_raise', 'snarl', 1),
+    ],
+)
 def test_action_units_move_their_landmarks(unit, measure, sign):
-    at = [heights(draw_face(Person(), units_of(**{unit: x}), Capture(), 100)[1])[measure] for x in (0, .5, 1)]
-    assert sign * (at[1] - at[0]) > .3
-    assert sign * (at[2] - at[1]) > .3
+    at = [heights(draw_face(Person(), units_of(**{unit: x}), Capture(), 100)[1])[measure] for x in (0, 0.5, 1)]
+    assert sign * (at[1] - at[0]) > 0.3
+    assert sign * (at[2] - at[1]) > 0.3
 
 
 def test_the_drawn_mouth_opens_with_its_landmarks():
     person = Person(lips=(0, 255, 0))
     gaps = []
-    for jaw in (0, .5, 1):
-        image, points = draw_face(person, units_of(lips_part=.5, jaw_drop=jaw), Capture(), 128)
+    for jaw in (0, 0.5, 1):
+        image, points = draw_face(person, units_of(lips_part=0.5, jaw_drop=jaw), Capture(), 128)
         lips = found(image, 1)
         column = np.sort(lips[lips[:, 0] == round(float(points[62, 0])), 1])
         gaps.append((np.diff(column).max(), points[66, 1] - points[62, 1]))
@@ -230,25 +249,34 @@ def test_the_drawn_mouth_opens_with_its_landmarks():
 def test_expressions_can_be_told_from_the_landmarks_of_other_people():
     """A least-squares classifier on pose-free landmarks; and everyday faces are harder than textbook ones."""
     accuracy = {}
-    for difficulty in (0., 1.):
+    for difficulty in (0.0, 1.0):
         sets = []
         for split, num in (('train', 500), ('test', 150)):
-            _, columns = draw_columns(**{**RECIPE, 'split': split, 'num': num, 'size': 16, 'imbalance': 0.,
-                                         'blend': .3 * difficulty, 'difficulty': difficulty})
+            _, columns = draw_columns(
+                **{
+                    **RECIPE,
+                    'split': split,
+                    'num': num,
+                    'size': 16,
+                    'imbalance': 0.0,
+                    'blend': 0.3 * difficulty,
+                    'difficulty': difficulty,
+                }
+            )
             x = columns['landmarks'] - columns['landmarks'].mean(1, keepdims=True)
             sets.append((np.hstack([x.reshape(num, -1), np.ones((num, 1))]), columns['label']))
         (x, y), (x_test, y_test) = sets
         weights = np.linalg.solve(x.T @ x + 1e-2 * np.eye(x.shape[1]), x.T @ np.eye(7)[y])
         accuracy[difficulty] = ((x_test @ weights).argmax(1) == y_test).mean()
-    assert accuracy[0.] > .9
-    assert .55 < accuracy[1.] < accuracy[0.] - .05
+    assert accuracy[0.0] > 0.9
+    assert 0.55 < accuracy[1.0] < accuracy[0.0] - 0.05
 
 
 # ---------------------------------------------------------------- labels, blends, people
 
 
 def test_blends_sum_to_one_and_their_argmax_is_the_label():
-    columns = faces(num=300, size=16, blend=.4).columns
+    columns = faces(num=300, size=16, blend=0.4).columns
     distribution = columns['true_distribution']
     assert distribution.dtype == np.float32
     assert distribution.shape == (300, 7)
@@ -256,13 +284,13 @@ def test_blends_sum_to_one_and_their_argmax_is_the_label():
     np.testing.assert_array_equal(distribution.argmax(1), columns['label'])
     parts = (distribution > 0).sum(1)
     assert set(parts.tolist()) == {1, 2}
-    assert .3 < (parts == 2).mean() < .5
+    assert 0.3 < (parts == 2).mean() < 0.5
     winners = distribution.max(1)[parts == 2]
-    assert winners.min() >= .55 - 1e-6
-    assert winners.max() <= .9 + 1e-6
+    assert winners.min() >= 0.55 - 1e-6
+    assert winners.max() <= 0.9 + 1e-6
 
 
-@pytest.mark.parametrize(('blend', 'parts'), [(0., 1), (1., 2)])
+@pytest.mark.parametrize(('blend', 'parts'), [(0.0, 1), (1.0, 2)])
 def test_no_blends_and_only_blends(blend, parts):
     rng = np.random.default_rng(0)
     for label in range(7):
@@ -272,16 +300,18 @@ def test_no_blends_and_only_blends(blend, parts):
 def test_units_of_a_blend_lie_between_its_parts_where_nothing_is_random():
     rng = np.random.default_rng(0)
     shares = np.zeros(7)
-    shares[[CLASSES.index('happiness'), CLASSES.index('surprise')]] = .7, .3
+    shares[[CLASSES.index('happiness'), CLASSES.index('surprise')]] = 0.7, 0.3
     units = mix_units(shares, rng, difficulty=0)
-    expected = .7 * PROTOTYPES[CLASSES.index('happiness')][0] + .3 * PROTOTYPES[CLASSES.index('surprise')][0]
+    expected = 0.7 * PROTOTYPES[CLASSES.index('happiness')][0] + 0.3 * PROTOTYPES[CLASSES.index('surprise')][0]
     np.testing.assert_allclose(units, expected)
 
 
 def test_people_of_train_val_and_test_are_disjoint():
-    holdout = dict(fraction=.25, seed=0)
-    people = [set(faces(num=96, size=16, split=split, **kwargs).columns['identity'].tolist())
-              for split, kwargs in (('train', dict(holdout=holdout)), ('val', dict(holdout=holdout)), ('test', {}))]
+    holdout = dict(fraction=0.25, seed=0)
+    people = [
+        set(faces(num=96, size=16, split=split, **kwargs).columns['identity'].tolist())
+        for split, kwargs in (('train', dict(holdout=holdout)), ('val', dict(holdout=holdout)), ('test', {}))
+    ]
     assert all(people)
     assert not people[0] & people[1]
     assert not (people[0] | people[1]) & people[2]
@@ -301,7 +331,7 @@ def test_different_identities_are_different_people_and_equal_ones_the_same():
 @pytest.mark.parametrize('split', ['train', 'test'])
 def test_class_frequencies_are_rafdbs_to_a_power(split):
     rafdb = np.array([1290, 281, 717, 4772, 1982, 705, 2524])
-    for imbalance in (0, .5, 1):
+    for imbalance in (0, 0.5, 1):
         wanted = rafdb**imbalance / (rafdb**imbalance).sum()
         labels = class_labels(3000, imbalance, seed=0, split=split)
         for num in (70, 500, 3000):
@@ -310,19 +340,20 @@ def test_class_frequencies_are_rafdbs_to_a_power(split):
 
 
 def test_label_noise_changes_labels_and_nothing_else():
-    clean, noisy = faces(num=200, size=16), faces(num=200, size=16, label_noise=dict(kind='symmetric', rate=.3))
+    clean, noisy = faces(num=200, size=16), faces(num=200, size=16, label_noise=dict(kind='symmetric', rate=0.3))
     np.testing.assert_array_equal(noisy.columns['clean_label'], clean.columns['label'])
     np.testing.assert_array_equal(noisy.columns['true_distribution'], clean.columns['true_distribution'])
     np.testing.assert_array_equal(noisy.columns['image'], clean.columns['image'])
-    assert .2 < (noisy.columns['label'] != clean.columns['label']).mean() < .4
+    assert 0.2 < (noisy.columns['label'] != clean.columns['label']).mean() < 0.4
 
 
 def test_another_order_of_classes_reorders_the_distribution():
     classes = ('happiness', 'anger', 'neutral', 'fear', 'sadness', 'surprise', 'disgust')
     ours, theirs = faces(num=80, size=16).columns, faces(num=80, size=16, metainfo=dict(classes=classes)).columns
     np.testing.assert_array_equal(theirs['true_distribution'].argmax(1), theirs['label'])
-    np.testing.assert_array_equal(theirs['true_distribution'],
-                                  ours['true_distribution'][:, [CLASSES.index(name) for name in classes]])
+    np.testing.assert_array_equal(
+        theirs['true_distribution'], ours['true_distribution'][:, [CLASSES.index(name) for name in classes]]
+    )
     six = faces(num=80, size=16, metainfo=dict(classes=CLASSES[:6]), drop_classes=('neutral',)).columns
     assert len(six['label']) == (ours['label'] != 6).sum()
     np.testing.assert_allclose(six['true_distribution'].sum(1), 1, atol=1e-6)
@@ -335,11 +366,11 @@ def test_another_order_of_classes_reorders_the_distribution():
 def test_difficulty_brings_grey_occluded_and_noisy_pictures():
     shots = [sample_capture(np.random.default_rng(index)) for index in range(400)]
     assert {shot.occluder for shot in shots} == {'', *OCCLUDERS}
-    assert .2 < np.mean([shot.grey for shot in shots]) < .4
-    assert max(abs(shot.yaw) for shot in shots) > .35
+    assert 0.2 < np.mean([shot.grey for shot in shots]) < 0.4
+    assert max(abs(shot.yaw) for shot in shots) > 0.35
     easy = [sample_capture(np.random.default_rng(index), difficulty=0) for index in range(50)]
     for shot in easy:
-        assert dataclasses.replace(shot, seed=0) == Capture(gain=1.)
+        assert dataclasses.replace(shot, seed=0) == Capture(gain=1.0)
     image, _ = draw_face(Person(), units_of(), Capture(grey=True, noise=8), 48)
     assert (image == image[..., :1]).all()
 
@@ -391,8 +422,16 @@ def test_faces_are_drawn_once(tmp_path, monkeypatch, warnings_logged):
         assert read[key].dtype == column.dtype
     assert isinstance(read['image'].base, np.memmap) or isinstance(read['image'].base.base, np.memmap)
     assert not warnings_logged
-    for change in (dict(seed=1), dict(split='test'), dict(size=33), dict(num=41), dict(blend=.1), dict(difficulty=.5),
-                   dict(imbalance=1.), dict(faces_per_person=2)):
+    for change in (
+        dict(seed=1),
+        dict(split='test'),
+        dict(size=33),
+        dict(num=41),
+        dict(blend=0.1),
+        dict(difficulty=0.5),
+        dict(imbalance=1.0),
+        dict(faces_per_person=2),
+    ):
         with pytest.raises(AssertionError, match='drawn twice'):
             faces(cache_dir=str(tmp_path), **change)
 
@@ -400,12 +439,14 @@ def test_faces_are_drawn_once(tmp_path, monkeypatch, warnings_logged):
 def test_noise_and_holdout_share_the_drawn_faces(tmp_path, monkeypatch):
     faces(cache_dir=str(tmp_path))
     monkeypatch.setattr(dataset_module, 'draw_columns', None)
-    assert len(faces(cache_dir=str(tmp_path), label_noise=dict(kind='symmetric', rate=.3))) == 40
-    assert len(faces(cache_dir=str(tmp_path), split='val', holdout=dict(fraction=.2))) < 40
+    assert len(faces(cache_dir=str(tmp_path), label_noise=dict(kind='symmetric', rate=0.3))) == 40
+    assert len(faces(cache_dir=str(tmp_path), split='val', holdout=dict(fraction=0.2))) < 40
 
 
-@pytest.mark.parametrize('damage', ['cut pictures', 'changed pixel', 'no pictures', 'cut columns', 'empty columns',
-                                    'other version', 'not an archive'])
+@pytest.mark.parametrize(
+    'damage',
+    ['cut pictures', 'changed pixel', 'no pictures', 'cut columns', 'empty columns', 'other version', 'not an archive'],
+)
 def test_a_damaged_cache_is_drawn_again_with_a_warning(tmp_path, monkeypatch, warnings_logged, damage):
     whole = faces(cache_dir=str(tmp_path)).columns['image'].copy()
     images, columns = next(tmp_path.glob('*.npy')), next(tmp_path.glob('*.npz'))
@@ -467,9 +508,15 @@ def test_a_folder_that_cannot_be_written_is_no_obstacle(tmp_path, warnings_logge
 
 
 def test_builds_from_a_config_and_runs_through_the_pipeline(tmp_path):
-    dataset = DATASETS.build(dict(
-        type='mmfer.SyntheticFaces', num=20, size=32, cache_dir=str(tmp_path),
-        pipeline=[dict(type='mmfer.LoadFace'), dict(type='mmfer.PackFace')]))
+    dataset = DATASETS.build(
+        dict(
+            type='mmfer.SyntheticFaces',
+            num=20,
+            size=32,
+            cache_dir=str(tmp_path),
+            pipeline=[dict(type='mmfer.LoadFace'), dict(type='mmfer.PackFace')],
+        )
+    )
     assert dataset.has_landmarks
     assert dataset.metainfo['classes'] == CLASSES
     assert len(set(dataset.columns['name'].tolist())) == 20
@@ -481,12 +528,21 @@ def test_builds_from_a_config_and_runs_through_the_pipeline(tmp_path):
     assert bool(sample.landmark_valid)
 
 
-@pytest.mark.parametrize(('wrong', 'message'), [
-    (dict(num=0), 'num .* 0'), (dict(size=8), 'size .* 8'), (dict(seed=-1), 'seed .* -1'),
-    (dict(num=2.5), 'num .* 2.5'), (dict(blend=1.5), 'blend .* 1.5'), (dict(imbalance=-1), 'imbalance .* -1'),
-    (dict(difficulty=9), 'difficulty .* 9'),
-    (dict(faces_per_person=0), 'faces_per_person .* 0'), (dict(split='val'), 'holdout'), (dict(split='dev'), 'dev')
-])
+@pytest.mark.parametrize(
+    ('wrong', 'message'),
+    [
+        (dict(num=0), 'num .* 0'),
+        (dict(size=8), 'size .* 8'),
+        (dict(seed=-1), 'seed .* -1'),
+        (dict(num=2.5), 'num .* 2.5'),
+        (dict(blend=1.5), 'blend .* 1.5'),
+        (dict(imbalance=-1), 'imbalance .* -1'),
+        (dict(difficulty=9), 'difficulty .* 9'),
+        (dict(faces_per_person=0), 'faces_per_person .* 0'),
+        (dict(split='val'), 'holdout'),
+        (dict(split='dev'), 'dev'),
+    ],
+)
 def test_wrong_arguments_are_named(wrong, message):
     with pytest.raises(ValueError, match=message):
         SyntheticFaces(**wrong)

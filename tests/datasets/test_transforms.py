@@ -8,25 +8,25 @@ from mmfer.datasets import LoadFace, PackFace
 
 def dots(points, size):
     """An image of Gaussian dots whose centres of mass are the points."""
-    y, x = np.mgrid[:size[0], :size[1]]
-    return [np.exp(-((x - a)**2 + (y - b)**2) / 18) for a, b in points]
+    y, x = np.mgrid[: size[0], : size[1]]
+    return [np.exp(-((x - a) ** 2 + (y - b) ** 2) / 18) for a, b in points]
 
 
 def centre_of_mass(image):
-    y, x = np.mgrid[:image.shape[0], :image.shape[1]]
+    y, x = np.mgrid[: image.shape[0], : image.shape[1]]
     return np.array([(x * image).sum(), (y * image).sum()]) / image.sum()
 
 
 @pytest.mark.parametrize('size', [(60, 40), (30, 90), 25, (200, 260)])
 def test_points_stay_on_what_they_mark(size):
-    points = np.array([[20., 25], [61.5, 30.25], [40, 58]], np.float32)
+    points = np.array([[20.0, 25], [61.5, 30.25], [40, 58]], np.float32)
     for point, dot in zip(points, dots(points, (80, 90)), strict=True):
         image = np.repeat((255 * dot).round().astype(np.uint8)[..., None], 3, axis=2)
         out = LoadFace(size=size)(dict(img=image, landmarks=point[None]))
         shape = (size, size) if isinstance(size, int) else size
         assert out['img'].shape == (*shape, 3)
         assert (out['ori_shape'], out['img_shape']) == ((80, 90), shape)
-        np.testing.assert_allclose(out['landmarks'][0], centre_of_mass(out['img'][..., 0].astype(float)), atol=.1)
+        np.testing.assert_allclose(out['landmarks'][0], centre_of_mass(out['img'][..., 0].astype(float)), atol=0.1)
 
 
 def test_stored_size_is_left_alone():
@@ -52,8 +52,15 @@ def test_reads_bgr_and_packs_it_channels_first(tmp_path):
     image[..., 0], image[1, 4, 2] = 10, 30
     path.write_bytes(cv2.imencode('.png', image)[1].tobytes())
     points = np.arange(136, dtype=np.float32).reshape(68, 2)
-    results = dict(img_path=str(path), gt_label=4, sample_idx=9, clean_label=2, landmarks=points, landmark_valid=False,
-                   gt_score=np.array([.5, .5]))
+    results = dict(
+        img_path=str(path),
+        gt_label=4,
+        sample_idx=9,
+        clean_label=2,
+        landmarks=points,
+        landmark_valid=False,
+        gt_score=np.array([0.5, 0.5]),
+    )
     out = PackFace()(LoadFace()(results))
     assert out['inputs'].dtype == torch.uint8
     assert np.array_equal(out['inputs'].numpy(), image.transpose(2, 0, 1))
@@ -63,7 +70,7 @@ def test_reads_bgr_and_packs_it_channels_first(tmp_path):
     assert (sample.ori_shape, sample.img_shape) == ((3, 5), (3, 5))
     assert torch.equal(sample.landmarks, torch.from_numpy(points))
     assert not sample.landmark_valid
-    assert sample.gt_score.tolist() == [.5, .5]
+    assert sample.gt_score.tolist() == [0.5, 0.5]
 
 
 def test_only_an_image_is_enough_to_pack():

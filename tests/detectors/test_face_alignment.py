@@ -32,6 +32,7 @@ class BrightestCell(nn.Module):
 @pytest.fixture
 def hub(tmp_path, monkeypatch):
     """The folder of weights, with those of the landmark network; and no network."""
+
     def no_network(*args, **kwargs):
         raise OSError('no route to host')
 
@@ -49,17 +50,18 @@ def hub(tmp_path, monkeypatch):
 def sfd(hub):
     """Weights of the face detector that are random."""
     from face_alignment.detection.sfd.net_s3fd import s3fd
+
     torch.save(s3fd().state_dict(), hub / SFD)
 
 
 def blobs(places, shape):
     """A red, a green and a blue blob at (x, y), pixel centres at integers; RGB."""
-    y, x = np.mgrid[:shape[0], :shape[1]]
+    y, x = np.mgrid[: shape[0], : shape[1]]
     return np.stack([255 * np.exp(-((x - u) ** 2 + (y - v) ** 2) / 18) for u, v in places], axis=-1).astype(np.uint8)
 
 
 def rgb_blobs(random, shape):
-    places = random.uniform(.2, .8, (3, 2)) * shape[::-1]
+    places = random.uniform(0.2, 0.8, (3, 2)) * shape[::-1]
     return blobs(places, shape), places
 
 
@@ -73,23 +75,24 @@ def test_a_known_peak_gives_the_known_pixel(hub, shape):
     assert points.shape == (40, 68, 2)
     error = points[:, :3] - np.array(places)
     cell = sum(shape) * 200 / 195 / 64  # of the heatmap, in pixels
-    assert np.abs(error).max() < .75 * cell
+    assert np.abs(error).max() < 0.75 * cell
     # Half a pixel of another convention would show here: the errors of the cells' grid are without direction.
-    assert np.abs(error.mean(axis=(0, 1))).max() < .08 * cell
+    assert np.abs(error.mean(axis=(0, 1))).max() < 0.08 * cell
     assert np.array_equal(points[:, 3:66], np.tile(points[:, :3], (1, 21, 1)))
-    assert (score > .2).all()
+    assert (score > 0.2).all()
 
 
 def test_it_agrees_with_the_packages_own_reading_up_to_its_rounding(hub, monkeypatch):
     for name in ('_get_preds_fromhm', 'transform_np'):  # numba takes ten seconds to compile them, Python one to run
         monkeypatch.setattr(face_alignment.utils, name, getattr(face_alignment.utils, name).py_func)
-    package = face_alignment.FaceAlignment(face_alignment.LandmarksType.TWO_D, device='cpu', flip_input=False,
-                                           compile=False, face_detector='folder')
+    package = face_alignment.FaceAlignment(
+        face_alignment.LandmarksType.TWO_D, device='cpu', flip_input=False, compile=False, face_detector='folder'
+    )
     detector = FaceAlignmentDetector(face_detector=None, device='cpu')
     random = np.random.default_rng(1)
     for _ in range(5):
         image, _ = rgb_blobs(random, (120, 110))
-        box = np.array([12., 8, 101, 113])
+        box = np.array([12.0, 8, 101, 113])
         theirs = package.get_landmarks_from_image(image, detected_faces=[box])[0]
         ours = detector.find_points([image], box[None])[0][0]
         # The package's crop and points are whole pixels, and its grid is that of cells of 3 pixels.
@@ -100,26 +103,31 @@ def test_a_batch_gives_what_each_image_alone_gives(sfd):
     """With an SFD of random weights, which sees many faces; and images of three sizes in turn."""
     detector = FaceAlignmentDetector(device='cpu')
     random = np.random.default_rng(2)
-    images = [random.integers(0, 256, (*shape, 3), dtype=np.uint8)
-              for shape in ((48, 48), (64, 48), (20, 15), (64, 48), (48, 48))]
+    images = [
+        random.integers(0, 256, (*shape, 3), dtype=np.uint8)
+        for shape in ((48, 48), (64, 48), (20, 15), (64, 48), (48, 48))
+    ]
     together = detector.find_boxes(images)
     alone = [detector.find_boxes([image])[0] for image in images]
     assert sum(map(len, alone)) > 10
     assert len({boxes.tobytes() for boxes in alone}) == 5
     for one, other in zip(together, alone, strict=True):
-        np.testing.assert_allclose(one, other, atol=.01)
+        np.testing.assert_allclose(one, other, atol=0.01)
     points, score = detector.detect(images)
     for row, image in enumerate(images):
         single, single_score = detector.detect([image])
-        np.testing.assert_allclose(points[row], single[0], atol=.01)
+        np.testing.assert_allclose(points[row], single[0], atol=0.01)
         np.testing.assert_allclose(score[row], single_score[0], atol=1e-5)
 
 
 def test_one_batch_for_the_images_of_one_size(sfd, monkeypatch):
     detector = FaceAlignmentDetector(device='cpu')
     seen = []
-    monkeypatch.setattr(detector.face_detector, 'detect_from_batch',
-                        lambda batch: seen.append(tuple(batch.shape)) or [[(1, 1, 50, 50, .9)]] * len(batch))
+    monkeypatch.setattr(
+        detector.face_detector,
+        'detect_from_batch',
+        lambda batch: seen.append(tuple(batch.shape)) or [[(1, 1, 50, 50, 0.9)]] * len(batch),
+    )
     crops = []
     network = detector.network
     detector.network = lambda batch: crops.append(len(batch)) or network(batch)
@@ -140,7 +148,7 @@ def test_the_main_face_is_large_and_central(hub):
     image, places = np.zeros((200, 200, 3), np.uint8), ((30, 30), (100, 100), (165, 165))
     for u, v in places:
         image += blobs([(u, v)] * 3, image.shape[:2])
-    corner, middle, large = (10, 10, 50, 50, .9), (80, 80, 120, 120, .9), (130, 130, 200, 200, .99)
+    corner, middle, large = (10, 10, 50, 50, 0.9), (80, 80, 120, 120, 0.9), (130, 130, 200, 200, 0.99)
     nothing, broken = [], [(50, 50, 50, 60, 1), (np.nan, 0, 10, 10, 1)]
     with_boxes(detector, [corner, middle], [middle, corner], [corner, large], nothing, broken)
     points, score = detector.detect([image] * 5)
@@ -156,7 +164,7 @@ def test_large_photos_are_searched_small_and_answered_in_their_own_pixels(hub):
 
     def detect(batch):
         seen.append(tuple(batch.shape))
-        return [[(300, 100, 400, 200, .9)]]
+        return [[(300, 100, 400, 200, 0.9)]]
 
     detector.whole, detector.face_detector.detect_from_batch = False, detect
     photo = np.zeros((1000, 2560, 3), np.uint8)
@@ -189,16 +197,21 @@ def test_peaks_against_a_loop():
         y, x = np.unravel_index(heatmap.argmax(), heatmap.shape)
         expected = [x, y]
         if 0 < x < 7 and 0 < y < 7:
-            expected = [x + (.25 if heatmap[y, x + 1] > heatmap[y, x - 1] else -.25),
-                        y + (.25 if heatmap[y + 1, x] > heatmap[y - 1, x] else -.25)]
+            expected = [
+                x + (0.25 if heatmap[y, x + 1] > heatmap[y, x - 1] else -0.25),
+                y + (0.25 if heatmap[y + 1, x] > heatmap[y - 1, x] else -0.25),
+            ]
         assert found[i, j].tolist() == expected
         assert height[i, j] == heatmap[y, x]
     assert found[0, :3].tolist() == [[4, 0], [7, 7], [0, 3]]
 
 
 def test_weights_that_are_missing(hub):
-    with pytest.raises(FileNotFoundError, match=r'needs the weights .*no route to host.* put s3fd-619a316812\.pth '
-                                                r'\(from https://.*\) into .*checkpoints$') as caught:
+    with pytest.raises(
+        FileNotFoundError,
+        match=r'needs the weights .*no route to host.* put s3fd-619a316812\.pth '
+        r'\(from https://.*\) into .*checkpoints$',
+    ) as caught:
         FaceAlignmentDetector(device='cpu')
     assert FAN not in str(caught.value), 'only what is missing is named'
     (hub / FAN).unlink()
@@ -212,15 +225,16 @@ def test_weights_that_are_missing(hub):
 def test_blazeface_reads_its_weights_by_path(hub):
     """With weights that see one face, in the middle half of any picture."""
     from face_alignment.detection.blazeface.net_blazeface import BlazeFace
+
     weights = {name: torch.zeros_like(value) for name, value in BlazeFace().state_dict().items()}
     for stride in (8, 16):
         weights[f'classifier_{stride}.bias'][:] = 9
         weights[f'regressor_{stride}.bias'].view(-1, 16)[:, 2:4] = 64  # of 128, width and height
     torch.save(weights, hub / 'blazeface.pth')
-    np.save(hub / 'anchors.npy', np.tile(np.float32([.5, .5, 1, 1]), (896, 1)))
+    np.save(hub / 'anchors.npy', np.tile(np.float32([0.5, 0.5, 1, 1]), (896, 1)))
     detector = FaceAlignmentDetector('blazeface', device='cpu')
     for boxes in detector.find_boxes([np.zeros((64, 64, 3), np.uint8)] * 2):
-        np.testing.assert_allclose(boxes, [[16, 16, 48, 48]], atol=.1)
+        np.testing.assert_allclose(boxes, [[16, 16, 48, 48]], atol=0.1)
 
 
 @pytest.mark.parametrize('name', ['sdf', 'folder'])

@@ -18,8 +18,15 @@ PEOPLE = 'configs/baseline/r18_synthfaces_people.py'
 CONFIGS = [config for config in ALL if config not in AUTOENCODERS and config != PEOPLE]
 """What trains a classifier of expressions."""
 TRAIN_FACES, TEST_FACES = 16, 9
-FOLDERS = {'RAFDBCompound': 'raf-db', 'AffectNet': 'affectnet', 'FER2013': 'fer2013', 'FERPlus': 'ferplus',
-           'SFEW': 'sfew', 'ExpW': 'expw', 'CAERS': 'caer-s'}
+FOLDERS = {
+    'RAFDBCompound': 'raf-db',
+    'AffectNet': 'affectnet',
+    'FER2013': 'fer2013',
+    'FERPlus': 'ferplus',
+    'SFEW': 'sfew',
+    'ExpW': 'expw',
+    'CAERS': 'caer-s',
+}
 """Where the configs look for data, besides data/raf-db."""
 
 NARROW = {'model.backbone.base_channels': 8, 'model.backbone.stem_channels': 8, 'model.head.in_channels': 64}
@@ -45,7 +52,7 @@ def add_landmarks(kind: str, root: Path, file: str = 'landmarks68.npz') -> None:
     dataset = DATASETS.get(kind)
     splits = [DATASETS.build(dict(type=kind, data_root=str(root), split=split)) for split in dataset.SPLITS]
     names = [name for split in splits for name in split.columns['name'].tolist()]
-    points = np.tile(face_points() * 32 - .5, (len(names), 1, 1))
+    points = np.tile(face_points() * 32 - 0.5, (len(names), 1, 1))
     write_landmarks(str(root / file), names, points)
 
 
@@ -77,7 +84,7 @@ def tiny(config: str, faces: int = TRAIN_FACES) -> dict[str, object]:
         small |= {'data_preprocessor.size': 64, 'model.neck.map_size': 2, 'model.head.in_channels': width}
     small |= {f'model.supervision.{place}': 20 for place in places(supervision, 'queue_size')}
     # A hinge that eight faces of an untrained network happen to satisfy would be a loss of 0.
-    small |= {f'model.supervision.{place}': .99 for place in places(supervision, 'margin')}
+    small |= {f'model.supervision.{place}': 0.99 for place in places(supervision, 'margin')}
     # Weights of networks that are trained before the classifier.
     return small | {f'model.supervision.{place}': None for place in places(supervision, 'checkpoint')}
 

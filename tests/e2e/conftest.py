@@ -43,8 +43,9 @@ def face_weights(clone, monkeypatch) -> Iterator[Callable[[Mapping], None]]:
                 net = MODELS.build(model['backbone']) if ours else get_model(Path(name).stem.split('_')[0])
             written.append(clone / name)
             written[-1].parent.mkdir(parents=True, exist_ok=True)
-            torch.save({f'backbone.{key}' if ours else key: value for key, value in net.state_dict().items()},
-                       written[-1])
+            torch.save(
+                {f'backbone.{key}' if ours else key: value for key, value in net.state_dict().items()}, written[-1]
+            )
 
     yield write
     for path in written:
@@ -68,12 +69,14 @@ def _unformatted_dumps(monkeypatch) -> None:
 
 @pytest.fixture
 def trained(clone, train_tool, monkeypatch, tmp_path) -> Callable[..., Runner]:
-    """Trains as tools/train.py does, without checkpoints and pictures, and gives the runner at its end."""
+    """Trains as tools/train.py does, without pictures and by default checkpoints, and gives the runner at its end."""
     for name in ('draw_confusion_matrix', 'draw_learning_curves'):
         monkeypatch.setattr(f'mmfer.engine.hooks.protocol.{name}', lambda *_, **__: None)
 
-    def train_one(config: str, values: Mapping, launcher: str = 'none') -> Runner:
-        values = {**values, 'default_hooks.checkpoint': None}
+    def train_one(config: str, values: Mapping, launcher: str = 'none', checkpoints: bool = False) -> Runner:
+        key = 'default_hooks.checkpoint'
+        # The optimizer's state would be two thirds of a file.
+        values = {**values, **({f'{key}.save_optimizer': False} if checkpoints else {key: None})}
         arguments = [config, '--work-dir', str(tmp_path / 'run'), *options(values)]
         return train(train_tool.configure(train_tool.parse_args(arguments)), launcher)
 

@@ -64,7 +64,7 @@ def test_every_block_runs(shell):
     for name, terms in (('compact', {'compact'}), ('all', {'compact', 'mirror'})):
         report = json.loads((shell / 'work_dirs' / name / 'metrics.json').read_text())
         assert report['faces'] == 64
-        epoch, = report['epochs']
+        (epoch,) = report['epochs']
         assert {f'acme.{term}_loss' for term in terms} | {'cls.ce_loss', 'loss'} <= set(epoch['train'])
         assert all(epoch['train'][f'acme.{term}_loss'] > 0 for term in terms)
     log = next((shell / 'work_dirs' / 'all').glob('*/*.log')).read_text()
@@ -77,16 +77,17 @@ def test_every_block_runs(shell):
 
 def test_the_error_that_the_page_shows_is_what_is_printed(tmp_path, train_tool, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    shown, = (text for language, text in BLOCK.findall(PAGE.read_text()) if language == 'text')
+    (shown,) = (text for language, text in BLOCK.findall(PAGE.read_text()) if language == 'text')
     config = tmp_path / 'config.py'
     config.write_text(
         f'_base_ = {str(ROOT / "configs/baseline/r18_synthfaces.py")!r}\n'
         'model = dict(supervision=dict(acme=dict(losses=dict(compact=dict(\n'
         "    type='mmfer.CrossEntropyLoss', inputs=dict(logits='embeding'))))))\n"
-        'train_dataloader = dict(dataset=dict(num=16, cache_dir=None))\n')
+        'train_dataloader = dict(dataset=dict(num=16, cache_dir=None))\n'
+    )
     with pytest.raises(SystemExit):
         train_tool.main([str(config)])
-    printed, = (line for line in capsys.readouterr().err.splitlines() if line.startswith('mmfer: error: '))
+    (printed,) = (line for line in capsys.readouterr().err.splitlines() if line.startswith('mmfer: error: '))
     assert printed.startswith(f'{shown.strip()}; known here are: ')
 
 

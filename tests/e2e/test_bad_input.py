@@ -79,7 +79,7 @@ def spoil_pictures():
     face.save(FACES / 'train_00004_aligned.jpg', 'GIF', save_all=True, append_images=[Image.new('RGB', (32, 32))])
     bomb = bytearray((FACES / 'test_00001_aligned.jpg').read_bytes())
     size = bomb.index(b'\xff\xc0') + 5
-    bomb[size:size + 4] = b'\xff' * 4
+    bomb[size : size + 4] = b'\xff' * 4
     (FACES / 'test_00001_aligned.jpg').write_bytes(bomb)
 
 
@@ -93,8 +93,9 @@ def save_weights_of_a_face_recogniser():
 
 
 def write_a_manifest_of_other_faces():
-    NoiseManifest([f'{letter}.jpg' for letter in 'abcdefghijklmnop'], np.zeros(16, int), np.ones(16, int),
-                  ORDERS['rafdb']).write('noise.csv')
+    NoiseManifest(
+        [f'{letter}.jpg' for letter in 'abcdefghijklmnop'], np.zeros(16, int), np.ones(16, int), ORDERS['rafdb']
+    ).write('noise.csv')
 
 
 def change_a_row_of_a_manifest():
@@ -103,81 +104,194 @@ def change_a_row_of_a_manifest():
     path.write_text(path.read_text().replace('b.jpg,surprise,fear', 'b.jpg,surprise,anger'))
 
 
-MANIFEST = {'train_dataloader.dataset.label_noise.kind': 'manifest',
-            'train_dataloader.dataset.label_noise.file': 'noise.csv'}
+MANIFEST = {
+    'train_dataloader.dataset.label_noise.kind': 'manifest',
+    'train_dataloader.dataset.label_noise.file': 'noise.csv',
+}
 
 MISTAKES = [
-    Mistake('no pretrained weights', (WEIGHTS, 'model.pretrained=None', 'model.pretrained=torchvision://resnet18'),
-            config=PRETRAINED),
-    Mistake('pretrained weights that are no weights', (WEIGHTS, 'the download is whole'), config=PRETRAINED,
-            spoil=lambda: Path(WEIGHTS).write_text('<html>404</html>')),
-    Mistake('pretrained weights of another network', (WEIGHTS, 'IR-50', 'ResNet-18', 'model.pretrained=None'),
-            config=PRETRAINED, spoil=save_weights_of_a_face_recogniser),
+    Mistake(
+        'no pretrained weights',
+        (WEIGHTS, 'model.pretrained=None', 'model.pretrained=torchvision://resnet18'),
+        config=PRETRAINED,
+    ),
+    Mistake(
+        'pretrained weights that are no weights',
+        (WEIGHTS, 'the download is whole'),
+        config=PRETRAINED,
+        spoil=lambda: Path(WEIGHTS).write_text('<html>404</html>'),
+    ),
+    Mistake(
+        'pretrained weights of another network',
+        (WEIGHTS, 'IR-50', 'ResNet-18', 'model.pretrained=None'),
+        config=PRETRAINED,
+        spoil=save_weights_of_a_face_recogniser,
+    ),
     Mistake('no data folder', ('data/raf-db', LABELS[12:], 'apply at http', 'ln -s'), spoil=move_the_data),
-    Mistake('a bad line in the label file', (f'{LABELS}:5', 'train_00005.jpg happy', 'expected', 'correct or remove'),
-            spoil=write_a_word_for_a_number),
-    Mistake('several bad lines in the label file',
-            ('4 bad lines', f'{LABELS}:3', 'label 8', f'{LABELS}:5', 'without a folder', f'{LABELS}:8', 'twice',
-             f'{LABELS}:10', '3 fields'), spoil=write_bad_lines),
-    Mistake('a picture that is listed but not there', ('train_00005_aligned.jpg', '1 of the 16', 'unpack'),
-            spoil=lambda: Path('data/raf-db/basic/Image/aligned/train_00005_aligned.jpg').unlink()),
-    Mistake('pictures that cannot be used',
-            ('5 of the 16 images that RAFDB train lists and 9', "on_bad_image='skip'", 'list_patition_label.txt:3',
-             'empty', '404', 'cut off', 'animated', 'too large (4,294,836,225 pixels'), spoil=spoil_pictures),
+    Mistake(
+        'a bad line in the label file',
+        (f'{LABELS}:5', 'train_00005.jpg happy', 'expected', 'correct or remove'),
+        spoil=write_a_word_for_a_number,
+    ),
+    Mistake(
+        'several bad lines in the label file',
+        (
+            '4 bad lines',
+            f'{LABELS}:3',
+            'label 8',
+            f'{LABELS}:5',
+            'without a folder',
+            f'{LABELS}:8',
+            'twice',
+            f'{LABELS}:10',
+            '3 fields',
+        ),
+        spoil=write_bad_lines,
+    ),
+    Mistake(
+        'a picture that is listed but not there',
+        ('train_00005_aligned.jpg', '1 of the 16', 'unpack'),
+        spoil=lambda: Path('data/raf-db/basic/Image/aligned/train_00005_aligned.jpg').unlink(),
+    ),
+    Mistake(
+        'pictures that cannot be used',
+        (
+            '5 of the 16 images that RAFDB train lists and 9',
+            "on_bad_image='skip'",
+            'list_patition_label.txt:3',
+            'empty',
+            '404',
+            'cut off',
+            'animated',
+            'too large (4,294,836,225 pixels',
+        ),
+        spoil=spoil_pictures,
+    ),
     Mistake('no landmark file', ('landmarks68.npz', 'landmarks=...'), spoil=lambda: Path(LANDMARKS).unlink()),
-    Mistake('a landmark file with too few rows',
-            (LANDMARKS, '3 of 16', 'train_00001_aligned.jpg', 'add a row for each', 'landmarks=...'),
-            spoil=drop_three_rows_of_landmarks),
-    Mistake('a landmark file that is none', (LANDMARKS, 'expected an .npz'),
-            spoil=lambda: Path(LANDMARKS).write_text('1 2 3')),
+    Mistake(
+        'a landmark file with too few rows',
+        (LANDMARKS, '3 of 16', 'train_00001_aligned.jpg', 'add a row for each', 'landmarks=...'),
+        spoil=drop_three_rows_of_landmarks,
+    ),
+    Mistake(
+        'a landmark file that is none',
+        (LANDMARKS, 'expected an .npz'),
+        spoil=lambda: Path(LANDMARKS).write_text('1 2 3'),
+    ),
     Mistake('landmarks that are not 68', (LANDMARKS, '[25, 5, 2]', '[N, 68, 2]'), spoil=keep_five_landmarks),
-    Mistake('a loss that needs landmarks, on data without', ('lanet.losses.heatmap', 'dataset.landmarks=', 'None'),
-            {'train_dataloader.dataset.landmarks': None}),
-    Mistake('the type of a part misspelt', ('lanet.losses.kl', 'DistributionKLLos"', 'did you mean', 'KLLoss"'),
-            {f'{METHOD}.losses.kl.type': 'mmfer.DistributionKLLos'}),
-    Mistake("a part's parameter misspelt", ('lanet.losses.kl', '"loss_wieght"', 'did you mean "loss_weight"'),
-            {f'{METHOD}.losses.kl.loss_wieght': .5}),
-    Mistake("a dataset's parameter misspelt", ("RAFDB has no parameter 'landmark'", 'did you mean landmarks'),
-            {'train_dataloader.dataset.landmark': 'landmarks68.npz'}),
-    Mistake('a part that reads a name nothing publishes', ('lanet.losses.kl', '"distributon"', '"distribution"'),
-            {f'{METHOD}.losses.kl.inputs.distribution': 'distributon'}),
-    Mistake('a branch taken out that another part reads', ('lanet.losses.kl', '"distribution"', 'known here are'),
-            {f'{METHOD}.refiners.lde': None}),
-    Mistake('the path of a tap misspelt', ('"shared"', '"backbone.layr1"', 'nearest is "backbone.layer1'),
-            {f'{METHOD}.taps.shared': 'backbone.layr1'}),
-    Mistake('another number of landmarks than the loss draws', ('19 points', '68', 'num_landmarks=19'),
-            {f'{METHOD}.branches.landmark.num_landmarks': 68}, steps=True),
-    Mistake('the wrong number of classes', ('model.head.num_classes is 8', 'set model.head.num_classes=7'),
-            {'model.head.num_classes': 8}),
-    Mistake('a batch that the training set does not fill', ('16 faces', 'one of 64', 'train_dataloader.batch_size'),
-            {'train_dataloader.batch_size': 64}),
-    Mistake('the path of the config misspelt', ('configs/lanet/r18_rafbd.py', 'mean configs/lanet/r18_rafdb.py?'),
-            config='configs/lanet/r18_rafbd.py'),
+    Mistake(
+        'a loss that needs landmarks, on data without',
+        ('lanet.losses.heatmap', 'dataset.landmarks=', 'None'),
+        {'train_dataloader.dataset.landmarks': None},
+    ),
+    Mistake(
+        'the type of a part misspelt',
+        ('lanet.losses.kl', 'DistributionKLLos"', 'did you mean', 'KLLoss"'),
+        {f'{METHOD}.losses.kl.type': 'mmfer.DistributionKLLos'},
+    ),
+    Mistake(
+        "a part's parameter misspelt",
+        ('lanet.losses.kl', '"loss_wieght"', 'did you mean "loss_weight"'),
+        {f'{METHOD}.losses.kl.loss_wieght': 0.5},
+    ),
+    Mistake(
+        "a dataset's parameter misspelt",
+        ("RAFDB has no parameter 'landmark'", 'did you mean landmarks'),
+        {'train_dataloader.dataset.landmark': 'landmarks68.npz'},
+    ),
+    Mistake(
+        'a part that reads a name nothing publishes',
+        ('lanet.losses.kl', '"distributon"', '"distribution"'),
+        {f'{METHOD}.losses.kl.inputs.distribution': 'distributon'},
+    ),
+    Mistake(
+        'a branch taken out that another part reads',
+        ('lanet.losses.kl', '"distribution"', 'known here are'),
+        {f'{METHOD}.refiners.lde': None},
+    ),
+    Mistake(
+        'the path of a tap misspelt',
+        ('"shared"', '"backbone.layr1"', 'nearest is "backbone.layer1'),
+        {f'{METHOD}.taps.shared': 'backbone.layr1'},
+    ),
+    Mistake(
+        'another number of landmarks than the loss draws',
+        ('19 points', '68', 'num_landmarks=19'),
+        {f'{METHOD}.branches.landmark.num_landmarks': 68},
+        steps=True,
+    ),
+    Mistake(
+        'the wrong number of classes',
+        ('model.head.num_classes is 8', 'set model.head.num_classes=7'),
+        {'model.head.num_classes': 8},
+    ),
+    Mistake(
+        'a batch that the training set does not fill',
+        ('16 faces', 'one of 64', 'train_dataloader.batch_size'),
+        {'train_dataloader.batch_size': 64},
+    ),
+    Mistake(
+        'the path of the config misspelt',
+        ('configs/lanet/r18_rafbd.py', 'mean configs/lanet/r18_rafdb.py?'),
+        config='configs/lanet/r18_rafbd.py',
+    ),
     Mistake('a key of --cfg-options misspelt', ('select_onn', 'did you mean select_on'), {'select_onn': 'val'}),
     Mistake('an option that does not fit the config', ('depth', "'x': 3"), {'model.backbone.depth.x': 3}),
     Mistake("a setting of the run's misspelt", ("'seeed'", 'did you mean seed'), {'randomness.seeed': 3}),
-    Mistake('a part to be taken out misspelt', ('lanet.losses.contrst=None', 'did you mean contrast'),
-            {f'{METHOD}.losses.contrst': None}),
-    Mistake('choosing on val where val is the test set', ("select_on='val'", "'test'", 'holdout=dict(', "='test'"),
-            {'select_on': 'val'}),
-    Mistake('a val split of data that has none', ('RAFDB', 'holdout=dict(fraction=.1, seed=0)'),
-            {'select_on': 'val', 'val_dataloader.dataset.split': 'val'}),
-    Mistake('a val split that is trained on, too', ('7 of the 7', 'train_dataloader.dataset', "{'fraction': 0.2}"),
-            {'select_on': 'val', 'val_dataloader.dataset.split': 'val', 'val_dataloader.dataset.holdout.fraction': .2}),
-    Mistake('a kind of label noise that there is not', ("'symmetrical'", "'symmetric', 'asymmetric' or 'manifest'"),
-            {'train_dataloader.dataset.label_noise.kind': 'symmetrical',
-             'train_dataloader.dataset.label_noise.rate': .3}),
+    Mistake(
+        'a part to be taken out misspelt',
+        ('lanet.losses.contrst=None', 'did you mean contrast'),
+        {f'{METHOD}.losses.contrst': None},
+    ),
+    Mistake(
+        'choosing on val where val is the test set',
+        ("select_on='val'", "'test'", 'holdout=dict(', "='test'"),
+        {'select_on': 'val'},
+    ),
+    Mistake(
+        'a val split of data that has none',
+        ('RAFDB', 'holdout=dict(fraction=.1, seed=0)'),
+        {'select_on': 'val', 'val_dataloader.dataset.split': 'val'},
+    ),
+    Mistake(
+        'a val split that is trained on, too',
+        ('7 of the 7', 'train_dataloader.dataset', "{'fraction': 0.2}"),
+        {'select_on': 'val', 'val_dataloader.dataset.split': 'val', 'val_dataloader.dataset.holdout.fraction': 0.2},
+    ),
+    Mistake(
+        'a kind of label noise that there is not',
+        ("'symmetrical'", "'symmetric', 'asymmetric' or 'manifest'"),
+        {'train_dataloader.dataset.label_noise.kind': 'symmetrical', 'train_dataloader.dataset.label_noise.rate': 0.3},
+    ),
     Mistake('a noise manifest that is not there', ('noise.csv', 'tools/dataset_tools/noise.py CONFIG'), MANIFEST),
-    Mistake('a noise manifest whose rows were changed', ('noise.csv', 'sha256', 'published', 'make it again'), MANIFEST,
-            spoil=change_a_row_of_a_manifest),
-    Mistake('a noise manifest of other faces', ('row 1 is a.jpg', 'train_00001_aligned.jpg', 'of these data'), MANIFEST,
-            spoil=write_a_manifest_of_other_faces),
-    Mistake('a rate beside a noise manifest', ("kind='manifest'", 'got file, rate', '_delete_=True'),
-            MANIFEST | {'train_dataloader.dataset.label_noise.rate': .3}),
-    Mistake('resuming from a checkpoint that is not there', ('epoch_9.pth', '--resume alone'),
-            more=('--resume', 'epoch_9.pth')),
-    Mistake('weights that are no numbers any more', ('nan', 'lower optim_wrapper.optimizer.lr'),
-            {'optim_wrapper.optimizer.lr': 1e30}, steps=True),
+    Mistake(
+        'a noise manifest whose rows were changed',
+        ('noise.csv', 'sha256', 'published', 'make it again'),
+        MANIFEST,
+        spoil=change_a_row_of_a_manifest,
+    ),
+    Mistake(
+        'a noise manifest of other faces',
+        ('row 1 is a.jpg', 'train_00001_aligned.jpg', 'of these data'),
+        MANIFEST,
+        spoil=write_a_manifest_of_other_faces,
+    ),
+    Mistake(
+        'a rate beside a noise manifest',
+        ("kind='manifest'", 'got file, rate', '_delete_=True'),
+        MANIFEST | {'train_dataloader.dataset.label_noise.rate': 0.3},
+    ),
+    Mistake(
+        'resuming from a checkpoint that is not there',
+        ('epoch_9.pth', '--resume alone'),
+        more=('--resume', 'epoch_9.pth'),
+    ),
+    Mistake(
+        'weights that are no numbers any more',
+        ('nan', 'lower optim_wrapper.optimizer.lr'),
+        {'optim_wrapper.optimizer.lr': 1e30},
+        steps=True,
+    ),
 ]
 
 
@@ -213,7 +327,7 @@ def test_a_mistake_ends_in_one_sentence(mistake, train_tool, monkeypatch, capsys
         train_tool.main(mistake.command())
     assert stopped.value.code == 1
     told = capsys.readouterr().err
-    printed, = (line for line in told.splitlines() if line.startswith('mmfer: error: '))
+    (printed,) = (line for line in told.splitlines() if line.startswith('mmfer: error: '))
     assert told.endswith(f'{printed}\n')
     assert 'Traceback' not in told
     for name in mistake.names:
@@ -224,7 +338,7 @@ def test_a_mistake_ends_in_one_sentence(mistake, train_tool, monkeypatch, capsys
 @pytest.mark.usefixtures('own_clone')
 @pytest.mark.parametrize('wrong', ['no pretrained weights', 'no data folder'])
 def test_as_a_program_it_ends_within_seconds_with_exit_code_1(wrong):
-    mistake, = (mistake for mistake in MISTAKES if mistake.wrong == wrong)
+    (mistake,) = (mistake for mistake in MISTAKES if mistake.wrong == wrong)
     mistake.spoil()
     enough = ['--cfg-options', 'train_dataloader.batch_size=8']  # of 16 faces
     command = [sys.executable, str(ROOT / 'tools' / 'train.py'), mistake.config, *enough]

@@ -8,28 +8,39 @@ import pytest
 import torch
 from e2e.clone import AUTOENCODERS, CONFIGS, NARROW, PEOPLE, TEST_FACES, TRAIN_FACES, options, tiny
 from mmengine.config import Config
-from torch import distributed
+from mmengine.registry import MODELS, DefaultScope
+from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.testing import assert_close
 
+from mmfer.apis.deployment import export_deployed
 from mmfer.apis.training import protocol_of
 
-LANET, PLAIN = 'configs/lanet/r18_synthfaces.py', 'configs/baseline/r18_synthfaces.py'
+LANET, PLAIN, PAL = (f'configs/{method}/r18_synthfaces.py' for method in ('lanet', 'baseline', 'pal'))
 METHOD = 'model.supervision.lanet'
+COMBINED = [config for config in CONFIGS if config.startswith('configs/combined/')]
 
 
 def terms_of(cfg: Config) -> set[str]:
     """The losses that a config asks for, by the names under which they are reported."""
     methods = {name: method for name, method in (cfg.model.get('supervision') or {}).items() if method is not None}
-    return {f'{name}.{loss}_loss' for name, method in methods.items()
-            for loss, part in (method.get('losses') or {}).items() if part is not None}
+    return {
+        f'{name}.{loss}_loss'
+        for name, method in methods.items()
+        for loss, part in (method.get('losses') or {}).items()
+        if part is not None
+    }
 
 
 def silent_terms(cfg: Config) -> set[str]:
     """The losses whose schedule begins with 0."""
     methods = {name: method for name, method in (cfg.model.get('supervision') or {}).items() if method is not None}
-    weights = {f'{name}.{loss}_loss': part.get('loss_weight') for name, method in methods.items()
-               for loss, part in (method.get('losses') or {}).items() if part is not None}
+    weights = {
+        f'{name}.{loss}_loss': part.get('loss_weight')
+        for name, method in methods.items()
+        for loss, part in (method.get('losses') or {}).items()
+        if part is not None
+    }
     return {name for name, weight in weights.items() if isinstance(weight, list) and weight[0] == (0, 0)}
 
 
@@ -45,13 +56,10 @@ def test_the_glob_finds_the_configs():
     assert not [config for config in CONFIGS if '_base_' in config]
 
 
-@pytest.mark.parametrize('config', CONFIGS)
-def test_a_config_trains_and_validates(config, trained, face_weights, tmp_path):
-    cfg = Config.fromfile(config)
-    face_weights(cfg.model)
-    runner = trained(config, tiny(config))
-    report = json.loads((tmp_path / 'run' / 'metrics.json').read_text())
-    epoch, = report['epochs']
+def assert_trained(runner, cfg: Config) -> None:
+    """Two iterations and a validation of what a config describes: every term is there, and reaches the weights."""
+    report = json.loads(Path(runner.work_dir, 'metrics.json').read_text())
+    (epoch,) = report['epochs']
     assert (runner.iter, epoch['iter'], report['faces']) == (2, 2, TEST_FACES)
     assert len(runner.train_dataloader.dataset) == TRAIN_FACES
 
@@ -76,13 +84,52 @@ def test_a_config_trains_and_validates(config, trained, face_weights, tmp_path):
     assert 0 <= report['last']['accuracy'] <= 100
 
 
+@pytest.mark.parametrize('config', [config for config in CONFIGS if config not in COMBINED])
+def test_a_config_trains_and_validates(config, trained, face_weights):
+    cfg = Config.fromfile(config)
+    face_weights(cfg.model)
+    assert_trained(trained(config, tiny(config)), cfg)
+
+
+def stock_of(model: Config) -> nn.Module:
+    """mmpretrain's own classifier with a config's backbone and neck, and its linear head in place of SCN's."""
+    head = dict(type='LinearClsHead', num_classes=model.head.num_classes, in_channels=model.head.in_channels)
+    cfg = dict(type='ImageClassifier', backbone=model.backbone, neck=model.neck, head=head)
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        return MODELS.build(cfg).eval()
+
+
+@pytest.mark.parametrize('config', COMBINED)
+def test_combined_methods_train_and_their_checkpoint_serves_a_stock_classifier(config, trained, face_weights, tmp_path):
+    cfg = Config.fromfile(config)
+    face_weights(cfg.model)
+    runner = trained(config, tiny(config), checkpoints=True)
+    assert_trained(runner, cfg)
+
+    checkpoint, exported = tmp_path / 'run' / 'epoch_1.pth', tmp_path / 'deployed.pth'
+    parts = {'supervision', 'head.attention'} if cfg.model.head.type == 'mmfer.SCNHead' else {'supervision'}
+    assert set(export_deployed(checkpoint, exported).dropped) == parts
+    stock, model = stock_of(runner.cfg.model), runner.model.eval()
+    stock.load_state_dict(torch.load(exported, weights_only=True)['state_dict'], strict=True)
+    faces = model.data_preprocessor(next(iter(runner.val_dataloader)))['inputs']
+    with torch.inference_mode():
+        ours, theirs = (network(faces, mode='predict') for network in (model, stock))
+    assert [sample.pred_label.item() for sample in theirs] == [sample.pred_label.item() for sample in ours]
+    mine, other = (torch.stack([sample.pred_score for sample in samples]) for samples in (ours, theirs))
+    assert_close(other, mine, rtol=1e-5, atol=1e-6)
+    assert mine.std(0).min() > 1e-5
+    for path in (checkpoint, exported):  # of all configs they would be a gigabyte
+        path.unlink()
+
+
 @pytest.mark.parametrize('config', AUTOENCODERS)
 def test_an_autoencoder_trains_and_draws(config, trained, tmp_path):
     runner = trained(config, tiny(config))
     assert runner.iter == 2
     assert runner.model.steps == 2
-    error, trivial = (runner.message_hub.get_scalar(f'val/{name}_error').current() for name in
-                      ('reconstruction', 'mean_face'))
+    error, trivial = (
+        runner.message_hub.get_scalar(f'val/{name}_error').current() for name in ('reconstruction', 'mean_face')
+    )
     assert 0 < error < 255
     assert 0 < trivial < 255
     assert without_gradient(runner) == []
@@ -93,8 +140,14 @@ def test_an_autoencoder_trains_and_draws(config, trained, tmp_path):
 def test_a_network_that_knows_people_is_what_a_run_starts_from(trained, clone, tmp_path):
     """First the one command, then the other, which reads what the first has written."""
     narrow = {'model.backbone.base_channels': 8, 'model.backbone.stem_channels': 8, 'model.head.in_channels': 64}
-    values = {'train_dataloader.dataset.num': 16, 'train_dataloader.dataset.size': 32, 'data_preprocessor.size': 32,
-              'train_dataloader.batch_size': 8, 'train_cfg.max_epochs': 1, 'model.head.num_classes': 2}
+    values = {
+        'train_dataloader.dataset.num': 16,
+        'train_dataloader.dataset.size': 32,
+        'data_preprocessor.size': 32,
+        'train_dataloader.batch_size': 8,
+        'train_cfg.max_epochs': 1,
+        'model.head.num_classes': 2,
+    }
     runner = trained(PEOPLE, values | narrow)
     assert runner.iter == 2
     assert runner.train_dataloader.dataset.metainfo['classes'] == ('person 0', 'person 1')
@@ -112,13 +165,13 @@ def one_step(trained, **changes):
     values = tiny(LANET, faces=8) | NARROW | {f'{METHOD}.{key}': value for key, value in changes.items()}
     runner = trained(LANET, values)
     assert runner.iter == 1
-    record, = protocol_of(runner).records
+    (record,) = protocol_of(runner).records
     return {name: value for name, value in record['train'].items() if name != 'loss'}, runner
 
 
 def test_a_loss_weight_from_the_command_line_weighs_that_loss_only(trained):
     full, _ = one_step(trained)
-    half, _ = one_step(trained, **{'losses.kl.loss_weight': .5})
+    half, _ = one_step(trained, **{'losses.kl.loss_weight': 0.5})
     assert half.pop('lanet.kl_loss') == pytest.approx(full.pop('lanet.kl_loss') / 2, rel=1e-6)
     assert half == full
 
@@ -143,10 +196,18 @@ def group(monkeypatch):
 @pytest.mark.usefixtures('group')
 @pytest.mark.filterwarnings('ignore:`broadcast_buffers` is deprecated:FutureWarning')  # mmfer.compat says why
 @pytest.mark.filterwarnings('ignore:Grad strides do not match bucket view strides:UserWarning')  # 1x1 convolutions
-@pytest.mark.parametrize('parts', [
-    [], ['losses.heatmap'], ['losses.kl'], ['losses.contrast'], ['losses.contrast', 'branches.keys'],
-    ['losses.contrast', 'branches.keys', 'losses.kl', 'refiners.lde'],
-], ids=lambda parts: ' '.join(parts) or 'none')
+@pytest.mark.parametrize(
+    'parts',
+    [
+        [],
+        ['losses.heatmap'],
+        ['losses.kl'],
+        ['losses.contrast'],
+        ['losses.contrast', 'branches.keys'],
+        ['losses.contrast', 'branches.keys', 'losses.kl', 'refiners.lde'],
+    ],
+    ids=lambda parts: ' '.join(parts) or 'none',
+)
 def test_every_ablation_trains_where_gradients_are_exchanged(trained, parts):
     values = tiny(LANET) | NARROW | {f'{METHOD}.{part}': None for part in parts}
     if 'branches.keys' in parts:
@@ -154,9 +215,19 @@ def test_every_ablation_trains_where_gradients_are_exchanged(trained, parts):
     runner = trained(LANET, values, launcher='pytorch')
     assert isinstance(runner.model, DistributedDataParallel)
     assert runner.iter == 2
-    record, = protocol_of(runner).records
+    (record,) = protocol_of(runner).records
     left = {f'lanet.{loss}_loss' for loss in ('heatmap', 'kl', 'contrast') if f'losses.{loss}' not in parts}
     assert {name for name in record['train'] if name.startswith('lanet.')} == left
+
+
+@pytest.mark.filterwarnings('ignore:`broadcast_buffers` is deprecated:FutureWarning')  # mmfer.compat says why
+@pytest.mark.parametrize('launcher', ['none', 'pytorch'])
+def test_pal_is_not_compiled_whether_wrapped_or_not(trained, launcher, request):
+    """MMEngine compiles the outermost step: of the model, or of what exchanges its gradients."""
+    if launcher == 'pytorch':
+        request.getfixturevalue('group')
+    with pytest.raises(ValueError, match='tap backbone.layer4, but the model is compiled, .*train without compile'):
+        trained(PAL, tiny(PAL) | NARROW | {'compile': True}, launcher)
 
 
 def test_a_method_that_is_none_leaves_the_plain_model(trained, tmp_path):
@@ -175,16 +246,21 @@ def test_a_method_that_is_none_leaves_the_plain_model(trained, tmp_path):
 
 def test_a_child_config_says_what_the_command_line_says(clone, train_tool, tmp_path):
     child = tmp_path / 'child.py'
-    child.write_text(f"_base_ = {str(clone / LANET)!r}\n"
-                     'model = dict(supervision=dict(lanet=dict(losses=dict(kl=dict(loss_weight=.5), contrast=None))))\n'
-                     'train_cfg = dict(max_epochs=3)\n')
-    typed = options({f'{METHOD}.losses.kl.loss_weight': .5, f'{METHOD}.losses.contrast': None,
-                     'train_cfg.max_epochs': 3})
-    inherited, told, base = (train_tool.configure(train_tool.parse_args(arguments)).to_dict()
-                             for arguments in ([str(child)], [LANET, *typed], [LANET]))
+    child.write_text(
+        f'_base_ = {str(clone / LANET)!r}\n'
+        'model = dict(supervision=dict(lanet=dict(losses=dict(kl=dict(loss_weight=.5), contrast=None))))\n'
+        'train_cfg = dict(max_epochs=3)\n'
+    )
+    typed = options(
+        {f'{METHOD}.losses.kl.loss_weight': 0.5, f'{METHOD}.losses.contrast': None, 'train_cfg.max_epochs': 3}
+    )
+    inherited, told, base = (
+        train_tool.configure(train_tool.parse_args(arguments)).to_dict()
+        for arguments in ([str(child)], [LANET, *typed], [LANET])
+    )
     lanet = base['model']['supervision']['lanet']
-    lanet['losses']['kl']['loss_weight'], lanet['losses']['contrast'] = .5, None
+    lanet['losses']['kl']['loss_weight'], lanet['losses']['contrast'] = 0.5, None
     base['train_cfg']['max_epochs'] = 3
-    for key in ('model', 'train_cfg', 'train_dataloader', 'optim_wrapper', 'custom_hooks'):
+    for key in ('model', 'train_cfg', 'train_dataloader', 'optim_wrapper', 'default_hooks'):
         assert inherited[key] == told[key] == base[key]
     assert inherited['work_dir'] == str(Path('work_dirs') / 'child')

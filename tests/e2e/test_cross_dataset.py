@@ -10,8 +10,11 @@ NONE = {'model.pretrained': None}
 
 def test_trained_on_rafdb_and_tested_on_ferplus(trained):
     values = tiny(ON_FERPLUS) | NARROW | NONE | few('test_dataloader.dataset', None)
-    values |= {'test_dataloader.batch_size': 8, 'test_dataloader.num_workers': 0,
-               'test_dataloader.persistent_workers': False}
+    values |= {
+        'test_dataloader.batch_size': 8,
+        'test_dataloader.num_workers': 0,
+        'test_dataloader.persistent_workers': False,
+    }
     runner = trained(ON_FERPLUS, values)
     tested = runner.test_dataloader.dataset
     assert tested.metainfo['classes'] == runner.train_dataloader.dataset.metainfo['classes']

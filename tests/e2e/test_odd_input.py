@@ -42,8 +42,11 @@ def face(number: int) -> Path:
 def save_other_kinds():
     for number, kind, mode in ((1, 'JPEG', 'L'), (2, 'JPEG', 'CMYK'), (3, 'PNG', 'RGBA'), (4, 'PNG', 'I;16')):
         with Image.open(face(number)) as image:
-            other = Image.fromarray(np.asarray(image.convert('L')).astype(np.uint16) * 257) if ';' in mode else (
-                image.convert(mode))
+            other = (
+                Image.fromarray(np.asarray(image.convert('L')).astype(np.uint16) * 257)
+                if ';' in mode
+                else (image.convert(mode))
+            )
         other.save(face(number), kind)
 
 
@@ -82,21 +85,38 @@ ODDITIES = [
     Oddity('a label file with byte-order mark, CRLF, tabs, blanks around and blank lines', write_labels_otherwise),
     Oddity('a label file in UTF-16', lambda: write_labels_otherwise('utf-16', '\n')),
     Oddity('a name outside ASCII', name_a_face_otherwise),
-    Oddity('a picture that no line lists', lambda: (FACES / 'train_99999_aligned.jpg').write_bytes(b''),
-           says=(f'RAFDB: 1 images in {FACES} are in no row of the label file and are not used', )),
-    Oddity('landmarks that are NaN, or were not found', lambda: change_landmarks(lose_landmarks),
-           says=('13 with landmarks, 1 not found, 2 NaN', )),
-    Oddity('landmarks beside their picture', lambda: change_landmarks(lambda points, _: np.add(points, 50, points)),
-           says=('RAFDB train: the landmarks of 16 of 16 faces are not on their image', 'or give these rows score 0')),
-    Oddity("pictures that cannot be used, with on_bad_image='skip'", spoil_two_pictures, gone=(1, 8), skip=True,
-           says=("RAFDB train: on_bad_image='skip' leaves out 2 of 16 images:", f'{face(2)} ({LABELS.name}:2): empty',
-                 f"{face(9)} ({LABELS.name}:9): no picture (it begins with b'<html>')")),
+    Oddity(
+        'a picture that no line lists',
+        lambda: (FACES / 'train_99999_aligned.jpg').write_bytes(b''),
+        says=(f'RAFDB: 1 images in {FACES} are in no row of the label file and are not used',),
+    ),
+    Oddity(
+        'landmarks that are NaN, or were not found',
+        lambda: change_landmarks(lose_landmarks),
+        says=('13 with landmarks, 1 not found, 2 NaN',),
+    ),
+    Oddity(
+        'landmarks beside their picture',
+        lambda: change_landmarks(lambda points, _: np.add(points, 50, points)),
+        says=('RAFDB train: the landmarks of 16 of 16 faces are not on their image', 'or give these rows score 0'),
+    ),
+    Oddity(
+        "pictures that cannot be used, with on_bad_image='skip'",
+        spoil_two_pictures,
+        gone=(1, 8),
+        skip=True,
+        says=(
+            "RAFDB train: on_bad_image='skip' leaves out 2 of 16 images:",
+            f'{face(2)} ({LABELS.name}:2): empty',
+            f"{face(9)} ({LABELS.name}:9): no picture (it begins with b'<html>')",
+        ),
+    ),
 ]
 
 
 def test_every_row_of_the_page_is_tested():
     text = (ROOT / 'docs/reliability.md').read_text()
-    table = text[text.index('| what is odd |'):].split('\n\n')[0]
+    table = text[text.index('| what is odd |') :].split('\n\n')[0]
     rows = re.findall(r'^\| (.+?) \| .+ \|$', table, re.MULTILINE)
     assert [oddity.odd for oddity in ODDITIES] == rows[1:]
 
@@ -119,7 +139,7 @@ def training_set(oddity: Oddity):
 
 
 def luminance(bgr: torch.Tensor) -> torch.Tensor:
-    return .114 * bgr[0] + .587 * bgr[1] + .299 * bgr[2]
+    return 0.114 * bgr[0] + 0.587 * bgr[1] + 0.299 * bgr[2]
 
 
 @pytest.mark.parametrize('oddity', ODDITIES, ids=lambda oddity: oddity.odd)
@@ -132,8 +152,9 @@ def test_faces_and_labels_stay_as_they_are(oddity, tmp_path, monkeypatch, logged
     after = training_set(oddity)
     rows = [row for row in range(16) if row not in oddity.gone]
     assert after.get_gt_labels().tolist() == before.get_gt_labels()[rows].tolist()
-    assert np.array_equal(after.columns['name'] == before.columns['name'][rows],
-                          np.array(rows) != (4 if 'ASCII' in oddity.odd else -1))
+    assert np.array_equal(
+        after.columns['name'] == before.columns['name'][rows], np.array(rows) != (4 if 'ASCII' in oddity.odd else -1)
+    )
     for row, old in enumerate(rows):
         now = after[row]['inputs'].float()
         if 'CMYK' in oddity.odd and old < 4:  # its colours are gone, or it was saved as JPEG once more
@@ -151,8 +172,10 @@ def test_a_run_without_the_bad_ones_and_with_odd_landmarks_trains(tmp_path, monk
     for oddity in ODDITIES:
         if 'UTF-16' not in oddity.odd and 'beside' not in oddity.odd:
             oddity.make()
-    runner = trained(CONFIG, tiny(CONFIG) | NARROW | {'train_dataloader.dataset.on_bad_image': 'skip',
-                                                      'train_dataloader.batch_size': 7})
+    runner = trained(
+        CONFIG,
+        tiny(CONFIG) | NARROW | {'train_dataloader.dataset.on_bad_image': 'skip', 'train_dataloader.batch_size': 7},
+    )
     assert runner.iter == 2
     assert len(runner.train_dataloader.dataset) == 14
     losses = [value for name, value in runner.message_hub.log_scalars.items() if 'loss' in name]

@@ -38,4 +38,5 @@ def test_two_epochs_packed_unpacked_and_changed_over_in_between_end_alike(train,
     assert differences(resumed, plain) == []
     first = content(tmp_path / 'plain' / 'epoch_1.pth')
     assert {'/state_dict/backbone.conv1.weight', '/sample_bank/columns/label_distribution'} <= set(
-        differences(plain, first))
+        differences(plain, first)
+    )

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import traceback
+import venv
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -51,29 +52,55 @@ def faces(acme, tmp_path, monkeypatch) -> Path:
 def tiny(**values) -> list[str]:
     """Options for one epoch of two iterations that uses all four parts."""
     loader = {'batch_size': 8, 'num_workers': 0, 'persistent_workers': False}
-    small = {f'train_dataloader.{key}': value for key, value in loader.items()} | NARROW | {
-        'train_cfg.max_epochs': 1, 'data_preprocessor.size': 32, 'model.neck.in_channels': 64,
-        'model.head.in_channels': 128, f'{METHOD}.refiners.running.start_epoch': 0,
-        f'{METHOD}.losses.reverse.loss_weight': 1.0}
+    small = (
+        {f'train_dataloader.{key}': value for key, value in loader.items()}
+        | NARROW
+        | {
+            'train_cfg.max_epochs': 1,
+            'data_preprocessor.size': 32,
+            'model.neck.in_channels': 64,
+            'model.head.in_channels': 128,
+            f'{METHOD}.refiners.running.start_epoch': 0,
+            f'{METHOD}.losses.reverse.loss_weight': 1.0,
+        }
+    )
     return options(small | values)
 
 
 def test_it_is_installed_and_trains_its_config(faces, tmp_path):
-    """With pip, in a process of its own, outside the clone; nothing is left in the environment."""
-    copy, site = tmp_path / 'elsewhere', tmp_path / 'site'
+    """As the README says, outside the clone, in an environment that is this one and what pip adds to it."""
+    copy, python = tmp_path / 'elsewhere', tmp_path / 'venv' / 'bin' / 'python'
     shutil.copytree(EXAMPLE, copy, ignore=shutil.ignore_patterns('*.egg-info', 'build', '__pycache__'))
-    pip = [sys.executable, '-m', 'pip', '--quiet', '--disable-pip-version-check', 'install', '--no-index', '--no-deps',
-           '--no-build-isolation', '--target', str(site), str(copy)]
-    subprocess.run(pip, check=True, capture_output=True, text=True)
-    shutil.rmtree(copy / 'acme_fer')  # what trains is what was installed
-    environment = os.environ | dict(PYTHONPATH=os.pathsep.join([str(site), str(ROOT)]), MMFER=str(ROOT))
-    command = [sys.executable, str(ROOT / 'tools' / 'train.py'), str(copy / 'configs' / 'r18_acme.py'),
-               '--work-dir', 'run', *tiny()]
+    venv.create(tmp_path / 'venv', symlinks=True)
+    (site,) = (tmp_path / 'venv').glob('lib/python*/site-packages')
+    # No --system-site-packages: where this environment is one itself, those are the packages of what it was made from.
+    here = [path for path in sys.path if Path(path).name in ('site-packages', 'dist-packages')]
+    (site / 'here.pth').write_text(''.join(f'import site; site.addsitedir({path!r})\n' for path in here))
+    environment = os.environ | dict(PYTHONPATH=str(ROOT), MMFER=str(ROOT))
+    pip = [
+        python,
+        '-m',
+        'pip',
+        '--quiet',
+        '--disable-pip-version-check',
+        'install',
+        '--no-index',
+        '--no-deps',
+        '--no-build-isolation',
+        '-e',
+        copy,
+    ]
+    done = subprocess.run(pip, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    with (copy / 'acme_fer' / 'losses.py').open('a') as stream:
+        stream.write("print('changed after it was installed')\n")
+    command = [python, ROOT / 'tools' / 'train.py', copy / 'configs' / 'r18_acme.py', '--work-dir', 'run', *tiny()]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
+    assert 'changed after it was installed' in done.stdout
 
     report = json.loads(Path('run/metrics.json').read_text())
-    epoch, = report['epochs']
+    (epoch,) = report['epochs']
     assert (epoch['iter'], report['faces']) == (2, FACES // 2)
     terms = {name: value for name, value in epoch['train'].items() if name.endswith('_loss')}
     assert set(terms) == {'cls.ce_loss', 'acme.reverse_loss'}
@@ -82,7 +109,7 @@ def test_it_is_installed_and_trains_its_config(faces, tmp_path):
     assert checkpoint['state_dict']['head.fc.weight'].shape == (7, 128)
     remembered = checkpoint['sample_bank']['columns']['acme_running_prediction']
     assert remembered.shape == (FACES, 7)
-    assert ((remembered < 1) & (remembered > .89)).sum() > FACES / 2  # the labels, a step of a tenth away from them
+    assert ((remembered < 1) & (remembered > 0.89)).sum() > FACES / 2  # the labels, a step of a tenth away from them
     assert 'custom_imports' not in Path('run/r18_acme.py').read_text()
 
 
@@ -102,27 +129,44 @@ def fails(faces, train_tool, capsys) -> Callable[..., str]:
         with pytest.raises(SystemExit) as stopped:
             train_tool.main([str(CONFIG), '--work-dir', 'run', *tiny(**values)])
         assert stopped.value.code == 1
-        printed, = (line for line in capsys.readouterr().err.splitlines() if line.startswith('mmfer: error: '))
+        (printed,) = (line for line in capsys.readouterr().err.splitlines() if line.startswith('mmfer: error: '))
         return printed.removeprefix('mmfer: error: ')
 
     return fail
 
 
-@pytest.mark.parametrize(('values', 'says'), [
-    ({f'{METHOD}.losses.reverse.log_zer': -4},
-     ['acme.losses.reverse: acme_fer.ReverseCrossEntropyLoss takes no "log_zer"', 'did you mean "log_zero"?']),
-    ({f'{METHOD}.losses.reverse.type': 'acme_fer.ReverseCrossEntropyLos'},
-     ['as "acme_fer.ReverseCrossEntropyLos"', 'did you mean "acme_fer.ReverseCrossEntropyLoss"?']),
-    ({f'{METHOD}.refiners.running.share': 2},
-     ['needs share in [0, 1], got 2', 'in supervision.acme.refiners.running, acme_fer.refiners.RunningPrediction']),
-    ({f'{METHOD}.losses.reverse.inputs.target': 'targett'},
-     ['supervision.acme.losses.reverse needs "targett"', 'did you mean "target"?']),
-    ({'model.neck.type': 'acme_fer.BandPool'}, ["type='acme_fer.BandPool'", 'did you mean acme_fer.BandPooling?']),
-    ({'model.neck.band': 3}, ["BandPooling has no parameter 'band'", 'did you mean bands?']),
-    ({'model.neck.bands': 3}, ['BandPooling gives 192 features', 'set model.head.in_channels=192']),
-    ({'train_dataloader.dataset.data_root': 'nowhere'},
-     ["FaceFolders expects train in data_root='nowhere'", 'python -m acme_fer FOLDER']),
-], ids=lambda value: next(iter(value)) if isinstance(value, dict) else '')
+@pytest.mark.parametrize(
+    ('values', 'says'),
+    [
+        (
+            {f'{METHOD}.losses.reverse.log_zer': -4},
+            ['acme.losses.reverse: acme_fer.ReverseCrossEntropyLoss takes no "log_zer"', 'did you mean "log_zero"?'],
+        ),
+        (
+            {f'{METHOD}.losses.reverse.type': 'acme_fer.ReverseCrossEntropyLos'},
+            ['as "acme_fer.ReverseCrossEntropyLos"', 'did you mean "acme_fer.ReverseCrossEntropyLoss"?'],
+        ),
+        (
+            {f'{METHOD}.refiners.running.share': 2},
+            [
+                'needs share in [0, 1], got 2',
+                'in supervision.acme.refiners.running, acme_fer.refiners.RunningPrediction',
+            ],
+        ),
+        (
+            {f'{METHOD}.losses.reverse.inputs.target': 'targett'},
+            ['supervision.acme.losses.reverse needs "targett"', 'did you mean "target"?'],
+        ),
+        ({'model.neck.type': 'acme_fer.BandPool'}, ["type='acme_fer.BandPool'", 'did you mean acme_fer.BandPooling?']),
+        ({'model.neck.band': 3}, ["BandPooling has no parameter 'band'", 'did you mean bands?']),
+        ({'model.neck.bands': 3}, ['BandPooling gives 192 features', 'set model.head.in_channels=192']),
+        (
+            {'train_dataloader.dataset.data_root': 'nowhere'},
+            ["FaceFolders expects train in data_root='nowhere'", 'python -m acme_fer FOLDER'],
+        ),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else '',
+)
 def test_a_mistake_in_the_config_names_the_packages_part(fails, values, says):
     printed = fails(values)
     for words in says:
@@ -134,16 +178,26 @@ def test_a_folder_that_is_no_class_is_named_with_the_module_that_read_it(fails, 
     (faces / 'train' / 'boredom').mkdir()
     printed = fails({})
     assert printed.startswith('data/acme_faces/train/boredom is no class')
-    assert '(in acme_fer.datasets; MMFER_TRACEBACK=1' in printed
+    assert '(in acme_fer.datasets.FaceFolders; MMFER_TRACEBACK=1' in printed
 
 
-@pytest.mark.parametrize(('part', 'returns', 'says'), [
-    ('losses.reverse', ValueError('odd logits'),
-     'odd logits (in supervision.acme.losses.reverse, acme_fer.losses.ReverseCrossEntropyLoss; MMFER_TRACEBACK=1'),
-    ('refiners.running', torch.ones(8),
-     'supervision.acme.refiners.running: acme_fer.refiners.RunningPrediction returned a Tensor, no dict'),
-    ('refiners.running', {'targets': torch.ones(8)}, 'RunningPrediction returned "targets", which is not among'),
-], ids=['raises', 'returns no dict', 'returns another name'])
+@pytest.mark.parametrize(
+    ('part', 'returns', 'says'),
+    [
+        (
+            'losses.reverse',
+            ValueError('odd logits'),
+            'odd logits (in supervision.acme.losses.reverse, acme_fer.losses.ReverseCrossEntropyLoss; MMFER_TRACE',
+        ),
+        (
+            'refiners.running',
+            torch.ones(8),
+            'supervision.acme.refiners.running: acme_fer.refiners.RunningPrediction returned a Tensor, no dict',
+        ),
+        ('refiners.running', {'targets': torch.ones(8)}, 'RunningPrediction returned "targets", which is not among'),
+    ],
+    ids=['raises', 'returns no dict', 'returns another name'],
+)
 def test_a_part_that_goes_wrong_in_a_step_is_named(acme, fails, monkeypatch, part, returns, says):
     kind = acme.losses.ReverseCrossEntropyLoss if 'reverse' in part else acme.refiners.RunningPrediction
 
@@ -154,6 +208,16 @@ def test_a_part_that_goes_wrong_in_a_step_is_named(acme, fails, monkeypatch, par
 
     monkeypatch.setattr(kind, 'forward', forward)
     assert says in fails({})
+
+
+def test_a_neck_that_goes_wrong_is_named(acme, fails, monkeypatch):
+    """The network's own parts have no place under `supervision`."""
+
+    def forward(self, x):
+        raise ValueError(f'odd map of {len(x)} stages')
+
+    monkeypatch.setattr(acme.necks.BandPooling, 'forward', forward)
+    assert fails({}).startswith('odd map of 1 stages (in acme_fer.necks.BandPooling; MMFER_TRACEBACK=1')
 
 
 @pytest.mark.usefixtures('faces')
@@ -168,27 +232,27 @@ def test_a_bug_in_a_part_keeps_its_traceback_and_says_where_the_part_stands(acme
 def test_reverse_cross_entropy_of_a_class_id_is_what_the_other_classes_are_given(acme):
     """With one-hot targets it is -A (1 - p_y), a multiple of the mean absolute error (Wang et al., sec. 3.2)."""
     logits = torch.randn(5, 7, dtype=torch.float64, requires_grad=True)
-    label, weight = torch.tensor([0, 6, 3, 3, 1]), torch.tensor([1., 2., 0., 1., .5], dtype=torch.float64)
-    loss = acme.losses.ReverseCrossEntropyLoss(log_zero=-4, loss_weight=.5)
+    label, weight = torch.tensor([0, 6, 3, 3, 1]), torch.tensor([1.0, 2.0, 0.0, 1.0, 0.5], dtype=torch.float64)
+    loss = acme.losses.ReverseCrossEntropyLoss(log_zero=-4, loss_weight=0.5)
     given = 1 - logits.softmax(1)[range(5), label]
-    torch.testing.assert_close(loss(logits, label, weight), .5 * 4 * (given * weight).sum() / 4.5)
+    torch.testing.assert_close(loss(logits, label, weight), 0.5 * 4 * (given * weight).sum() / 4.5)
     assert torch.autograd.gradcheck(lambda x: loss(x, label, weight), logits)
-    certain = torch.tensor([[-90., 90.]], dtype=torch.float64)  # wrong, and sure of it: a bounded amount
-    torch.testing.assert_close(loss(certain, torch.tensor([0]), torch.ones(1)).item(), .5 * 4)
+    certain = torch.tensor([[-90.0, 90.0]], dtype=torch.float64)  # wrong, and sure of it: a bounded amount
+    torch.testing.assert_close(loss(certain, torch.tensor([0]), torch.ones(1)).item(), 0.5 * 4)
 
 
 def test_reverse_cross_entropy_of_a_distribution(acme):
-    probs, target = [.5, .3, .2], [.9, .1, 0.]
-    expected = -(.5 * np.log(.9) + .3 * np.log(.1) + .2 * -4)
+    probs, target = [0.5, 0.3, 0.2], [0.9, 0.1, 0.0]
+    expected = -(0.5 * np.log(0.9) + 0.3 * np.log(0.1) + 0.2 * -4)
     loss = acme.losses.ReverseCrossEntropyLoss()(torch.tensor([probs]).log(), torch.tensor([target]), torch.ones(1))
     assert loss.item() == pytest.approx(expected)
 
 
 def test_the_running_mean_moves_towards_what_is_predicted(acme):
-    refiner, bank = acme.refiners.RunningPrediction(momentum=.9, share=.5, start_epoch=1), SampleBank()
+    refiner, bank = acme.refiners.RunningPrediction(momentum=0.9, share=0.5, start_epoch=1), SampleBank()
     bank.declare(refiner.bank_columns(), 'test')
     bank.allocate(torch.tensor([1, 0]), 2)
-    logits, index = torch.tensor([[.2, .8]]).log(), torch.tensor([1])
+    logits, index = torch.tensor([[0.2, 0.8]]).log(), torch.tensor([1])
     label = torch.tensor([0])
     assert refiner(logits, label, index, 0, bank)['target'] is label  # too early
     for _ in range(5):
@@ -196,17 +260,17 @@ def test_the_running_mean_moves_towards_what_is_predicted(acme):
         bank.commit()
     # The first visit gives [.92, .08]; five give 1 - .8 (1 - .9 ** 5).
     remembered = bank.column('acme_running_prediction')
-    torch.testing.assert_close(remembered, torch.tensor([[0., 1.], [.672392, .327608]]))
-    torch.testing.assert_close(target, torch.tensor([[(1 + .672392) / 2, .327608 / 2]]))
-    amended = refiner(logits, torch.tensor([[.5, .5]]), index, 1, bank)['target']  # another refiner was there before
-    mean = .9 * .672392 + .1 * .2
-    torch.testing.assert_close(amended, torch.tensor([[(.5 + mean) / 2, (.5 + 1 - mean) / 2]]))
+    torch.testing.assert_close(remembered, torch.tensor([[0.0, 1.0], [0.672392, 0.327608]]))
+    torch.testing.assert_close(target, torch.tensor([[(1 + 0.672392) / 2, 0.327608 / 2]]))
+    amended = refiner(logits, torch.tensor([[0.5, 0.5]]), index, 1, bank)['target']  # another refiner was there before
+    mean = 0.9 * 0.672392 + 0.1 * 0.2
+    torch.testing.assert_close(amended, torch.tensor([[(0.5 + mean) / 2, (0.5 + 1 - mean) / 2]]))
 
 
 def test_bands_are_pooled_apart(acme):
     x = torch.rand(2, 3, 7, 5)
     neck = acme.necks.BandPooling(in_channels=3, bands=2)
-    pooled, = neck((x * 0, x))
+    (pooled,) = neck((x * 0, x))
     assert pooled.shape == (2, neck.out_channels)
     torch.testing.assert_close(pooled.view(2, 3, 2)[..., 0], x[:, :, :4].mean((2, 3)))
     torch.testing.assert_close(pooled.view(2, 3, 2)[..., 1], x[:, :, 3:].mean((2, 3)))
@@ -223,6 +287,7 @@ def test_folders_are_classes_by_any_of_their_names(acme, tmp_path):
     happiness, anger = (faces.metainfo['classes'].index(name) for name in ('happiness', 'anger'))
     assert faces.get_gt_labels().tolist() == [happiness, happiness, anger]
     assert [faces.get_data_info(i)['img_path'] for i in range(3)] == [
-        str(tmp_path / 'train' / name) for name in ('Happy/0.png', 'Happy/1.png', 'anger/0.png')]
+        str(tmp_path / 'train' / name) for name in ('Happy/0.png', 'Happy/1.png', 'anger/0.png')
+    ]
     with pytest.raises(FileNotFoundError, match=r"split='test' from .*test, which is missing"):
         acme.datasets.FaceFolders(data_root=str(tmp_path), split='test')

@@ -21,14 +21,22 @@ pytestmark = [
 
 # Noisy labels, so that the report holds what the bank believes, too.
 CONFIG = 'configs/lanet/r18_rafdb_96px_12e_sym30.py'
-WORKERS = {f'{split}_dataloader.{key}': value for split in ('train', 'val')
-           for key, value in (('num_workers', 2), ('persistent_workers', True))}
-VALUES = tiny(CONFIG) | NARROW | WORKERS | {
-    'train_cfg.max_epochs': 4,
-    'train_dataloader.batch_size': 6,  # 6 + 6 + 4 faces an epoch; 64 keys pass through the queues of 20
-    'train_dataloader.drop_last': False,
-    'default_hooks.checkpoint.max_keep_ckpts': -1,
+WORKERS = {
+    f'{split}_dataloader.{key}': value
+    for split in ('train', 'val')
+    for key, value in (('num_workers', 2), ('persistent_workers', True))
 }
+VALUES = (
+    tiny(CONFIG)
+    | NARROW
+    | WORKERS
+    | {
+        'train_cfg.max_epochs': 4,
+        'train_dataloader.batch_size': 6,  # 6 + 6 + 4 faces an epoch; 64 keys pass through the queues of 20
+        'train_dataloader.drop_last': False,
+        'default_hooks.checkpoint.max_keep_ckpts': -1,
+    }
+)
 RUN: dict[str, Path] = {}
 
 
@@ -68,8 +76,10 @@ def whole(command, tmp_path_factory) -> Path:
 
 def cut(monkeypatch, command, folder: Path, moment: str) -> None:
     """Two epochs, then Ctrl-C at a moment."""
-    steps = dict(validation=(ValLoop, 'run', lambda loop, *_: loop.runner.epoch == 2),
-                 step=(EpochBasedTrainLoop, 'run_iter', lambda loop, idx, *_: (loop.epoch, idx) == (2, 1)))
+    steps = dict(
+        validation=(ValLoop, 'run', lambda loop, *_: loop.runner.epoch == 2),
+        step=(EpochBasedTrainLoop, 'run_iter', lambda loop, idx, *_: (loop.epoch, idx) == (2, 1)),
+    )
     loop_type, name, due = steps[moment]
     method = getattr(loop_type, name)
 
@@ -107,11 +117,15 @@ def content(checkpoint: Path) -> dict[str, object]:
 
 def differences(ours: dict[str, object], theirs: dict[str, object]) -> list[str]:
     """Places where two checkpoints differ in a single bit."""
+
     def same(a, b):
         return torch.equal(a, b) and a.dtype == b.dtype if isinstance(a, torch.Tensor) else a == b
 
-    return [place for place in ours.keys() | theirs.keys()
-            if place not in ours or place not in theirs or not same(ours[place], theirs[place])]
+    return [
+        place
+        for place in ours.keys() | theirs.keys()
+        if place not in ours or place not in theirs or not same(ours[place], theirs[place])
+    ]
 
 
 @pytest.mark.parametrize('moment', ['validation', 'step'])
@@ -131,11 +145,27 @@ def test_what_is_compared_is_there_and_goes_on_moving(whole):
     half, end = content(whole / 'epoch_2.pth'), content(whole / 'epoch_4.pth')
     moved = differences(half, end)
     keys = '/state_dict/supervision.methods.lanet.branches.keys'
-    moving = ['/state_dict/backbone.conv1.weight', '/state_dict/backbone.bn1.running_var', '/state_dict/head.fc.bias',
-              '/optimizer/state/0/exp_avg_sq', '/optimizer/state/0/step', '/optimizer/param_groups/0/lr',
-              '/sample_bank/columns/label_distribution', '/mmfer_protocol/records/3/train/lanet.kl_loss']
-    moving += [f'{keys}.{name}' for name in ('expression_queue', 'landmark_queue', 'queue_label', 'position',
-                                             'twin.backbone.conv1.weight', 'twin.backbone.bn1.running_mean')]
+    moving = [
+        '/state_dict/backbone.conv1.weight',
+        '/state_dict/backbone.bn1.running_var',
+        '/state_dict/head.fc.bias',
+        '/optimizer/state/0/exp_avg_sq',
+        '/optimizer/state/0/step',
+        '/optimizer/param_groups/0/lr',
+        '/sample_bank/columns/label_distribution',
+        '/mmfer_protocol/records/3/train/lanet.kl_loss',
+    ]
+    moving += [
+        f'{keys}.{name}'
+        for name in (
+            'expression_queue',
+            'landmark_queue',
+            'queue_label',
+            'position',
+            'twin.backbone.conv1.weight',
+            'twin.backbone.bn1.running_mean',
+        )
+    ]
     for place in moving:
         assert place in end
         assert place in moved
@@ -151,8 +181,9 @@ def test_a_resume_that_forgets_something_is_noticed(whole, command, monkeypatch,
     for name in ('epoch_2.pth', 'last_checkpoint'):
         (tmp_path / name).write_bytes((whole / name).read_bytes())
     (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'epoch_2.pth'))
-    hook, method = (SampleBankHook, 'after_load_checkpoint') if forgetful == 'the bank' else (
-        ReseedHook, 'before_train_iter')
+    hook, method = (
+        (SampleBankHook, 'after_load_checkpoint') if forgetful == 'the bank' else (ReseedHook, 'before_train_iter')
+    )
     monkeypatch.setattr(hook, method, lambda *_, **__: None)
     command(tmp_path, '--resume')
     places = differences(content(tmp_path / 'epoch_4.pth'), content(whole / 'epoch_4.pth'))
@@ -165,8 +196,9 @@ def test_a_run_resumes_on_the_faces_and_labels_it_began_with(whole, train_tool, 
     (tmp_path / 'epoch_2.pth').write_bytes((whole / 'epoch_2.pth').read_bytes())
     other = VALUES | {'train_dataloader.dataset.label_noise.seed': 1}
     with pytest.raises(SystemExit) as stopped:
-        train_tool.main([CONFIG, '--work-dir', str(tmp_path), '--resume', str(tmp_path / 'epoch_2.pth'),
-                         *options(other)])
+        train_tool.main(
+            [CONFIG, '--work-dir', str(tmp_path), '--resume', str(tmp_path / 'epoch_2.pth'), *options(other)]
+        )
     assert stopped.value.code == 1
     assert 'the checkpoint remembers another training set (other images or labels)' in capsys.readouterr().err
 
@@ -174,20 +206,41 @@ def test_a_run_resumes_on_the_faces_and_labels_it_began_with(whole, train_tool, 
 # --- every method ---
 
 # Of 64 px, so that the last stage has a map, and without workers: shorter runs, as there are many.
-SMALL = WORKERS | {key: 0 if key.endswith('num_workers') else False for key in WORKERS} | {
-    'data_preprocessor.size': 64,
-    **{key: VALUES[key] for key in ('train_cfg.max_epochs', 'train_dataloader.batch_size', 'train_dataloader.drop_last',
-                                    'default_hooks.checkpoint.max_keep_ckpts')},
+SMALL = (
+    WORKERS
+    | {key: 0 if key.endswith('num_workers') else False for key in WORKERS}
+    | {
+        'data_preprocessor.size': 64,
+        **{
+            key: VALUES[key]
+            for key in (
+                'train_cfg.max_epochs',
+                'train_dataloader.batch_size',
+                'train_dataloader.drop_last',
+                'default_hooks.checkpoint.max_keep_ckpts',
+            )
+        },
+    }
+)
+NARROW_ARM = NARROW | {
+    'model.neck.in_channels': 64,
+    'model.neck.map_size': 2,
+    'model.neck.upscale': 4,
+    'model.head.in_channels': 25,
 }
-NARROW_ARM = NARROW | {'model.neck.in_channels': 64, 'model.neck.map_size': 2, 'model.neck.upscale': 4,
-                       'model.head.in_channels': 25}
 RELABEL, RELIABILITY = 'model.supervision.scn.refiners.relabel', 'model.supervision.sna.refiners.reliability'
 CODEC = 'model.supervision.sna.branches.neighbours.autoencoder'
 # Labels change from the second epoch on, at most two of six a step, so that some are left for the last two epochs; and
 # weights fall.
 SCN = {f'{RELABEL}.start_epoch': 2, f'{RELABEL}.margin': 0.0, f'{RELABEL}.scope': 'low'}
-SNA = {f'{RELIABILITY}.warmup': 1, f'{RELIABILITY}.fraction': 0.5, f'{RELIABILITY}.temperature': 1e-5,
-       f'{CODEC}.size': 16, f'{CODEC}.channels': 4, f'{CODEC}.latent_dim': 8}
+SNA = {
+    f'{RELIABILITY}.warmup': 1,
+    f'{RELIABILITY}.fraction': 0.5,
+    f'{RELIABILITY}.temperature': 1e-5,
+    f'{CODEC}.size': 16,
+    f'{CODEC}.channels': 4,
+    f'{CODEC}.latent_dim': 8,
+}
 METHODS = {
     'scn': ('configs/scn/r18_rafdb_96px_12e_sym30.py', NARROW | SCN),
     'arm': ('configs/arm/r18_rafdb_96px_12e_sym30.py', NARROW_ARM),

@@ -21,10 +21,12 @@ def home(clone, monkeypatch, tmp_path):
 def test_the_second_stage_finds_the_first_ones_autoencoder_and_leaves_it_as_it_was(home, train_tool, capsys):
     train_tool.main([FIRST, *options(tiny(FIRST))])
     said = capsys.readouterr().out
-    end = said[said.rindex('\nmean absolute error '):].strip().splitlines()
+    end = said[said.rindex('\nmean absolute error ') :].strip().splitlines()
     assert 'grey levels; that of the mean face ' in end[0]
-    assert end[1] == ('pictures: work_dirs/sna/autoencoder_synthfaces/reconstructions.png  '
-                      'work_dirs/sna/autoencoder_synthfaces/perturbations.png')
+    assert end[1] == (
+        'pictures: work_dirs/sna/autoencoder_synthfaces/reconstructions.png  '
+        'work_dirs/sna/autoencoder_synthfaces/perturbations.png'
+    )
     assert end[2:] == [f'next: python tools/train.py {SECOND}']
     assert all((home / picture).is_file() for picture in end[1].split()[1:])
 
@@ -46,6 +48,8 @@ def test_without_the_first_stage_the_second_says_what_is_missing(home, train_too
         train_tool.main([SECOND, *options(values | NARROW)])
     assert stopped.value.code == 1
     line = capsys.readouterr().err.strip().splitlines()[-1]
-    assert line.startswith('mmfer: error: work_dirs/sna/autoencoder_synthfaces is missing: SNA changes faces with an '
-                           'autoencoder that is trained first, without labels; make it with python tools/train.py '
-                           'configs/sna/autoencoder_synthfaces.py, or ')
+    assert line.startswith(
+        'mmfer: error: work_dirs/sna/autoencoder_synthfaces is missing: SNA changes faces with an '
+        'autoencoder that is trained first, without labels; make it with python tools/train.py '
+        'configs/sna/autoencoder_synthfaces.py, or '
+    )

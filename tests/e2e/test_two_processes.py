@@ -1,16 +1,47 @@
-"""LA-Net on two CPU processes, started as a user does; tests/tools/test_dist_train.py tests the launcher itself."""
+"""LA-Net, and all methods together, on two CPU processes, started as a user does.
+
+tests/tools/test_dist_train.py tests the launcher itself.
+"""
 
 import json
 import math
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 from e2e.clone import NARROW, ROOT, TEST_FACES, make_clone, options, tiny
 
-CONFIG = 'configs/lanet/r18_synthfaces.py'
+LANET = Path('configs/lanet/r18_synthfaces.py')
+ALL = Path('configs/combined/scn_arm_pal_lanet_sna_r18_synthfaces.py')
+CHANGES = {
+    LANET: {},
+    ALL: {
+        'model.neck.in_channels': 64,
+        'model.neck.upscale': 4,
+        'model.head.in_channels': 25,
+        # From the first step on.
+        'model.supervision.scn.refiners.relabel.start_epoch': 1,
+        'model.supervision.sna.refiners.reliability.warmup': 0,
+    },
+}
+LOSSES = {
+    LANET: {'lanet.heatmap_loss', 'lanet.kl_loss', 'lanet.contrast_loss'},
+    ALL: {
+        'lanet.heatmap_loss',
+        'lanet.kl_loss',
+        'lanet.contrast_loss',
+        'scn.rank_loss',
+        'pal.pal_loss',
+        'sna.smooth_loss',
+    },
+}
+MEMORIES = {
+    LANET: {'label_distribution'},
+    ALL: {'label_distribution', 'relabelled', 'importance', 'instability', 'reliability'},
+}
 TRAIN_FACES = 24
 
 WATCH = '''
@@ -46,20 +77,30 @@ class Watch(Hook):
 '''
 
 
+@pytest.fixture(scope='module', params=[LANET, ALL], ids=['lanet', 'all'])
+def config(request):
+    """What is trained."""
+    return request.param
+
+
 @pytest.fixture(scope='module')
-def ended(tmp_path_factory):
+def ended(config, tmp_path_factory):
     """The folder of an epoch on two processes, and what the command said."""
     home = make_clone(tmp_path_factory.mktemp('clone'))
     (home / 'watch').mkdir()
     (home / 'watch' / 'registry.py').write_text(WATCH)
-    values = tiny(CONFIG, TRAIN_FACES) | NARROW
+    values = tiny(str(config), TRAIN_FACES) | NARROW | CHANGES[config]
     values |= {'train_dataloader.batch_size': 4, 'default_hooks.watch.type': 'watch.Watch'}
-    environment = os.environ | dict(CUDA_VISIBLE_DEVICES='', PYTHON=sys.executable, OMP_NUM_THREADS='1',
-                                    PYTHONPATH=os.pathsep.join([str(ROOT), str(home)]))
-    command = [str(ROOT / 'tools' / 'dist_train.sh'), CONFIG, '2', *options(values)]
+    environment = os.environ | dict(
+        CUDA_VISIBLE_DEVICES='',
+        PYTHON=sys.executable,
+        OMP_NUM_THREADS='1',
+        PYTHONPATH=os.pathsep.join([str(ROOT), str(home)]),
+    )
+    command = [str(ROOT / 'tools' / 'dist_train.sh'), str(config), '2', *options(values)]
     done = subprocess.run(command, cwd=home, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
-    return home / 'work_dirs' / 'lanet' / 'r18_synthfaces', done.stdout
+    return home / 'work_dirs' / config.parent.name / config.stem, done.stdout
 
 
 @pytest.fixture(scope='module')
@@ -68,15 +109,15 @@ def ranks(ended):
     return [json.loads((ended[0] / f'rank{rank}.json').read_text()) for rank in range(2)]
 
 
-def test_an_epoch_is_trained_and_reported_once(ended):
+def test_an_epoch_is_trained_and_reported_once(config, ended):
     folder, said = ended
     report = json.loads((folder / 'metrics.json').read_text())
-    epoch, = report['epochs']
+    (epoch,) = report['epochs']
     assert (epoch['iter'], report['faces']) == (TRAIN_FACES // 8, TEST_FACES)
     assert all(math.isfinite(value) for value in epoch['train'].values())
     assert said.count('every figure: ') == 1
     checkpoint = torch.load(folder / 'epoch_1.pth', weights_only=True)
-    assert set(checkpoint['sample_bank']['columns']) == {'label_distribution'}
+    assert set(checkpoint['sample_bank']['columns']) == MEMORIES[config]
 
 
 def test_each_face_is_drawn_by_one_rank(ranks):
@@ -86,18 +127,26 @@ def test_each_face_is_drawn_by_one_rank(ranks):
     assert sorted(faces) == list(range(TRAIN_FACES))
 
 
-def test_both_ranks_report_the_loss_of_the_global_batch(ranks):
+def test_both_ranks_report_the_loss_of_the_global_batch(config, ranks):
     first, second = (rank['steps'] for rank in ranks)
     assert len(first) == 3
-    assert {'cls.ce_loss', 'lanet.heatmap_loss', 'lanet.kl_loss', 'lanet.contrast_loss'} < set(first[0])
+    assert {name for name in first[0] if name.endswith('_loss')} == {'cls.ce_loss', *LOSSES[config]}
     assert first == second
     assert first[0] != first[1]
 
 
-def test_both_ranks_hold_the_same_weights_queues_and_memory(ranks):
+def test_both_ranks_hold_the_same_weights_queues_and_memory(config, ranks):
     first, second = (rank['digests'] for rank in ranks)
     assert first == second
     # Also the batch-norm statistics, which SyncBN keeps equal on GPUs and SyncBuffersHook on CPUs.
-    for part in ('bank.label_distribution', '.expression_queue', '.queue_label', '.twin.backbone.conv1.weight',
-                 'head.fc.weight', 'backbone.bn1.running_mean'):
+    arms = {ALL: ('neck.generic', 'neck.norm.running_mean')}.get(config, ())
+    for part in (
+        '.expression_queue',
+        '.queue_label',
+        '.twin.backbone.conv1.weight',
+        'head.fc.weight',
+        'backbone.bn1.running_mean',
+        *arms,
+        *(f'bank.{name}' for name in MEMORIES[config]),
+    ):
         assert any(name.endswith(part) for name in first)

@@ -12,7 +12,7 @@ from mmfer.engine.hooks.auto_encoder_sheets import AutoEncoderSheetHook
 from mmfer.evaluation import ReconstructionMetric
 
 AUTOENCODER = dict(type='mmfer.FaceAutoEncoder', size=16, latent_dim=8, channels=4, depth=1)
-PREPROCESSOR = dict(type='mmfer.FaceDataPreprocessor', size=16, mean=(.5, .5, .5), std=(.5, .5, .5))
+PREPROCESSOR = dict(type='mmfer.FaceDataPreprocessor', size=16, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
 SHEETS = ('reconstructions.png', 'perturbations.png')
 
 
@@ -23,18 +23,37 @@ def dataset(split, num):
 
 def make_runner(folder, model=AUTOENCODER, epochs=3, hook=None, val=True, resume=False):
     loader = dict(batch_size=8, num_workers=0, collate_fn=dict(type='mmfer.collate_faces'))
-    validation = dict(
-        val_dataloader=dict(dataset=dataset('test', 9), sampler=dict(type='DefaultSampler', shuffle=False), **loader),
-        val_evaluator=dict(type='mmfer.ReconstructionMetric'), val_cfg=dict()) if val else {}
+    validation = (
+        dict(
+            val_dataloader=dict(
+                dataset=dataset('test', 9), sampler=dict(type='DefaultSampler', shuffle=False), **loader
+            ),
+            val_evaluator=dict(type='mmfer.ReconstructionMetric'),
+            val_cfg=dict(),
+        )
+        if val
+        else {}
+    )
     hook = hook or dict(type='mmfer.AutoEncoderSheetHook', interval=2, faces=6)
-    return Runner.from_cfg(Config(dict(
-        model=dict(model, data_preprocessor=PREPROCESSOR), work_dir=str(folder), default_scope='mmpretrain',
-        train_dataloader=dict(dataset=dataset('train', 16), **loader,
-                              sampler=dict(type='DefaultSampler', shuffle=True)),
-        train_cfg=dict(by_epoch=True, max_epochs=epochs), **validation,
-        optim_wrapper=dict(optimizer=dict(type='Adam', lr=1e-3, betas=(.5, .999))),
-        custom_hooks=[dict(type='mmfer.ReseedHook'), hook], randomness=dict(seed=0), log_level='WARNING',
-        resume=resume)))
+    return Runner.from_cfg(
+        Config(
+            dict(
+                model=dict(model, data_preprocessor=PREPROCESSOR),
+                work_dir=str(folder),
+                default_scope='mmpretrain',
+                train_dataloader=dict(
+                    dataset=dataset('train', 16), **loader, sampler=dict(type='DefaultSampler', shuffle=True)
+                ),
+                train_cfg=dict(by_epoch=True, max_epochs=epochs),
+                **validation,
+                optim_wrapper=dict(optimizer=dict(type='Adam', lr=1e-3, betas=(0.5, 0.999))),
+                custom_hooks=[dict(type='mmfer.ReseedHook'), hook],
+                randomness=dict(seed=0),
+                log_level='WARNING',
+                resume=resume,
+            )
+        )
+    )
 
 
 @pytest.fixture
@@ -59,8 +78,9 @@ def test_both_pictures_are_there_at_the_end_with_the_figures(tmp_path):
     hook = next(hook for hook in runner.hooks if isinstance(hook, AutoEncoderSheetHook))
     hook.classifier = 'configs/sna/r18_synthfaces.py'
     error, pictures, following = hook.closing_lines(runner, tmp_path)
-    own, trivial = (runner.message_hub.get_scalar(f'val/{name}_error').current() for name in
-                    ('reconstruction', 'mean_face'))
+    own, trivial = (
+        runner.message_hub.get_scalar(f'val/{name}_error').current() for name in ('reconstruction', 'mean_face')
+    )
     assert error == f'mean absolute error {own:.2f} grey levels; that of the mean face {trivial:.2f}'
     assert pictures == f'pictures: {tmp_path / SHEETS[0]}  {tmp_path / SHEETS[1]}'
     assert following == 'next: python tools/train.py configs/sna/r18_synthfaces.py'
@@ -87,17 +107,17 @@ def test_a_sheet_holds_faces_of_the_validation_set_and_what_is_made_of_them(tmp_
     (_, _, images, captions), (_, _, changes, _) = drawn
     for row in range(6):
         assert (torch.from_numpy(images[row]) - (face[row].permute(1, 2, 0) * 127.5 + 127.5)).abs().max() <= 1
-        own = model(face[row:row + 1]).detach()
+        own = model(face[row : row + 1]).detach()
         error = float(captions[6 + row].removeprefix('error '))
-        assert error == pytest.approx(127.5 * (own - face[row]).abs().mean().item(), abs=.06)
+        assert error == pytest.approx(127.5 * (own - face[row]).abs().mean().item(), abs=0.06)
     assert len(changes) == 3 * 9  # every second face: the face, four changes, what they add
     for start in (0, 9, 18):
-        face, changed, added = changes[start], changes[start + 1:start + 5], changes[start + 5:start + 9]
+        face, changed, added = changes[start], changes[start + 1 : start + 5], changes[start + 5 : start + 9]
         assert (face == images[start // 9 * 2]).all()
         for one, plus in zip(changed, added, strict=True):
             difference = 3 * (one.astype(float) - face) + 127.5
             inside = (one > 0) & (one < 255) & (plus > 0) & (plus < 255)
-            assert inside.mean() > .5
+            assert inside.mean() > 0.5
             assert abs(plus - difference)[inside].max() < 5
 
 
@@ -130,11 +150,12 @@ def test_two_and_two_epochs_are_four(tmp_path, drawn):
     make_runner(tmp_path / 'whole', epochs=4).train()
     make_runner(tmp_path / 'parts', epochs=2).train()
     make_runner(tmp_path / 'parts', epochs=4, resume=True).train()
-    whole, parts = (torch.load(tmp_path / name / 'epoch_4.pth', weights_only=True)['state_dict']
-                    for name in ('whole', 'parts'))
+    whole, parts = (
+        torch.load(tmp_path / name / 'epoch_4.pth', weights_only=True)['state_dict'] for name in ('whole', 'parts')
+    )
     assert all(torch.equal(value, whole[key]) for key, value in parts.items())
     assert whole['steps'] == 8
-    assert whole['mean_face'].abs().max() > .1
+    assert whole['mean_face'].abs().max() > 0.1
 
 
 def test_other_models_are_refused(tmp_path):

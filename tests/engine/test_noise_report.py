@@ -26,8 +26,10 @@ def distribution(peak: float = 0.8) -> torch.Tensor:
     return one_hot(BELIEVED, 3) * (peak - rest) + rest
 
 
-@pytest.mark.parametrize(('column', 'values', 'name'), [
-    ('label_distribution', distribution(), 'distribution'), ('relabelled', BELIEVED, 'relabel')])
+@pytest.mark.parametrize(
+    ('column', 'values', 'name'),
+    [('label_distribution', distribution(), 'distribution'), ('relabelled', BELIEVED, 'relabel')],
+)
 def test_mended_labels_are_counted_by_hand(column, values, name):
     figures = noise_figures({column: values}, OBSERVED, COLUMNS)
     assert figures[f'{name}_precision'] == pytest.approx(100 * 1 / 3)  # faces 1, 2, 4 contradict; 1 is right
@@ -41,8 +43,14 @@ def test_relabelled_faces_count_also_where_the_truth_is_unknown():
 
 def test_both_memories_have_figures_of_their_own():
     figures = noise_figures({'relabelled': OBSERVED.clone(), 'label_distribution': distribution()}, OBSERVED, COLUMNS)
-    assert set(figures) == {'relabelled', 'relabel_recall', 'distribution_top1', 'distribution_kl',
-                            'distribution_precision', 'distribution_recall'}
+    assert set(figures) == {
+        'relabelled',
+        'relabel_recall',
+        'distribution_top1',
+        'distribution_kl',
+        'distribution_precision',
+        'distribution_recall',
+    }
     assert (figures['relabelled'], figures['relabel_recall']) == (0, 0)
     assert figures['distribution_recall'] > 0
 
@@ -52,8 +60,9 @@ def test_the_divergence_is_from_the_clean_label_or_from_the_true_distribution_wh
     figures = noise_figures({'label_distribution': estimated}, OBSERVED, COLUMNS)
     assert figures['distribution_top1'] == pytest.approx(100 * 2 / 5)
     assert figures['distribution_kl'] == pytest.approx(-(2 * np.log(0.8) + 3 * np.log(0.1)) / 5)
-    figures = noise_figures({'label_distribution': estimated}, OBSERVED,
-                            COLUMNS | dict(true_distribution=estimated.numpy()))
+    figures = noise_figures(
+        {'label_distribution': estimated}, OBSERVED, COLUMNS | dict(true_distribution=estimated.numpy())
+    )
     assert figures['distribution_kl'] == pytest.approx(0, abs=1e-6)
     assert figures['distribution_top1'] == pytest.approx(100 * 2 / 5)
 
@@ -67,28 +76,32 @@ def test_without_a_contradiction_there_is_no_precision():
 
 @pytest.mark.parametrize('name', ['importance', 'reliability'])
 def test_trust_in_rightly_and_wrongly_labelled_faces(name):
-    trust = torch.tensor([.9, .2, .4, .6, .4, .99])  # right: 0, 4; wrong: 1, 2, 3; unknown: 5
+    trust = torch.tensor([0.9, 0.2, 0.4, 0.6, 0.4, 0.99])  # right: 0, 4; wrong: 1, 2, 3; unknown: 5
     figures = noise_figures({name: trust}, OBSERVED, COLUMNS)
     # Pairs: .9 beats all three; .4 beats .2, ties with .4, loses to .6.
-    assert figures == {f'{name}_right': pytest.approx(.65), f'{name}_wrong': pytest.approx(.4),
-                       f'{name}_auc': pytest.approx(100 * 4.5 / 6)}
+    assert figures == {
+        f'{name}_right': pytest.approx(0.65),
+        f'{name}_wrong': pytest.approx(0.4),
+        f'{name}_auc': pytest.approx(100 * 4.5 / 6),
+    }
 
 
 def test_where_no_label_is_wrong_trust_tells_nothing_apart():
-    figures = noise_figures({'importance': torch.tensor([.5, .7])}, torch.tensor([0, 1]),
-                            dict(clean_label=np.array([0, 1])))
-    assert figures == {'importance_right': pytest.approx(.6)}
-    assert noise_figures({'importance': torch.tensor([.5, .7])}, torch.tensor([0, 1]), {}) == {}
+    figures = noise_figures(
+        {'importance': torch.tensor([0.5, 0.7])}, torch.tensor([0, 1]), dict(clean_label=np.array([0, 1]))
+    )
+    assert figures == {'importance_right': pytest.approx(0.6)}
+    assert noise_figures({'importance': torch.tensor([0.5, 0.7])}, torch.tensor([0, 1]), {}) == {}
 
 
 def test_auroc_is_the_share_of_pairs_in_order():
     generator = torch.Generator().manual_seed(0)
     higher = torch.randint(0, 6, (40,), generator=generator).double()
     lower = torch.randint(0, 5, (30,), generator=generator).double()
-    pairs = (higher[:, None] > lower).double() + .5 * (higher[:, None] == lower)
+    pairs = (higher[:, None] > lower).double() + 0.5 * (higher[:, None] == lower)
     assert auroc(higher, lower) == pytest.approx(pairs.mean().item())
     assert auroc(higher + 10, lower) == 1
-    assert auroc(lower, lower) == pytest.approx(.5)
+    assert auroc(lower, lower) == pytest.approx(0.5)
 
 
 def test_the_hook_reports_after_an_epoch_and_leaves_others_alone():
@@ -101,8 +114,9 @@ def test_the_hook_reports_after_an_epoch_and_leaves_others_alone():
 
     def runner(**model):
         dataset = SimpleNamespace(columns=COLUMNS | dict(label=OBSERVED.numpy()))
-        return SimpleNamespace(model=SimpleNamespace(**model), message_hub=hub,
-                               train_dataloader=SimpleNamespace(dataset=dataset))
+        return SimpleNamespace(
+            model=SimpleNamespace(**model), message_hub=hub, train_dataloader=SimpleNamespace(dataset=dataset)
+        )
 
     NoiseReportHook().after_train_epoch(runner())
     NoiseReportHook().after_train_epoch(runner(supervision=None))
@@ -120,7 +134,11 @@ def test_a_dataset_says_itself_what_the_clean_labels_are():
     bank.allocate(OBSERVED, 3)
     dataset = SimpleNamespace(get_clean_labels=lambda: COLUMNS['clean_label'])
     hub = MessageHub.get_instance('noise_report_of_several')
-    NoiseReportHook().after_train_epoch(SimpleNamespace(
-        model=SimpleNamespace(supervision=SimpleNamespace(bank=bank)), message_hub=hub,
-        train_dataloader=SimpleNamespace(dataset=dataset)))
+    NoiseReportHook().after_train_epoch(
+        SimpleNamespace(
+            model=SimpleNamespace(supervision=SimpleNamespace(bank=bank)),
+            message_hub=hub,
+            train_dataloader=SimpleNamespace(dataset=dataset),
+        )
+    )
     assert hub.get_scalar('val/relabel_recall').current() == 0

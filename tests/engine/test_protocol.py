@@ -45,25 +45,47 @@ class Net(BaseModel):
         if mode == 'predict':
             return [s.set_pred_score(p) for s, p in zip(data_samples, logits.softmax(1), strict=True)]
         label = torch.cat([sample.gt_label for sample in data_samples])
-        return {'cls.loss': nn.functional.cross_entropy(logits, label), 'decay.loss': .01 * logits.square().mean(),
-                'sure': logits.softmax(1).max(1).values.mean().detach()}
+        return {
+            'cls.loss': nn.functional.cross_entropy(logits, label),
+            'decay.loss': 0.01 * logits.square().mean(),
+            'sure': logits.softmax(1).max(1).values.mean().detach(),
+        }
 
 
-def make_runner(work_dir, epochs=4, *, resume=False, load_from=None, hook=None, split='test', select_on=None,
-                checkpoint=None, custom=(), val_interval=1, cfg=None):
+def make_runner(
+    work_dir,
+    epochs=4,
+    *,
+    resume=False,
+    load_from=None,
+    hook=None,
+    split='test',
+    select_on=None,
+    checkpoint=None,
+    custom=(),
+    val_interval=1,
+    cfg=None,
+):
     torch.manual_seed(0)
     loader = dict(batch_size=5, num_workers=0, persistent_workers=False)
     return Runner(
-        model=Net(), work_dir=str(work_dir),
+        model=Net(),
+        work_dir=str(work_dir),
         train_dataloader=dict(dataset=Points('train'), sampler=dict(type='DefaultSampler', shuffle=True), **loader),
         val_dataloader=dict(dataset=Points(split), sampler=dict(type='DefaultSampler', shuffle=False), **loader),
-        val_evaluator=dict(type='mmfer.FERMetric'), val_cfg=dict(),
+        val_evaluator=dict(type='mmfer.FERMetric'),
+        val_cfg=dict(),
         train_cfg=dict(by_epoch=True, max_epochs=epochs, val_interval=val_interval),
-        optim_wrapper=dict(optimizer=dict(type='Adam', lr=.05)),
+        optim_wrapper=dict(optimizer=dict(type='Adam', lr=0.05)),
         default_hooks=dict(checkpoint=dict(type='CheckpointHook', interval=1, **(checkpoint or {}))),
-        custom_hooks=[hook or ProtocolHook(), *custom], randomness=dict(seed=3), resume=resume, load_from=load_from,
-        default_scope='mmpretrain', log_level='WARNING',
-        cfg=Config(dict(select_on=select_on, **(cfg or {})), cfg_text='# toy', filename='toy.py'))
+        custom_hooks=[hook or ProtocolHook(), *custom],
+        randomness=dict(seed=3),
+        resume=resume,
+        load_from=load_from,
+        default_scope='mmpretrain',
+        log_level='WARNING',
+        cfg=Config(dict(select_on=select_on, **(cfg or {})), cfg_text='# toy', filename='toy.py'),
+    )
 
 
 def report_of(work_dir):
@@ -187,8 +209,9 @@ def test_resuming_a_finished_run_reports_it_again(tmp_path):
 def test_epochs_that_are_not_due_stay_unvalidated_after_a_resume(tmp_path):
     make_runner(tmp_path / 'whole', epochs=6, val_interval=3).train()
     make_runner(tmp_path / 'parts', epochs=6, val_interval=3).train()
-    resumed = make_runner(tmp_path / 'parts', epochs=6, val_interval=3, resume=True,
-                          load_from=str(tmp_path / 'parts' / 'epoch_4.pth'))
+    resumed = make_runner(
+        tmp_path / 'parts', epochs=6, val_interval=3, resume=True, load_from=str(tmp_path / 'parts' / 'epoch_4.pth')
+    )
     resumed.train()
     report = report_of(tmp_path / 'parts')
     assert report == report_of(tmp_path / 'whole')
@@ -228,7 +251,7 @@ def test_a_checkpoint_holds_nothing_but_plain_values(finished):
 def test_figures_of_other_hooks_join_the_report(tmp_path):
     class Noise(Hook):
         def after_val_epoch(self, runner, metrics=None):
-            runner.message_hub.update_scalar('val/noise/precision', 10. * runner.epoch)
+            runner.message_hub.update_scalar('val/noise/precision', 10.0 * runner.epoch)
 
     make_runner(tmp_path, epochs=2, custom=[Noise()]).train()
     report = report_of(tmp_path)
@@ -266,14 +289,17 @@ def test_validation_faces_that_are_tested_on_are_test_faces(tmp_path):
     assert report_of(tmp_path)['select_on'] == 'test'
 
 
-@pytest.mark.parametrize(('arguments', 'sentence'), [
-    (dict(select_on='val', split='val', cfg=VAL_IS_TEST), r"evaluates the faces of test_dataloader: set.*holdout"),
-    (dict(checkpoint=dict(save_best='accuracy')), r"CheckpointHook chooses an epoch .* select_on is None.*'val'"),
-    (dict(custom=[dict(type='EarlyStoppingHook', monitor='accuracy')]), r'EarlyStoppingHook chooses an epoch'),
-    (dict(select_on='val'), r"select_on='val' but val_dataloader evaluates split 'test'.*holdout"),
-    (dict(select_on='test', split='val'), r"select_on='test' but val_dataloader evaluates split 'val'"),
-    (dict(select_on='best'), r"select_on must be None, 'val' or 'test', got 'best'"),
-])
+@pytest.mark.parametrize(
+    ('arguments', 'sentence'),
+    [
+        (dict(select_on='val', split='val', cfg=VAL_IS_TEST), r'evaluates the faces of test_dataloader: set.*holdout'),
+        (dict(checkpoint=dict(save_best='accuracy')), r"CheckpointHook chooses an epoch .* select_on is None.*'val'"),
+        (dict(custom=[dict(type='EarlyStoppingHook', monitor='accuracy')]), r'EarlyStoppingHook chooses an epoch'),
+        (dict(select_on='val'), r"select_on='val' but val_dataloader evaluates split 'test'.*holdout"),
+        (dict(select_on='test', split='val'), r"select_on='test' but val_dataloader evaluates split 'val'"),
+        (dict(select_on='best'), r"select_on must be None, 'val' or 'test', got 'best'"),
+    ],
+)
 def test_choosing_on_the_sly_is_refused(arguments, sentence, tmp_path):
     with pytest.raises(ValueError, match=sentence):
         make_runner(tmp_path, **arguments).train()
@@ -282,5 +308,5 @@ def test_choosing_on_the_sly_is_refused(arguments, sentence, tmp_path):
 def test_another_metric_alone_is_refused(tmp_path):
     runner = make_runner(tmp_path)
     runner._val_evaluator = dict(type='Accuracy')
-    with pytest.raises(ValueError, match=r"mmfer\.FERMetric.*val_evaluator"):
+    with pytest.raises(ValueError, match=r'mmfer\.FERMetric.*val_evaluator'):
         runner.train()

@@ -24,7 +24,7 @@ from tiny import CE, network
 # Python 3.12 and later warn when loaders fork their workers beside torch's threads.
 pytestmark = pytest.mark.filterwarnings('ignore:This process .* is multi-threaded:DeprecationWarning')
 
-NOISE = dict(kind='symmetric', rate=.3, seed=0)
+NOISE = dict(kind='symmetric', rate=0.3, seed=0)
 
 
 @pytest.fixture(scope='module')
@@ -50,8 +50,12 @@ class Run:
         self.bank.column('relabelled').copy_(self.bank.labels if labels is None else labels)
         self.warnings = []
         self.runner = SimpleNamespace(
-            model=SimpleNamespace(supervision=SimpleNamespace(bank=self.bank)), work_dir=str(folder), epoch=epoch,
-            train_dataloader=SimpleNamespace(dataset=dataset), logger=SimpleNamespace(warning=self.warnings.append))
+            model=SimpleNamespace(supervision=SimpleNamespace(bank=self.bank)),
+            work_dir=str(folder),
+            epoch=epoch,
+            train_dataloader=SimpleNamespace(dataset=dataset),
+            logger=SimpleNamespace(warning=self.warnings.append),
+        )
         self.hook.before_train(self.runner)
 
     def train(self, *steps):
@@ -81,12 +85,21 @@ def test_every_relabel_is_a_row(noisy, tmp_path):
     classes = noisy.metainfo['classes']
 
     def row(epoch, face, old, new, right):
-        return dict(epoch=str(epoch), sample_idx=str(face), name=noisy.columns['name'][face], old=classes[old],
-                    new=classes[new], clean=classes[clean[face]], right=right)
+        return dict(
+            epoch=str(epoch),
+            sample_idx=str(face),
+            name=noisy.columns['name'][face],
+            old=classes[old],
+            new=classes[new],
+            clean=classes[clean[face]],
+            right=right,
+        )
 
     expected = [row(2, mended, observed[mended], clean[mended], 'yes'), row(2, spoilt, observed[spoilt], other, 'no')]
-    assert table(tmp_path) == [*sorted(expected, key=lambda r: int(r['sample_idx'])),
-                               row(3, spoilt, other, observed[spoilt], 'yes')]
+    assert table(tmp_path) == [
+        *sorted(expected, key=lambda r: int(r['sample_idx'])),
+        row(3, spoilt, other, observed[spoilt], 'yes'),
+    ]
     assert run.warnings == []
 
 
@@ -105,7 +118,7 @@ def test_where_the_clean_label_is_unknown_nothing_is_said_of_it(faces, tmp_path)
     dataset = RAFDB(data_root=faces)
     run = Run(tmp_path, dataset)
     run.train({0: (dataset.columns['label'][0] + 1) % 7})
-    row, = table(tmp_path)
+    (row,) = table(tmp_path)
     assert (row['clean'], row['right']) == ('', '')
 
 
@@ -146,8 +159,11 @@ def test_a_resume_elsewhere_says_what_is_missing(noisy, tmp_path):
 
 def test_runs_that_relabel_nothing_write_nothing(noisy, tmp_path):
     bank = SampleBank()
-    for model in (SimpleNamespace(), SimpleNamespace(supervision=None),
-                  SimpleNamespace(supervision=SimpleNamespace(bank=bank))):
+    for model in (
+        SimpleNamespace(),
+        SimpleNamespace(supervision=None),
+        SimpleNamespace(supervision=SimpleNamespace(bank=bank)),
+    ):
         runner, hook = SimpleNamespace(model=model, work_dir=str(tmp_path), epoch=0), RelabelLogHook()
         hook.before_train(runner)
         hook.before_train_epoch(runner)
@@ -168,7 +184,7 @@ def test_only_the_main_process_writes(noisy, tmp_path, monkeypatch):
 class TargetsSeen(nn.Module):
     """A loss that is none: notes every face's label and target by epoch."""
 
-    loss_weight = 0.
+    loss_weight = 0.0
 
     def __init__(self):
         super().__init__()
@@ -192,7 +208,7 @@ class WritesIntoTheDataset(nn.Module):
         return {}
 
 
-RELABEL = dict(type='mmfer.MarginRelabel', margin=0., start_epoch=1, scope='all')
+RELABEL = dict(type='mmfer.MarginRelabel', margin=0.0, start_epoch=1, scope='all')
 
 
 @pytest.fixture
@@ -202,20 +218,40 @@ def make_runner(faces, tmp_path):
     def make(relabel=RELABEL, workers=1, persistent=True, epochs=2, folder='run', resume=False):
         cfg = network(classes=7)
         cfg['head'] = dict(cfg['head'], type='mmfer.SCNHead')
-        scn = dict(taps=dict(importance='head.attention'), refiners=dict(relabel=relabel),
-                   losses=dict(rank=dict(type='mmfer.RankRegularizationLoss'), seen=dict(type='mmfer.TargetsSeen')))
+        scn = dict(
+            taps=dict(importance='head.attention'),
+            refiners=dict(relabel=relabel),
+            losses=dict(rank=dict(type='mmfer.RankRegularizationLoss'), seen=dict(type='mmfer.TargetsSeen')),
+        )
         runner = Runner(
-            model=dict(type='mmfer.FERClassifier', data_preprocessor=dict(type='mmfer.FaceDataPreprocessor', size=32),
-                       supervision=dict(cls=CE, scn=scn), **cfg),
-            work_dir=str(tmp_path / folder), train_cfg=dict(by_epoch=True, max_epochs=epochs),
+            model=dict(
+                type='mmfer.FERClassifier',
+                data_preprocessor=dict(type='mmfer.FaceDataPreprocessor', size=32),
+                supervision=dict(cls=CE, scn=scn),
+                **cfg,
+            ),
+            work_dir=str(tmp_path / folder),
+            train_cfg=dict(by_epoch=True, max_epochs=epochs),
             train_dataloader=dict(
-                dataset=dict(type='mmfer.RAFDB', data_root=faces, label_noise=NOISE,
-                             pipeline=[dict(type='mmfer.LoadFace', size=32), dict(type='mmfer.PackFace')]),
-                batch_size=7, num_workers=workers, persistent_workers=persistent and workers > 0,
-                collate_fn=dict(type='mmfer.collate_faces'), sampler=dict(type='DefaultSampler', shuffle=True)),
-            optim_wrapper=dict(optimizer=dict(type='Adam', lr=1e-2)), default_scope='mmpretrain', log_level='WARNING',
+                dataset=dict(
+                    type='mmfer.RAFDB',
+                    data_root=faces,
+                    label_noise=NOISE,
+                    pipeline=[dict(type='mmfer.LoadFace', size=32), dict(type='mmfer.PackFace')],
+                ),
+                batch_size=7,
+                num_workers=workers,
+                persistent_workers=persistent and workers > 0,
+                collate_fn=dict(type='mmfer.collate_faces'),
+                sampler=dict(type='DefaultSampler', shuffle=True),
+            ),
+            optim_wrapper=dict(optimizer=dict(type='Adam', lr=1e-2)),
+            default_scope='mmpretrain',
+            log_level='WARNING',
             custom_hooks=[dict(type=f'mmfer.{name}Hook') for name in ('Reseed', 'SampleBank', 'RelabelLog')],
-            randomness=dict(seed=0), resume=resume)
+            randomness=dict(seed=0),
+            resume=resume,
+        )
         loaders.append(runner)
         return runner
 
@@ -235,18 +271,25 @@ def test_a_relabel_is_seen_in_the_next_epoch_though_workers_stay(make_runner):
     runner.train()
     seen, dataset = seen_by(runner), runner.train_dataloader.dataset
     observed = dict(enumerate(dataset.get_gt_labels().tolist()))
-    first = {int(row['sample_idx']): dataset.metainfo['classes'].index(row['new'])
-             for row in table(Path(runner.work_dir)) if row['epoch'] == '1'}
+    first = {
+        int(row['sample_idx']): dataset.metainfo['classes'].index(row['new'])
+        for row in table(Path(runner.work_dir))
+        if row['epoch'] == '1'
+    }
     assert len(first) > 5
     assert seen.targets[0] == observed  # each face is drawn once, so nothing counts in its first epoch
     assert seen.targets[1] == observed | first
     assert seen.labels[1] == observed
 
 
-@pytest.mark.parametrize(('workers', 'persistent'), [(1, True), (1, False), (0, False)],
-                         ids=['workers that stay', 'new workers', 'no workers'])
+@pytest.mark.parametrize(
+    ('workers', 'persistent'),
+    [(1, True), (1, False), (0, False)],
+    ids=['workers that stay', 'new workers', 'no workers'],
+)
 def test_labels_written_into_the_dataset_never_reach_workers_that_stay(
-        make_runner, monkeypatch, faces, workers, persistent):
+    make_runner, monkeypatch, faces, workers, persistent
+):
     """The test above would notice the original's way, which needs workers that are started anew, or none."""
     runner = make_runner(dict(type='mmfer.WritesIntoTheDataset'), workers, persistent)
     monkeypatch.setattr(WritesIntoTheDataset, 'runner', runner)

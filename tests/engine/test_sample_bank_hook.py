@@ -23,8 +23,10 @@ from tiny import CE, ToyClassifier, classifier, faces, lanet, total
 @pytest.fixture(scope='module')
 def folders(tmp_path_factory):
     root = tmp_path_factory.mktemp('rafdb')
-    return {landmarks: make_rafdb(root / str(landmarks), per_class=2, size=32, landmarks=landmarks, test_per_class=1)
-            for landmarks in (True, False)}
+    return {
+        landmarks: make_rafdb(root / str(landmarks), per_class=2, size=32, landmarks=landmarks, test_per_class=1)
+        for landmarks in (True, False)
+    }
 
 
 def rafdb(folders, landmarks=True, **options):
@@ -73,8 +75,11 @@ def test_it_looks_into_a_wrapped_model(folders, model, wrap):
 
 
 def test_a_part_that_needs_landmarks_is_refused_on_data_without(folders, model):
-    with pytest.raises(ValueError, match='supervision.lanet.losses.heatmap needs landmarks, but the training set RAFDB '
-                                         'gives none: name a landmark file, such as .*landmarks68.npz'):
+    with pytest.raises(
+        ValueError,
+        match='supervision.lanet.losses.heatmap needs landmarks, but the training set RAFDB '
+        'gives none: name a landmark file, such as .*landmarks68.npz',
+    ):
         SampleBankHook().before_run(runner_of(model, rafdb(folders, landmarks=False)))
 
 

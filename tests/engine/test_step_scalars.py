@@ -1,4 +1,5 @@
 """What StepScalarsHook hands over is what MMEngine's own hook does, with one wait a printed line."""
+
 from types import SimpleNamespace
 
 import pytest
@@ -17,13 +18,24 @@ class Loader(list):
 
 @pytest.fixture
 def runner(request):
-    return SimpleNamespace(message_hub=MessageHub.get_instance(f'{request.node.name}'), hooks=[LoggerHook(interval=3)],
-                           train_dataloader=Loader(range(STEPS)), epoch=0, iter=0, max_epochs=1, max_iters=STEPS)
+    return SimpleNamespace(
+        message_hub=MessageHub.get_instance(f'{request.node.name}'),
+        hooks=[LoggerHook(interval=3)],
+        train_dataloader=Loader(range(STEPS)),
+        epoch=0,
+        iter=0,
+        max_epochs=1,
+        max_iters=STEPS,
+    )
 
 
 def outputs(step):
-    values = {'loss': torch.tensor(.1 * step), 'lanet.kl_loss': torch.tensor(step + .3, dtype=torch.bfloat16),
-              'grad_norm': .7 * step, 'exact': torch.tensor(1 / 3 + step, dtype=torch.float64)}
+    values = {
+        'loss': torch.tensor(0.1 * step),
+        'lanet.kl_loss': torch.tensor(step + 0.3, dtype=torch.bfloat16),
+        'grad_norm': 0.7 * step,
+        'exact': torch.tensor(1 / 3 + step, dtype=torch.float64),
+    }
     return values if step % 2 else {**values, 'scn.relabelled': torch.tensor([step])}
 
 
@@ -55,7 +67,7 @@ def test_nothing_is_read_between_printed_lines(runner, monkeypatch):
 
 
 def test_a_tensor_that_its_owner_goes_on_writing_to_is_handed_over_as_it_was(runner):
-    hook, margin = StepScalarsHook(), torch.tensor(1., dtype=torch.float64)
+    hook, margin = StepScalarsHook(), torch.tensor(1.0, dtype=torch.float64)
     hook.before_train(runner)
     for step in range(3):
         hook.after_train_iter(runner, step, outputs={'margin': margin})

@@ -12,8 +12,8 @@ NAMES = ['surprise', 'fear', 'disgust', 'happiness', 'sadness', 'anger', 'neutra
 @pytest.fixture(scope='module')
 def answers():
     rng = np.random.default_rng(3)
-    label = rng.choice(7, size=500, p=[.12, .01, .05, .4, .15, .07, .2])
-    predicted = np.where(rng.random(500) < .6, label, rng.integers(0, 7, 500))
+    label = rng.choice(7, size=500, p=[0.12, 0.01, 0.05, 0.4, 0.15, 0.07, 0.2])
+    predicted = np.where(rng.random(500) < 0.6, label, rng.integers(0, 7, 500))
     return label, predicted
 
 
@@ -42,9 +42,8 @@ def test_a_class_without_faces_is_left_out_of_every_mean():
     figures = summarise(confusion_matrix(label, predicted, 3), ['a', 'b', 'c'])
     assert figures['accuracy'] == pytest.approx(75)
     assert figures['mean_class_accuracy'] == pytest.approx(100 * (2 / 3 + 1) / 2)
-    assert figures['macro_f1'] == pytest.approx(100 * (.8 + 1) / 2)
-    assert figures['macro_f1'] == pytest.approx(
-        100 * oracle.f1_score(label, predicted, average='macro', labels=[0, 2]))
+    assert figures['macro_f1'] == pytest.approx(100 * (0.8 + 1) / 2)
+    assert figures['macro_f1'] == pytest.approx(100 * oracle.f1_score(label, predicted, average='macro', labels=[0, 2]))
     assert 'recall/b' not in figures
     assert np.isfinite(list(figures.values())).all()
 

@@ -25,7 +25,7 @@ def evaluate(samples, size=None, classes=CLASSES):
     evaluator = Evaluator(FERMetric())
     evaluator.dataset_meta = dict(classes=classes)
     for start in range(0, len(samples), 4):
-        evaluator.process(samples[start:start + 4])
+        evaluator.process(samples[start : start + 4])
     return evaluator.evaluate(size or len(samples)), evaluator.metrics[0]
 
 
@@ -39,8 +39,14 @@ def test_figures_equal_scikit_learn_under_their_plain_names():
     labels, scores, samples = random_samples()
     figures, metric = evaluate(samples)
     predicted = scores.argmax(1)
-    assert list(figures) == ['accuracy', 'mean_class_accuracy', 'macro_f1', 'recall/happiness', 'recall/anger',
-                             'recall/fear']
+    assert list(figures) == [
+        'accuracy',
+        'mean_class_accuracy',
+        'macro_f1',
+        'recall/happiness',
+        'recall/anger',
+        'recall/fear',
+    ]
     assert figures['accuracy'] == pytest.approx(100 * (predicted == labels).mean())
     assert figures['mean_class_accuracy'] == pytest.approx(100 * balanced_accuracy_score(labels, predicted))
     assert figures['macro_f1'] == pytest.approx(100 * f1_score(labels, predicted, average='macro'))
@@ -48,17 +54,17 @@ def test_figures_equal_scikit_learn_under_their_plain_names():
 
 
 def test_padding_of_the_last_batch_is_not_counted():
-    samples = [sample(0, [.8, .1, .1], 0), sample(1, [.8, .1, .1], 1), sample(0, [.8, .1, .1], 0)]
+    samples = [sample(0, [0.8, 0.1, 0.1], 0), sample(1, [0.8, 0.1, 0.1], 1), sample(0, [0.8, 0.1, 0.1], 0)]
     figures, metric = evaluate(samples, size=2)
     assert figures['accuracy'] == 50
     np.testing.assert_array_equal(metric.confusion, [[1, 0, 0], [1, 0, 0], [0, 0, 0]])
 
 
 def test_faces_keep_their_row_name_and_probabilities():
-    _, metric = evaluate([sample(0, [.2, .7, .1], 5), sample(2, [.1, .1, .8], 3)])
+    _, metric = evaluate([sample(0, [0.2, 0.7, 0.1], 5), sample(2, [0.1, 0.1, 0.8], 3)])
     first, second = metric.faces
     assert (first.sample_idx, first.img_path, first.label) == (5, '5.jpg', 0)
-    np.testing.assert_allclose(second.score, [.1, .1, .8], rtol=1e-6)
+    np.testing.assert_allclose(second.score, [0.1, 0.1, 0.8], rtol=1e-6)
 
 
 def test_a_class_without_faces_is_named_once(monkeypatch):
@@ -67,7 +73,7 @@ def test_a_class_without_faces_is_named_once(monkeypatch):
     evaluator = Evaluator(FERMetric())
     evaluator.dataset_meta = dict(classes=CLASSES)
     for _ in range(2):
-        evaluator.process([sample(0, [.8, .1, .1]), sample(1, [.1, .8, .1])])
+        evaluator.process([sample(0, [0.8, 0.1, 0.1]), sample(1, [0.1, 0.8, 0.1])])
         figures = evaluator.evaluate(2)
     assert figures['mean_class_accuracy'] == 100
     assert 'recall/fear' not in figures
@@ -77,7 +83,7 @@ def test_a_class_without_faces_is_named_once(monkeypatch):
 def test_each_evaluation_starts_afresh():
     evaluator = Evaluator(FERMetric())
     evaluator.dataset_meta = dict(classes=CLASSES)
-    for score, expected in ([.8, .1, .1], 100), ([.1, .8, .1], 0):
+    for score, expected in ([0.8, 0.1, 0.1], 100), ([0.1, 0.8, 0.1], 0):
         evaluator.process([sample(0, score)])
         assert evaluator.evaluate(1)['accuracy'] == expected
 
@@ -85,21 +91,24 @@ def test_each_evaluation_starts_afresh():
 def test_it_is_registered_and_takes_a_prefix():
     metric = METRICS.build(dict(type='mmfer.FERMetric', prefix='clean'))
     metric.dataset_meta = dict(classes=CLASSES)
-    metric.process(None, [sample(0, [.8, .1, .1]).to_dict()])
+    metric.process(None, [sample(0, [0.8, 0.1, 0.1]).to_dict()])
     assert metric.evaluate(1)['clean/accuracy'] == 100
 
 
 def test_classes_without_names_get_numbers():
-    figures, _ = evaluate([sample(1, [.1, .9])], classes=None)
+    figures, _ = evaluate([sample(1, [0.1, 0.9])], classes=None)
     assert figures['recall/class1'] == 100
 
 
-@pytest.mark.parametrize(('samples', 'sentence'), [
-    ([sample(0, [float('nan')] * 3, 7)], r'nan.*for 7\.jpg.*lower optim_wrapper'),
-    ([sample(0, [.5, .5], 7)], r'head scores 2 classes but the dataset has 3 .*model\.head\.num_classes=3'),
-    ([sample(3, [.5, .4, .1], 7)], r'7\.jpg is labelled 3, but there are only 3 classes'),
-    ([DataSample(metainfo=dict(img_path='8.jpg')).set_pred_score(torch.rand(3))], r'8\.jpg has no gt_label'),
-])
+@pytest.mark.parametrize(
+    ('samples', 'sentence'),
+    [
+        ([sample(0, [float('nan')] * 3, 7)], r'nan.*for 7\.jpg.*lower optim_wrapper'),
+        ([sample(0, [0.5, 0.5], 7)], r'head scores 2 classes but the dataset has 3 .*model\.head\.num_classes=3'),
+        ([sample(3, [0.5, 0.4, 0.1], 7)], r'7\.jpg is labelled 3, but there are only 3 classes'),
+        ([DataSample(metainfo=dict(img_path='8.jpg')).set_pred_score(torch.rand(3))], r'8\.jpg has no gt_label'),
+    ],
+)
 def test_what_cannot_be_evaluated_is_named(samples, sentence):
     with pytest.raises(ValueError, match=sentence):
         evaluate(samples)

@@ -105,7 +105,7 @@ def penalised(rows, weight, everyone=lambda x: x):
     """A loss on the gradient of scores that know of the whole batch through its mean."""
     mean = everyone(rows.sum(0)) / 5
     scores = ((rows @ weight.T).sin() * (1 + mean @ weight.T)).sum()
-    gradient, = torch.autograd.grad(scores, rows, create_graph=True)
+    (gradient,) = torch.autograd.grad(scores, rows, create_graph=True)
     return everyone((gradient.square() * rows).sum())
 
 

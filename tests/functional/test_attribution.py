@@ -80,9 +80,15 @@ def test_class_scores():
     assert_close(class_score(logits), double(expected['sum']), **EXACT)
 
 
-@pytest.mark.parametrize(('score', 'gradient'), [
-    ('sum', [[1, 1, 1], [1, 1, 1]]), ('gt', [[0, 0, 1], [1, 0, 0]]), ('pred', [[1, 0, 0], [0, 1, 0]]),
-    ('sum_abs', [[1, -1, 1], [-1, 1, -1]])])
+@pytest.mark.parametrize(
+    ('score', 'gradient'),
+    [
+        ('sum', [[1, 1, 1], [1, 1, 1]]),
+        ('gt', [[0, 0, 1], [1, 0, 0]]),
+        ('pred', [[1, 0, 0], [0, 1, 0]]),
+        ('sum_abs', [[1, -1, 1], [-1, 1, -1]]),
+    ],
+)
 def test_gradients_of_class_scores(score, gradient):
     logits = double([[1.0, -2.0, 0.5], [-3.0, 4.0, -1.0]], requires_grad=True)
     class_score(logits, score, torch.tensor([2, 0])).sum().backward()
@@ -226,8 +232,10 @@ def test_points_off_the_map_are_absent_as_in_heatmaps(x, y):
     assert (more - expected).abs().max() > 0.1
 
 
-@pytest.mark.parametrize('points', [
-    torch.full((2, 3, 2), math.nan), torch.full((2, 3, 2), 1e6), torch.full((2, 3, 2), -1e6), torch.zeros(2, 0, 2)])
+@pytest.mark.parametrize(
+    'points',
+    [torch.full((2, 3, 2), math.nan), torch.full((2, 3, 2), 1e6), torch.full((2, 3, 2), -1e6), torch.zeros(2, 0, 2)],
+)
 def test_a_face_without_points_on_the_map_has_a_prior_of_zeros(points):
     prior = landmark_prior(points, (4, 5), 0.8)
     assert prior.shape == (2, 4, 5)

@@ -300,8 +300,9 @@ def test_it_trains_and_its_export_loads_strictly_into_a_stock_classifier(tmp_pat
     cfg = network()
     cfg['neck'] = dict(type='mmfer.ARM', in_channels=64, map_size=2, upscale=4)
     cfg['head']['in_channels'] = 25
-    model = FERClassifier(**cfg, data_preprocessor=dict(type='mmfer.FaceDataPreprocessor', size=64),
-                          supervision=dict(cls=CE)).train()
+    model = FERClassifier(
+        **cfg, data_preprocessor=dict(type='mmfer.FaceDataPreprocessor', size=64), supervision=dict(cls=CE)
+    ).train()
     optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
     history = []
     for _ in range(8):

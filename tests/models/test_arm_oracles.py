@@ -23,13 +23,13 @@ def run(neck, x):
 
 def kernel_of(neck) -> nn.Parameter:
     """The shared convolution's weight: the only one of four dimensions."""
-    kernel, = (parameter for parameter in neck.parameters() if parameter.dim() == 4)
+    (kernel,) = (parameter for parameter in neck.parameters() if parameter.dim() == 4)
     return kernel
 
 
 def share_of_generic(neck) -> nn.Parameter:
     """`a`: the only single number."""
-    a, = (parameter for parameter in neck.parameters() if parameter.numel() == 1)
+    (a,) = (parameter for parameter in neck.parameters() if parameter.numel() == 1)
     return a
 
 
@@ -44,7 +44,8 @@ def arranged(x, upscale):
     rows, channels, height, width = x.shape
     out = torch.empty(rows, channels // upscale**2, height * upscale, width * upscale, dtype=x.dtype)
     for n, c, h, w, i, j in itertools.product(
-            range(rows), range(out.size(1)), range(height), range(width), range(upscale), range(upscale)):
+        range(rows), range(out.size(1)), range(height), range(width), range(upscale), range(upscale)
+    ):
         out[n, c, upscale * h + i, upscale * w + j] = x[n, upscale**2 * c + upscale * i + j, h, w]
     return out
 
@@ -53,8 +54,9 @@ def windows(maps, kernel, stride):
     """The shared convolution without padding, window by window."""
     size = kernel.size(0)
     places = range(0, maps.size(2) - size + 1, stride)
-    rows = [torch.stack([(maps[:, :, y : y + size, x : x + size] * kernel).sum((2, 3)) for x in places], 2)
-            for y in places]
+    rows = [
+        torch.stack([(maps[:, :, y : y + size, x : x + size] * kernel).sum((2, 3)) for x in places], 2) for y in places
+    ]
     return torch.stack(rows, 2)
 
 
@@ -106,7 +108,7 @@ def test_the_published_module_has_121_outputs_and_one_kernel_of_32_without_a_bia
     assert neck.out_channels == 121
     assert kernel_of(neck).shape == (1, 1, 32, 32)
     assert run(neck, torch.randn(2, 512, 7, 7)).shape == (2, 121)
-    norm, = (module for module in neck.modules() if isinstance(module, nn.BatchNorm2d))
+    (norm,) = (module for module in neck.modules() if isinstance(module, nn.BatchNorm2d))
     assert norm.num_features == 2
     assert sorted(parameter.numel() for parameter in neck.parameters()) == [1, 2, 2, 1024]
     assert share_of_generic(neck).item() == 1
@@ -129,7 +131,7 @@ def test_the_whole_equals_plain_loops(generic):
 def test_the_norm_stands_between_the_convolution_and_the_mean_over_channels():
     x = torch.randn(5, 8, 3, 3, dtype=torch.float64)
     neck = small(norm_cfg=dict(type='BN')).train()
-    norm, = (module for module in neck.modules() if isinstance(module, nn.BatchNorm2d))
+    (norm,) = (module for module in neck.modules() if isinstance(module, nn.BatchNorm2d))
     with torch.no_grad():
         norm.weight.copy_(torch.tensor([0.5, 2.0]))
         norm.bias.copy_(torch.tensor([1.0, -3.0]))
@@ -249,8 +251,9 @@ def test_a_faces_output_in_testing_does_not_depend_on_its_batch_nor_on_the_order
         assert_close(run(neck, x[row : row + 1])[0], whole[row], rtol=1e-12, atol=1e-12)
 
 
-def test_a_classifiers_predictions_do_not_depend_on_the_test_batch():
-    model = classifier().train()
+@pytest.mark.parametrize('generic', ['ema', 'none'])
+def test_a_classifiers_predictions_do_not_depend_on_the_test_batch(generic):
+    model = classifier(generic=generic).train()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
     for step in range(3):
         inputs, batch = faces(6, size=64, seed=step)
@@ -261,12 +264,25 @@ def test_a_classifiers_predictions_do_not_depend_on_the_test_batch():
         assert missing == []
         optimizer.step()
     model.eval()
-    inputs, _ = faces(5, size=64, seed=9)
+    inputs, _ = faces(12, size=64, seed=9)
+    order = torch.randperm(12)
+    with torch.no_grad():
+        model.head.fc.bias -= model(inputs).mean(0)  # who has learnt that little calls all faces alike
     with torch.inference_mode():
         whole = model(inputs)
-        assert_close(model(inputs.flip(0)).flip(0), whole, rtol=1e-4, atol=1e-5)
-        assert_close(torch.cat([model(one[None]) for one in inputs]), whole, rtol=1e-4, atol=1e-5)
+        labels = predicted(model, inputs)
+        assert_close(model(inputs[order]), whole[order], rtol=1e-4, atol=1e-5)
+        assert predicted(model, inputs[order]) == [labels[i] for i in order]
+        for rows in (1, 5):
+            parts = inputs.split(rows)
+            assert_close(torch.cat([model(part) for part in parts]), whole, rtol=1e-4, atol=1e-5)
+            assert [label for part in parts for label in predicted(model, part)] == labels
     assert whole.std(0).min() > 1e-4
+    assert len(set(labels)) > 1
+
+
+def predicted(model, inputs) -> list[int]:
+    return [sample.pred_label.item() for sample in model(inputs, mode='predict')]
 
 
 def classifier(**options):
@@ -275,15 +291,18 @@ def classifier(**options):
     outputs = ARM(**{k: v for k, v in parts['neck'].items() if k != 'type'}).out_channels
     parts['head'] = dict(parts['head'], in_channels=outputs)
     torch.manual_seed(0)
-    return FERClassifier(**parts, data_preprocessor=dict(type='mmfer.FaceDataPreprocessor', size=64),
-                         supervision=dict(cls=CE))
+    return FERClassifier(
+        **parts, data_preprocessor=dict(type='mmfer.FaceDataPreprocessor', size=64), supervision=dict(cls=CE)
+    )
 
 
 # --- sizes and ablations ---
 
 
-@pytest.mark.parametrize(('channels', 'size', 'upscale'), [
-    (512, 7, 16), (512, 3, 16), (2048, 7, 16), (512, 4, 16), (64, 2, 4), (512, 6, 8), (512, 14, 8)])
+@pytest.mark.parametrize(
+    ('channels', 'size', 'upscale'),
+    [(512, 7, 16), (512, 3, 16), (2048, 7, 16), (512, 4, 16), (64, 2, 4), (512, 6, 8), (512, 14, 8)],
+)
 def test_kernel_and_stride_follow_from_the_map(channels, size, upscale):
     neck = ARM(in_channels=channels, map_size=size, upscale=upscale)
     y = run(neck.train(), torch.randn(2, channels, size, size))
@@ -291,8 +310,9 @@ def test_kernel_and_stride_follow_from_the_map(channels, size, upscale):
     assert neck.out_channels > 1
     # The windows reach the far border, else the last cells would not be seen at all.
     x = torch.randn(2, channels, size, size, requires_grad=True)
-    run(with_kernel(ARM(in_channels=channels, map_size=size, upscale=upscale, generic='none', norm_cfg=None), 1),
-        x).sum().backward()
+    run(
+        with_kernel(ARM(in_channels=channels, map_size=size, upscale=upscale, generic='none', norm_cfg=None), 1), x
+    ).sum().backward()
     assert x.grad.abs().min() > 0
 
 
@@ -315,9 +335,14 @@ def test_without_affinity_it_is_generic_none():
     assert_close(run(ours, x), run(none, x), rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize(('options', 'key'), [
-    (dict(in_channels=500), 'in_channels'), (dict(map_size=2, upscale=2, in_channels=8, kernel_size=9), 'kernel_size'),
-    (dict(generic='mean'), 'generic')])
+@pytest.mark.parametrize(
+    ('options', 'key'),
+    [
+        (dict(in_channels=500), 'in_channels'),
+        (dict(map_size=2, upscale=2, in_channels=8, kernel_size=9), 'kernel_size'),
+        (dict(generic='mean'), 'generic'),
+    ],
+)
 def test_what_does_not_fit_is_refused_at_build(options, key):
     with pytest.raises(ValueError, match=key):
         ARM(**options)

@@ -23,23 +23,41 @@ METHODS = {
     'scn': dict(
         taps=dict(importance='head.attention'),
         refiners=dict(relabel=dict(type='mmfer.MarginRelabel', start_epoch=1, margin=0.02, scope='all')),
-        losses=dict(rank=dict(type='mmfer.RankRegularizationLoss', margin=0.5))),
+        losses=dict(rank=dict(type='mmfer.RankRegularizationLoss', margin=0.5)),
+    ),
     'pal': dict(
         taps=dict(stage4='backbone.layer4'),
         branches=dict(gradient=dict(type='mmfer.GradientActivation', inputs=dict(feature='stage4'))),
-        losses=dict(pal=dict(type='mmfer.PrivilegedAttributionLoss'))),
+        losses=dict(pal=dict(type='mmfer.PrivilegedAttributionLoss')),
+    ),
     'lanet': lanet(),
     'sna': dict(
-        branches=dict(neighbours=dict(
-            type='mmfer.SemanticNeighbours', checkpoint=None, kind='adversarial',
-            autoencoder=dict(type='mmfer.FaceAutoEncoder', size=16, latent_dim=8, channels=4, depth=1))),
+        branches=dict(
+            neighbours=dict(
+                type='mmfer.SemanticNeighbours',
+                checkpoint=None,
+                kind='adversarial',
+                autoencoder=dict(type='mmfer.FaceAutoEncoder', size=16, latent_dim=8, channels=4, depth=1),
+            )
+        ),
         refiners=dict(reliability=dict(type='mmfer.ReliabilityWeights', warmup=0)),
-        losses=dict(smooth=dict(type='mmfer.NeighborhoodSmoothnessLoss'))),
+        losses=dict(smooth=dict(type='mmfer.NeighborhoodSmoothnessLoss')),
+    ),
 }
-LOSSES = {'scn': {'scn.rank_loss'}, 'pal': {'pal.pal_loss'}, 'sna': {'sna.smooth_loss'}, 'arm': set(),
-          'lanet': {'lanet.heatmap_loss', 'lanet.kl_loss', 'lanet.contrast_loss'}}
-COLUMNS = {'scn': {'relabelled', 'importance'}, 'pal': set(), 'sna': {'instability', 'reliability'}, 'arm': set(),
-           'lanet': {'label_distribution'}}
+LOSSES = {
+    'scn': {'scn.rank_loss'},
+    'pal': {'pal.pal_loss'},
+    'sna': {'sna.smooth_loss'},
+    'arm': set(),
+    'lanet': {'lanet.heatmap_loss', 'lanet.kl_loss', 'lanet.contrast_loss'},
+}
+COLUMNS = {
+    'scn': {'relabelled', 'importance'},
+    'pal': set(),
+    'sna': {'instability', 'reliability'},
+    'arm': set(),
+    'lanet': {'label_distribution'},
+}
 FIVE = ('scn', 'arm', 'pal', 'lanet', 'sna')
 
 
@@ -56,8 +74,9 @@ def together(*names, parts=None, **others) -> FERClassifier:
     """Cross-entropy and the methods, in the order named, on a thin ResNet-18; 12 faces of labels 0, 1, 2, 0, ..."""
     torch.manual_seed(3)  # tiny score nets may begin with dead ReLUs
     methods = {name: copy.deepcopy(METHODS[name]) for name in names if name != 'arm'}
-    model = FERClassifier(**(parts or parts_of(names)), data_preprocessor=PREPROCESSOR,
-                          supervision=dict(cls=CE, **methods, **others))
+    model = FERClassifier(
+        **(parts or parts_of(names)), data_preprocessor=PREPROCESSOR, supervision=dict(cls=CE, **methods, **others)
+    )
     model.supervision.bank.allocate(torch.arange(12) % 3, 3)
     for module in model.supervision.modules():
         if hasattr(module, 'latent_std'):
@@ -81,8 +100,11 @@ def train(model, steps=2):
 
 
 def deployed(model) -> dict:
-    return {name: value for name, value in model.state_dict().items()
-            if not name.startswith(('supervision.', 'head.attention.'))}
+    return {
+        name: value
+        for name, value in model.state_dict().items()
+        if not name.startswith(('supervision.', 'head.attention.'))
+    }
 
 
 def stock(names=('arm',)) -> ImageClassifier:
@@ -125,8 +147,13 @@ def test_the_methods_passes_leave_no_trace_in_the_network():
     """Key encoder, perturbed faces and attributions: prediction, statistics and averages are those without them."""
     names = ('scn', 'arm')
     model, plain = together(*FIVE), together(*names)
-    plain.load_state_dict({name: value for name, value in model.state_dict().items()
-                           if not name.startswith('supervision.') or name in plain.state_dict()})
+    plain.load_state_dict(
+        {
+            name: value
+            for name, value in model.state_dict().items()
+            if not name.startswith('supervision.') or name in plain.state_dict()
+        }
+    )
     inputs, batch = faces(6, size=SIZE)
     losses, expected = model.loss(inputs, batch), plain.loss(inputs, batch)
     assert_close(losses['cls.ce_loss'], expected['cls.ce_loss'], rtol=0, atol=0)  # no label has changed yet
@@ -179,7 +206,7 @@ def test_the_export_loads_strictly_into_a_stock_classifier(tmp_path):
 @pytest.mark.parametrize('names', list(itertools.combinations(FIVE, 2)), ids='+'.join)
 def test_any_two_train_together(names):
     model = together(*names)
-    (losses, missing), = train(model, steps=1)
+    ((losses, missing),) = train(model, steps=1)
     assert {name for name in losses if 'loss' in name} == {'cls.ce_loss'}.union(*(LOSSES[name] for name in names))
     assert all(value.isfinite() for value in losses.values())
     assert missing == []
@@ -260,8 +287,13 @@ class OwnWeight(nn.Module):
         return {'weight': label.float()}
 
 
-@pytest.mark.parametrize(('first', 'part', 'where'), [
-    ('scn', OwnTarget, 'supervision.scn.refiners.relabel'), ('sna', OwnWeight, 'supervision.sna.refiners.reliability')])
+@pytest.mark.parametrize(
+    ('first', 'part', 'where'),
+    [
+        ('scn', OwnTarget, 'supervision.scn.refiners.relabel'),
+        ('sna', OwnWeight, 'supervision.sna.refiners.reliability'),
+    ],
+)
 def test_a_refiner_that_discards_an_earlier_ones_decision_is_refused(first, part, where):
     mine = dict(refiners=dict(own=dict(type=part)))
     with pytest.raises(ValueError, match=f'{where} and supervision.mine.refiners.own both set "{part.publishes[0]}"'):
@@ -276,8 +308,9 @@ def test_two_refiners_that_read_nothing_are_refused(part):
     assert train(model, steps=1)[0][1] == []
 
 
-@pytest.mark.parametrize(('name', 'column'), [
-    ('scn', 'relabelled'), ('sna', 'instability'), ('lanet', 'label_distribution')])
+@pytest.mark.parametrize(
+    ('name', 'column'), [('scn', 'relabelled'), ('sna', 'instability'), ('lanet', 'label_distribution')]
+)
 def test_methods_that_remember_by_one_name_are_refused(name, column):
     again = copy.deepcopy(METHODS[name])
     for method in (again,):  # only the refiner once more: other names would clash before

@@ -61,8 +61,12 @@ def drawn(indices, rows=12, size=100, seed=0):
 
 def batch_of(landmarks):
     rows = len(landmarks)
-    return FaceBatch(torch.zeros(rows).long(), torch.arange(rows), landmarks=landmarks.clone(),
-                     landmark_valid=torch.ones(rows).bool())
+    return FaceBatch(
+        torch.zeros(rows).long(),
+        torch.arange(rows),
+        landmarks=landmarks.clone(),
+        landmark_valid=torch.ones(rows).bool(),
+    )
 
 
 def plain(augment=(), size=100, **options):
@@ -89,12 +93,23 @@ def at(landmarks, indices):
 
 
 @pytest.mark.parametrize('autocast', [False, True], ids=['', 'autocast'])
-@pytest.mark.parametrize(('augment', 'size'), [
-    ([], 64), ([], 224), ([], (96, 130)),
-    ([FLIP], 100), ([FLIP], (90, 60)), ([CROP], 100), ([CROP], 224), ([CROP], (64, 96)), ([FLIP, CROP], 160),
-    ([CROP, FLIP], 96), ([dict(type='RandomAffine', degrees=20.0, translate=(0.05, 0.05), scale=(0.9, 1.1))], 100),
-    ([dict(type='RandomRotation', degrees=25.0), CROP, FLIP], 112),
-])
+@pytest.mark.parametrize(
+    ('augment', 'size'),
+    [
+        ([], 64),
+        ([], 224),
+        ([], (96, 130)),
+        ([FLIP], 100),
+        ([FLIP], (90, 60)),
+        ([CROP], 100),
+        ([CROP], 224),
+        ([CROP], (64, 96)),
+        ([FLIP, CROP], 160),
+        ([CROP, FLIP], 96),
+        ([dict(type='RandomAffine', degrees=20.0, translate=(0.05, 0.05), scale=(0.9, 1.1))], 100),
+        ([dict(type='RandomRotation', degrees=25.0), CROP, FLIP], 112),
+    ],
+)
 def test_dots_are_where_the_landmarks_are(augment, size, autocast):
     images, landmarks, indices = drawn(MIDDLE)
     seen, points = prepare(plain(augment, size), images, landmarks, autocast=autocast)
@@ -193,10 +208,10 @@ def test_outside_training_it_only_resizes_and_normalises():
     first, points = prepare(preprocessor, images, landmarks, training=False)
     again, _ = prepare(preprocessor, images, landmarks, training=False, seed=9)
     assert_close(again, first, rtol=0, atol=0)
-    mean, std = torch.tensor([.5412, .4324, .3795]), torch.tensor([.2485, .2182, .2066])  # la_net.md
+    mean, std = torch.tensor([0.5412, 0.4324, 0.3795]), torch.tensor([0.2485, 0.2182, 0.2066])  # la_net.md
     resized = F.interpolate(images.flip(1).float() / 255, (224, 224), mode='bilinear', antialias=True)
     assert_close(first, (resized - mean.view(3, 1, 1)) / std.view(3, 1, 1))
-    expected = torch.stack([(landmarks[..., 0] + .5) * 224 / 50 - .5, (landmarks[..., 1] + .5) * 224 / 40 - .5], -1)
+    expected = torch.stack([(landmarks[..., 0] + 0.5) * 224 / 50 - 0.5, (landmarks[..., 1] + 0.5) * 224 / 40 - 0.5], -1)
     assert_close(points, expected)
 
 
@@ -271,8 +286,9 @@ def test_a_new_preprocessor_draws_what_a_used_one_draws():
     used = published('rafdb')
     for seed in range(3):
         prepare(used, images, landmarks, seed=seed)
-    assert_close(prepare(used, images, landmarks, seed=9), prepare(published('rafdb'), images, landmarks, seed=9),
-                 rtol=0, atol=0)
+    assert_close(
+        prepare(used, images, landmarks, seed=9), prepare(published('rafdb'), images, landmarks, seed=9), rtol=0, atol=0
+    )
 
 
 def test_it_leaves_nothing_in_a_checkpoint():
@@ -287,8 +303,9 @@ def test_it_leaves_nothing_in_a_checkpoint():
 
 
 def test_an_unknown_transform_is_met_with_the_nearest():
-    with pytest.raises(ValueError, match='kornia.augmentation has no "RandomHorizontlFlip"; did you mean '
-                                         '"RandomHorizontalFlip"'):
+    with pytest.raises(
+        ValueError, match='kornia.augmentation has no "RandomHorizontlFlip"; did you mean "RandomHorizontalFlip"'
+    ):
         plain([dict(type='RandomHorizontlFlip')])
 
 

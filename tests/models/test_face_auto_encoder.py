@@ -145,8 +145,11 @@ def test_predictions_are_judged_in_grey_levels_beside_the_mean_face():
 def test_it_insists_on_pixels_from_minus_one_to_one():
     half = dict(type='mmfer.FaceDataPreprocessor', size=16, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
     assert autoencoder(data_preprocessor=half).data_preprocessor.size == (16, 16)
-    with pytest.raises(ValueError, match=r'pixels in \[-1, 1\], but data_preprocessor.std is \[0.25, 0.25, 0.25\]: set '
-                                         r'data_preprocessor.std=\(.5, .5, .5\)'):
+    with pytest.raises(
+        ValueError,
+        match=r'pixels in \[-1, 1\], but data_preprocessor.std is \[0.25, 0.25, 0.25\]: set '
+        r'data_preprocessor.std=\(.5, .5, .5\)',
+    ):
         autoencoder(data_preprocessor=dict(half, std=(0.25, 0.25, 0.25)))
 
 
@@ -211,16 +214,19 @@ def test_weights_come_from_a_file_or_from_the_newest_of_a_folder(tmp_path):
     for source in (path, str(path), path.parent, str(path.parent)):
         model = autoencoder(seed=3)
         assert load_autoencoder(model, source) == path
-        assert all(torch.equal(a, b) for a, b in zip(model.state_dict().values(), trained.state_dict().values(),
-                                                     strict=True))
+        assert all(
+            torch.equal(a, b) for a, b in zip(model.state_dict().values(), trained.state_dict().values(), strict=True)
+        )
 
 
 @pytest.mark.parametrize('source', ['work_dirs/autoencoder_synthfaces', 'autoencoder_synthfaces/epoch_9.pth'])
 def test_a_missing_file_is_met_with_the_command_that_makes_it(source, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'work_dirs' / 'autoencoder_synthfaces').mkdir(parents=True)  # begun, but without a checkpoint yet
-    with pytest.raises(FileNotFoundError, match=f'^{source} is missing: .*python tools/train.py '
-                                                'configs/sna/autoencoder_synthfaces.py.*checkpoint=FILE$'):
+    with pytest.raises(
+        FileNotFoundError,
+        match=f'^{source} is missing: .*python tools/train.py configs/sna/autoencoder_synthfaces.py.*checkpoint=FILE$',
+    ):
         load_autoencoder(autoencoder(), source)
 
 
@@ -239,8 +245,11 @@ def test_a_file_of_something_else_is_refused_in_a_sentence(tmp_path):
 
 def test_another_autoencoders_weights_are_refused(tmp_path):
     path = write(tmp_path / 'wide.pth', FaceAutoEncoder(size=16, latent_dim=8, channels=6, depth=1))
-    with pytest.raises(ValueError, match=r'wide.pth holds another autoencoder .*is \(6, 3, 3, 3\) there and '
-                                         r'\(4, 3, 3, 3\) here.*size, channels and depth'):
+    with pytest.raises(
+        ValueError,
+        match=r'wide.pth holds another autoencoder .*is \(6, 3, 3, 3\) there and '
+        r'\(4, 3, 3, 3\) here.*size, channels and depth',
+    ):
         load_autoencoder(autoencoder(), path)
     path = write(tmp_path / 'deep.pth', FaceAutoEncoder(size=16, latent_dim=8, channels=4, depth=2))
     with pytest.raises(ValueError, match='is left over'):

@@ -49,8 +49,9 @@ def test_the_deployed_state_of_the_real_config_loads_strictly_into_a_stock_class
     torch.manual_seed(0)
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         ours = MODELS.build(copy.deepcopy(cfg)).eval()
-        plain = MODELS.build(dict(
-            type='ImageClassifier', backbone=cfg['backbone'], neck=cfg['neck'], head=cfg['head'])).eval()
+        plain = MODELS.build(
+            dict(type='ImageClassifier', backbone=cfg['backbone'], neck=cfg['neck'], head=cfg['head'])
+        ).eval()
     assert any(key.startswith('supervision.') for key in ours.state_dict())
     plain.load_state_dict(deployed(ours), strict=True)
     parameters = sum(parameter.numel() for name, parameter in ours.named_parameters() if 'supervision' not in name)
@@ -250,8 +251,11 @@ def test_backbones_that_bring_their_own_start_are_followed(init_cfg, tmp_path):
         init_cfg = dict(type='Pretrained', checkpoint=str(tmp_path / 'w.pth'), prefix='backbone')
     cfg = network()
     cfg['backbone']['init_cfg'] = init_cfg
-    model = FERClassifier(**cfg, data_preprocessor=dict(type='mmfer.FaceDataPreprocessor', size=32),
-                          supervision=dict(cls=CE, lanet=lanet()))
+    model = FERClassifier(
+        **cfg,
+        data_preprocessor=dict(type='mmfer.FaceDataPreprocessor', size=32),
+        supervision=dict(cls=CE, lanet=lanet()),
+    )
     model.init_weights()
     stages = model.supervision.methods['lanet']['branches']['landmark'].stages
     assert all(torch.isfinite(parameter).all() for parameter in stages.parameters())

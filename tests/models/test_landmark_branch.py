@@ -95,8 +95,9 @@ def test_sizes_come_from_the_network():
 
 
 def test_bottlenecks_are_measured_by_what_they_put_out():
-    cfg = dict(type='ResNet', depth=50, num_stages=4, out_indices=(3,), style='pytorch', stem_channels=4,
-               base_channels=4)
+    cfg = dict(
+        type='ResNet', depth=50, num_stages=4, out_indices=(3,), style='pytorch', stem_channels=4, base_channels=4
+    )
     from mmpretrain.registry import MODELS
 
     model = nn.Module()
@@ -162,8 +163,10 @@ def test_from_scratch_the_branch_draws_its_own_weights_as_the_backbone_does():
 
 
 def test_a_backbone_without_such_stages_is_named():
-    with pytest.raises(ValueError, match='copies layer2, stage3 behind layer1, but ResNet has no "stage3"; '
-                                         'set shared_stage and own_stages'):
+    with pytest.raises(
+        ValueError,
+        match='copies layer2, stage3 behind layer1, but ResNet has no "stage3"; set shared_stage and own_stages',
+    ):
         make_branch(own_stages=('layer2', 'stage3'))
     with pytest.raises(ValueError, match='ResNet has no "stem0"'):
         make_branch(shared_stage='stem0')

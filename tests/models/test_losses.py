@@ -7,12 +7,75 @@ import torch
 from miniature import face_points
 from torch.testing import assert_close
 
+from mmfer.models import losses
 from mmfer.models.losses import CrossEntropyLoss, DistributionKLLoss, LandmarkContrastiveLoss, LandmarkHeatmapLoss
 from mmfer.structures.landmark_sets import AFLW19
 
 
 def double(values):
     return torch.tensor(values, dtype=torch.float64)
+
+
+# --- gradients ---
+
+
+def rand(*size):
+    return torch.rand(size, dtype=torch.float64)
+
+
+def landmarks_of(rows):
+    """Those of jittered faces, for images of 16 px, and which of them are valid: all but the last."""
+    points = double(face_points().tolist()) * 16 - 0.5
+    return dict(
+        landmarks=points + rand(rows, 1, 2),
+        landmark_valid=torch.arange(rows) < rows - 1,
+        inputs=torch.zeros(rows, 3, 16, 16),
+    )
+
+
+GRADIENTS = {
+    'CrossEntropyLoss': lambda: (
+        dict(label_smoothing=0.1),
+        dict(logits=rand(4, 3), target=rand(4, 3).softmax(1), weight=rand(4)),
+        {},
+    ),
+    'DistributionKLLoss': lambda: ({}, dict(logits=rand(4, 3), distribution=rand(4, 3).softmax(1)), {}),
+    'LandmarkContrastiveLoss': lambda: (
+        {},
+        {f'{space}_{kind}': rand(3, 4) for kind in ('query', 'key') for space in ('expression', 'landmark')},
+        dict(
+            expression_queue=rand(5, 4),
+            landmark_queue=rand(5, 4),
+            pseudo_label=torch.tensor([0, 1, 0]),
+            queue_label=torch.tensor([1, 0, 2, 0, -1]),
+        ),
+    ),
+    'LandmarkHeatmapLoss': lambda: ({}, dict(heatmaps=rand(3, 19, 3, 4)), landmarks_of(3)),
+    'NeighborhoodSmoothnessLoss': lambda: ({}, dict(neighbour_logits=rand(4, 3)), dict(logits=rand(4, 3))),
+    'PrivilegedAttributionLoss': lambda: ({}, dict(attribution=rand(3, 2, 4, 4)), landmarks_of(3)),
+    'RankRegularizationLoss': lambda: (
+        dict(margin=0.9, learnable_margin=True),
+        dict(importance=rand(6, 1)),
+        dict(log=lambda **_: None),
+    ),
+}
+"""Options of each loss, what it is differentiated in besides its own parameters, and what else it reads."""
+
+
+@pytest.mark.parametrize('name', losses.__all__)
+def test_every_loss_passes_gradcheck(name):
+    options, inputs, others = GRADIENTS[name]()
+    loss = getattr(losses, name)(**options).double()
+    learned = dict(loss.named_parameters())
+
+    def function(*values):
+        given = dict(zip([*learned, *inputs], values, strict=True))
+        mine = {key: given.pop(key) for key in learned}
+        return torch.func.functional_call(loss, mine, kwargs=given | others)
+
+    leaves = (*learned.values(), *(value.requires_grad_() for value in inputs.values()))
+    assert all(gradient.any() for gradient in torch.autograd.grad(function(*leaves), leaves))
+    assert torch.autograd.gradcheck(function, leaves)
 
 
 # --- cross-entropy ---

@@ -20,8 +20,13 @@ def branch_of(model):
 def pairs(model):
     """Every part of the copy beside what it follows."""
     keys = keys_of(model)
-    sources = dict(backbone=model.backbone, neck=model.neck, landmark=branch_of(model),
-                   project_expression=keys.project_expression, project_landmark=keys.project_landmark)
+    sources = dict(
+        backbone=model.backbone,
+        neck=model.neck,
+        landmark=branch_of(model),
+        project_expression=keys.project_expression,
+        project_landmark=keys.project_landmark,
+    )
     assert set(sources) == set(keys.twin)
     return [(keys.twin[name], source) for name, source in sources.items()]
 
@@ -43,8 +48,17 @@ def watched(method):
     seen = []
 
     class Watch(nn.Module):
-        def forward(self, expression_query, landmark_query, expression_key, landmark_key, expression_queue,
-                    landmark_queue, pseudo_label, queue_label):
+        def forward(
+            self,
+            expression_query,
+            landmark_query,
+            expression_key,
+            landmark_key,
+            expression_queue,
+            landmark_queue,
+            pseudo_label,
+            queue_label,
+        ):
             given = {name: value for name, value in locals().items() if isinstance(value, torch.Tensor)}
             seen.append({name: value.detach().clone() for name, value in given.items()})
             return expression_query.sum() * 0

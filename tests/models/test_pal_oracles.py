@@ -59,11 +59,13 @@ def test_behind_the_last_stage_the_attribution_is_the_class_weights_times_the_ma
     model, (inputs, batch) = pal_classifier(keep=True, score=score), batch_of()
     KEPT.clear()
     model.loss(inputs, batch)
-    (a, feature, embedding), = KEPT
+    ((a, feature, embedding),) = KEPT
     weight, bias = model.head.fc.weight.detach(), model.head.fc.bias.detach()
     logits = embedding @ weight.T + bias
     slope = {
-        'sum': weight.sum(0).expand(4, -1), 'gt': weight[batch.label], 'pred': weight[logits.argmax(1)],
+        'sum': weight.sum(0).expand(4, -1),
+        'gt': weight[batch.label],
+        'pred': weight[logits.argmax(1)],
         'sum_abs': logits.sign() @ weight,
     }[score]
     assert a.shape == (4, 64, 2, 2)
@@ -78,7 +80,7 @@ def test_the_gradient_alone_is_constant_over_the_map():
     model, (inputs, batch) = pal_classifier(keep=True, kind='gradient'), batch_of()
     KEPT.clear()
     loss = loss_of(model, inputs, batch)
-    (a, _, _), = KEPT
+    ((a, _, _),) = KEPT
     expected = model.head.fc.weight.detach().sum(0).abs() / 4
     assert_close(a, expected[None, :, None, None].expand_as(a), rtol=1e-9, atol=1e-12)
     assert_close(loss.item(), 0.0, rtol=0, atol=1e-6)
@@ -116,7 +118,7 @@ def test_the_loss_equals_plain_loops(layer, points, first, strategy):
     batch.landmarks[1] = math.nan
     KEPT.clear()
     loss = loss_of(model, inputs, batch)
-    (a, _, _), = KEPT
+    ((a, _, _),) = KEPT
     assert a.shape == (4, channels, size, size)
     values = []
     for n in (0, 2, 3):
@@ -156,8 +158,14 @@ def test_gradients_of_all_weights_equal_finite_differences(layer, strategy):
     model, (inputs, batch) = pal_classifier(layer, strategy=strategy, sigma=20.0), batch_of()
     loss_of(model, inputs, batch).backward()
     # Along every weight's own gradient, and along a random direction of it.
-    checked = ['backbone.conv1.weight', 'backbone.bn1.bias', 'backbone.layer3.0.conv1.weight',
-               'backbone.layer4.1.conv2.weight', 'backbone.layer4.1.bn2.weight', 'head.fc.weight']
+    checked = [
+        'backbone.conv1.weight',
+        'backbone.bn1.bias',
+        'backbone.layer3.0.conv1.weight',
+        'backbone.layer4.1.conv2.weight',
+        'backbone.layer4.1.bn2.weight',
+        'head.fc.weight',
+    ]
     parameters = dict(model.named_parameters())
     for name in checked:
         parameter = parameters[name]
@@ -198,8 +206,9 @@ def test_its_gradient_adds_to_the_cross_entropys_and_changes_nothing_else():
         sum(losses[name] for name in names).backward()
         return {name: torch.zeros_like(p) if p.grad is None else p.grad for name, p in model.named_parameters()}
 
-    both, ce, alone = (gradients(*names) for names in (
-        ('cls.ce_loss', 'pal.pal_loss'), ('cls.ce_loss',), ('pal.pal_loss',)))
+    both, ce, alone = (
+        gradients(*names) for names in (('cls.ce_loss', 'pal.pal_loss'), ('cls.ce_loss',), ('pal.pal_loss',))
+    )
     for name, value in both.items():
         assert_close(value, ce[name] + alone[name], rtol=1e-7, atol=1e-10)
 
@@ -214,8 +223,12 @@ def test_faces_without_landmarks_are_left_out_of_the_mean():
     loss = loss_of(model, inputs, batch)
     rest = [0, 2, 3]
     _, alone = batch_of(5)
-    alone = type(batch)(alone.label[rest], alone.sample_idx[rest], landmarks=alone.landmarks[rest],
-                        landmark_valid=torch.ones(3, dtype=torch.bool))
+    alone = type(batch)(
+        alone.label[rest],
+        alone.sample_idx[rest],
+        landmarks=alone.landmarks[rest],
+        landmark_valid=torch.ones(3, dtype=torch.bool),
+    )
     assert_close(loss, loss_of(model, inputs[rest], alone), rtol=1e-9, atol=1e-12)
 
 
@@ -258,10 +271,16 @@ def test_nothing_remains_at_test_time():
         assert_close(model(inputs), plain(inputs), rtol=0, atol=0)
 
 
-@pytest.mark.parametrize(('part', 'options', 'said'), [
-    (GradientActivation, dict(score='probability'), 'probability'), (GradientActivation, dict(kind='cam'), 'cam'),
-    (PrivilegedAttributionLoss, dict(strategy='best'), 'best'), (PrivilegedAttributionLoss, dict(sigma=0), 'sigma'),
-    (PrivilegedAttributionLoss, dict(points='eyes'), 'eyes')])
+@pytest.mark.parametrize(
+    ('part', 'options', 'said'),
+    [
+        (GradientActivation, dict(score='probability'), 'probability'),
+        (GradientActivation, dict(kind='cam'), 'cam'),
+        (PrivilegedAttributionLoss, dict(strategy='best'), 'best'),
+        (PrivilegedAttributionLoss, dict(sigma=0), 'sigma'),
+        (PrivilegedAttributionLoss, dict(points='eyes'), 'eyes'),
+    ],
+)
 def test_settings_without_a_meaning_are_refused(part, options, said):
     with pytest.raises(ValueError, match=said):
         part(**options)

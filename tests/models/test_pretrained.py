@@ -114,10 +114,14 @@ def test_torchvisions_vgg16_reaches_every_layer(with_norm, tmp_path):
         torch.testing.assert_close(mine, value, rtol=0, atol=0, msg=key)
 
 
-@pytest.mark.parametrize('form', [
-    lambda s: {f'module.{key}': value for key, value in s.items()},
-    lambda s: {key.removeprefix('features.'): value for key, value in s.items() if key.startswith('features.')},
-], ids=['module.', 'of vgg.features'])
+@pytest.mark.parametrize(
+    'form',
+    [
+        lambda s: {f'module.{key}': value for key, value in s.items()},
+        lambda s: {key.removeprefix('features.'): value for key, value in s.items() if key.startswith('features.')},
+    ],
+    ids=['module.', 'of vgg.features'],
+)
 def test_a_vgg_may_be_wrapped_or_come_without_its_name(form, tmp_path):
     state = torchvision_vgg(11)
     torch.save(form(state), tmp_path / 'vgg11.pth')
@@ -242,8 +246,13 @@ def test_a_missing_file_says_what_it_is_and_prints_both_switches(tmp_path):
         load_pretrained(make_backbone(), tmp_path / 'resnet18_msceleb.pth')
     message = str(caught.value)
     assert '\n' not in message
-    for part in (str(tmp_path / 'resnet18_msceleb.pth'), 'ResNet-18', 'MS-Celeb-1M',
-                 '--cfg-options model.pretrained=None', '--cfg-options model.pretrained=torchvision://resnet18'):
+    for part in (
+        str(tmp_path / 'resnet18_msceleb.pth'),
+        'ResNet-18',
+        'MS-Celeb-1M',
+        '--cfg-options model.pretrained=None',
+        '--cfg-options model.pretrained=torchvision://resnet18',
+    ):
         assert part in message
     with pytest.raises(FileNotFoundError, match='torchvision://resnet50'):
         load_pretrained(ResNet(depth=50, out_indices=(3,)), tmp_path / 'absent.pth')

@@ -15,7 +15,8 @@ def pal(path='backbone.layer4', **options):
     return dict(
         taps=dict(stage=path),
         branches=dict(gradient=dict(type='mmfer.GradientActivation', inputs=dict(feature='stage'))),
-        losses=dict(pal=dict(type='mmfer.PrivilegedAttributionLoss', **options)))
+        losses=dict(pal=dict(type='mmfer.PrivilegedAttributionLoss', **options)),
+    )
 
 
 def pal_classifier(path='backbone.layer4', seed=0, **options):
@@ -38,8 +39,12 @@ def term(model, inputs, batch):
 def test_its_gradient_is_what_changed_weights_do_to_the_loss(path, strategy):
     model, inputs, batch = exact(pal_classifier(path, strategy=strategy))
     term(model, inputs, batch).backward()
-    names = ['backbone.conv1.weight', 'backbone.layer2.0.conv1.weight', 'backbone.layer3.1.conv2.weight',
-             'head.fc.weight']
+    names = [
+        'backbone.conv1.weight',
+        'backbone.layer2.0.conv1.weight',
+        'backbone.layer3.1.conv2.weight',
+        'head.fc.weight',
+    ]
     # Of layer4 with layer3 tapped, only the second derivative can tell.
     names += ['backbone.layer4.0.conv1.weight', 'backbone.layer4.1.bn2.weight']
     generator = torch.Generator().manual_seed(3)

@@ -36,8 +36,7 @@ def run(refiner, bank, idx, first, second=None, epoch=5, weight=None, log=None, 
     target = label if target is None else target
     weight = torch.ones(len(idx)) if weight is None else weight
     log = Log() if log is None else log
-    return refiner(first, first if second is None else second, label, target, weight, idx, epoch, bank,
-                   log)['weight']
+    return refiner(first, first if second is None else second, label, target, weight, idx, epoch, bank, log)['weight']
 
 
 # --- instability ---
@@ -193,13 +192,16 @@ def test_a_resumed_epoch_has_the_thresholds_of_an_uninterrupted_one():
     assert min(weight.min() for weight in whole[2:]) < 1
 
 
-@pytest.mark.parametrize(('options', 'sentence'), [
-    (dict(momentum=1.0), r'momentum must lie in \[0, 1\), got 1.0'),
-    (dict(fraction=10), r'fraction must lie in \(0, 1\], got 10'),
-    (dict(fraction=0), r'fraction must lie in \(0, 1\], got 0'),
-    (dict(floor=-0.1), r'floor must lie in \[0, 1\], got -0.1'),
-    (dict(temperature=0), 'temperature must be positive, got 0'),
-])
+@pytest.mark.parametrize(
+    ('options', 'sentence'),
+    [
+        (dict(momentum=1.0), r'momentum must lie in \[0, 1\), got 1.0'),
+        (dict(fraction=10), r'fraction must lie in \(0, 1\], got 10'),
+        (dict(fraction=0), r'fraction must lie in \(0, 1\], got 0'),
+        (dict(floor=-0.1), r'floor must lie in \[0, 1\], got -0.1'),
+        (dict(temperature=0), 'temperature must be positive, got 0'),
+    ],
+)
 def test_nonsense_is_refused(options, sentence):
     with pytest.raises(ValueError, match=sentence):
         ReliabilityWeights(**options)

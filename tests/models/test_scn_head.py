@@ -16,18 +16,18 @@ def head_with(alpha: float) -> SCNHead:
     head = SCNHead(2, 4).double()
     for parameter in head.parameters():
         torch.nn.init.zeros_(parameter)
-    head.fc.bias.data = torch.tensor([1., 0.], dtype=torch.float64)
+    head.fc.bias.data = torch.tensor([1.0, 0.0], dtype=torch.float64)
     # sigmoid(-800) is 0 also in double.
     head.attention[0].bias.data.fill_(torch.logit(torch.tensor(alpha, dtype=torch.float64)).clamp(-800, 800).item())
     return head
 
 
-@pytest.mark.parametrize(('alpha', 'loss'), [(1., .313262), (.5, .474077), (0., .693147)])
+@pytest.mark.parametrize(('alpha', 'loss'), [(1.0, 0.313262), (0.5, 0.474077), (0.0, 0.693147)])
 def test_the_importance_scales_the_logits_not_the_loss(alpha, loss):
     head = head_with(alpha)
     logits = head((torch.randn(3, 4, dtype=torch.float64),))
     assert F.cross_entropy(logits, torch.zeros(3, dtype=torch.int64)).item() == pytest.approx(loss, abs=5e-7)
-    assert_close(logits[0], torch.tensor([alpha, 0.], dtype=torch.float64))  # the bias is scaled, too
+    assert_close(logits[0], torch.tensor([alpha, 0.0], dtype=torch.float64))  # the bias is scaled, too
 
 
 def test_each_face_has_its_own_importance():
@@ -37,7 +37,7 @@ def test_each_face_has_its_own_importance():
         torch.nn.init.normal_(parameter)
     alpha = torch.sigmoid(x @ head.attention[0].weight.T + head.attention[0].bias)
     assert alpha.shape == (5, 1)
-    assert alpha.std() > .01
+    assert alpha.std() > 0.01
     assert_close(head((None, x)), alpha * (x @ head.fc.weight.T + head.fc.bias))
 
 
@@ -75,13 +75,13 @@ def scn_classifier(monkeypatch):
 
 
 def test_a_step_trains_head_and_attention_and_shows_both_groups(scn_classifier):
-    model = scn_classifier(margin=.9).train()
+    model = scn_classifier(margin=0.9).train()
     inputs, batch = faces(10)
     losses = model.loss(inputs, batch)
     assert set(losses) == {'cls.ce_loss', 'scn.rank_loss', 'scn.importance_high', 'scn.importance_low'}
     gap = losses['scn.importance_high'] - losses['scn.importance_low']
     assert gap > 0
-    assert_close(losses['scn.rank_loss'].detach(), .9 - gap)
+    assert_close(losses['scn.rank_loss'].detach(), 0.9 - gap)
     assert not losses['scn.importance_high'].requires_grad
     total(losses).backward()
     for parameter in (*model.head.fc.parameters(), *model.head.attention.parameters(), model.backbone.conv1.weight):
@@ -99,33 +99,33 @@ def test_prediction_knows_no_importance(scn_classifier):
 
 def test_the_loss_logs_what_it_holds_apart():
     shown = {}
-    loss = RankRegularizationLoss(margin=.3, loss_weight=2.)
-    importance = torch.tensor([[.93], [.46], [.68], [.87], [.56], [.64]])
-    assert loss(importance, lambda **kw: shown.update(kw)).item() == pytest.approx(2 * .03, abs=1e-6)
-    assert shown['importance_high'].item() == pytest.approx(.78)
-    assert shown['importance_low'].item() == pytest.approx(.51)
+    loss = RankRegularizationLoss(margin=0.3, loss_weight=2.0)
+    importance = torch.tensor([[0.93], [0.46], [0.68], [0.87], [0.56], [0.64]])
+    assert loss(importance, lambda **kw: shown.update(kw)).item() == pytest.approx(2 * 0.03, abs=1e-6)
+    assert shown['importance_high'].item() == pytest.approx(0.78)
+    assert shown['importance_low'].item() == pytest.approx(0.51)
     assert list(loss.parameters()) == []
 
 
 def test_a_learnable_margin_is_a_parameter_and_is_shown():
     shown = {}
-    loss = RankRegularizationLoss(margin=.3, learnable_margin=True)
-    value = loss(torch.tensor([.93, .46, .68, .87, .56, .64]), lambda **kw: shown.update(kw))
+    loss = RankRegularizationLoss(margin=0.3, learnable_margin=True)
+    value = loss(torch.tensor([0.93, 0.46, 0.68, 0.87, 0.56, 0.64]), lambda **kw: shown.update(kw))
     value.backward()
     assert loss.margin.grad.item() == 1
-    assert shown['margin'].item() == pytest.approx(.3)
+    assert shown['margin'].item() == pytest.approx(0.3)
     assert [name for name, _ in loss.named_parameters()] == ['margin']
 
 
 def test_one_face_has_no_groups():
     shown = {}
-    importance = torch.tensor([.4], requires_grad=True)
+    importance = torch.tensor([0.4], requires_grad=True)
     loss = RankRegularizationLoss()(importance, lambda **kw: shown.update(kw))
     loss.backward()
     assert (loss.item(), importance.grad.item(), shown) == (0, 0, {})
 
 
-@pytest.mark.parametrize(('key', 'value'), [('ratio', 0.), ('ratio', 1.), ('margin', 1.), ('margin', -.1)])
+@pytest.mark.parametrize(('key', 'value'), [('ratio', 0.0), ('ratio', 1.0), ('margin', 1.0), ('margin', -0.1)])
 def test_what_cannot_be_held_apart_is_refused(key, value):
     with pytest.raises(ValueError, match=f'{key} must lie .* got {value}'):
         RankRegularizationLoss(**{key: value})

@@ -21,7 +21,8 @@ PAGE = torch.tensor([0.93, 0.46, 0.68, 0.87, 0.56, 0.64], dtype=torch.float64)
 SCN = dict(
     taps=dict(importance='head.attention'),
     refiners=dict(relabel=dict(type='mmfer.MarginRelabel')),
-    losses=dict(rank=dict(type='mmfer.RankRegularizationLoss')))
+    losses=dict(rank=dict(type='mmfer.RankRegularizationLoss')),
+)
 
 
 def scn(**relabel) -> dict:
@@ -72,9 +73,14 @@ def test_in_training_the_logits_are_the_importance_times_the_linear_layer():
         head.fc.bias.normal_()
         head.attention[0].bias.normal_()
     w, b = head.attention[0].weight, head.attention[0].bias
-    expected = torch.stack([
-        1 / (1 + torch.exp(-(row @ w[0] + b[0]))) * torch.stack([row @ head.fc.weight[k] + head.fc.bias[k]
-                                                                for k in range(4)]) for row in x])
+    expected = torch.stack(
+        [
+            1
+            / (1 + torch.exp(-(row @ w[0] + b[0])))
+            * torch.stack([row @ head.fc.weight[k] + head.fc.bias[k] for k in range(4)])
+            for row in x
+        ]
+    )
     assert_close(head((x,)), expected, rtol=1e-10, atol=1e-12)
     assert head.attention(x).shape == (5, 1)
     assert head.attention(x).detach().std() > 1e-3
@@ -139,7 +145,7 @@ def test_a_fixed_margin_is_no_parameter_and_a_learnable_one_learns():
     assert list(fixed.parameters()) == []
     assert 'margin' not in seen
     value, seen, loss = rank_loss(PAGE, margin=0.30, learnable_margin=True)
-    margin, = loss.parameters()
+    (margin,) = loss.parameters()
     assert margin.item() == pytest.approx(0.30)
     assert seen['margin'] == pytest.approx(0.30)
     value.backward()
@@ -237,8 +243,10 @@ def test_a_prediction_of_the_label_itself_keeps_it():
     assert relabelled.stored == [0, 1, 2]
 
 
-@pytest.mark.parametrize(('start_epoch', 'epoch', 'moves'), [
-    (10, 8, False), (10, 9, True), (10, 30, True), (1, 0, True), (2, 0, False), (2, 1, True)])
+@pytest.mark.parametrize(
+    ('start_epoch', 'epoch', 'moves'),
+    [(10, 8, False), (10, 9, True), (10, 30, True), (1, 0, True), (2, 0, False), (2, 1, True)],
+)
 def test_the_first_epoch_is_counted_from_1_and_the_trace_from_0(start_epoch, epoch, moves):
     relabelled = Relabelled([1, 1], scope='all', start_epoch=start_epoch)
     relabelled.visit(log_probs(SURE, SURE), epoch=epoch)
@@ -335,7 +343,8 @@ def test_neither_target_nor_memory_carries_a_gradient():
     logits = torch.randn(3, 3, requires_grad=True)
     importance = torch.rand(3, 1, requires_grad=True)
     published = relabelled.refiner(
-        logits, relabelled.labels, torch.arange(3), 9, relabelled.bank, importance, lambda **_: None)
+        logits, relabelled.labels, torch.arange(3), 9, relabelled.bank, importance, lambda **_: None
+    )
     assert not published['target'].requires_grad
     relabelled.bank.commit()
     assert not relabelled.bank.column('importance').requires_grad
@@ -343,7 +352,7 @@ def test_neither_target_nor_memory_carries_a_gradient():
 
 @pytest.mark.parametrize('options', [dict(scope='high'), dict(ratio=1.5), dict(ratio=0.0), dict(start_epoch=0)])
 def test_settings_without_a_meaning_are_refused(options):
-    name, = options
+    (name,) = options
     with pytest.raises(ValueError, match=name):
         MarginRelabel(**options)
 

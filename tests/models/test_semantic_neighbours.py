@@ -21,7 +21,8 @@ def sna(kind='random', selection=True, **options):
     return dict(
         branches=dict(neighbours=dict(type='mmfer.SemanticNeighbours', autoencoder=SMALL, kind=kind, **options)),
         refiners=refiners,
-        losses=dict(smooth=dict(type='mmfer.NeighborhoodSmoothnessLoss')))
+        losses=dict(smooth=dict(type='mmfer.NeighborhoodSmoothnessLoss')),
+    )
 
 
 def sna_classifier(kind='random', seed=0, samples=20, selection=True, **options):
@@ -110,8 +111,9 @@ def test_adversarial_changes_move_predictions_further_than_random_ones_of_the_sa
         logits = predict(model, inputs)
         adverse = kl_from_logits(logits, predict(model, part.neighbours(model, inputs, logits)))
         part._adverse_direction = lambda model, around, *_: F.normalize(torch.randn_like(around.latents), dim=1)
-        random = torch.stack([kl_from_logits(logits, predict(model, part.neighbours(model, inputs, logits)))
-                              for _ in range(8)])
+        random = torch.stack(
+            [kl_from_logits(logits, predict(model, part.neighbours(model, inputs, logits))) for _ in range(8)]
+        )
     assert adverse.mean() > 2 * random.mean()
 
 
@@ -133,7 +135,8 @@ def test_the_direction_is_that_of_exact_derivatives():
     torch.manual_seed(5)
     start = F.normalize(torch.randn_like(around.latents), dim=1)
     jacobian = torch.autograd.functional.jacobian(
-        lambda d: predict(model, around.changed(std * d, noise)), torch.zeros_like(start))
+        lambda d: predict(model, around.changed(std * d, noise)), torch.zeros_like(start)
+    )
     for row in range(4):
         j, p = jacobian[row, :, row], logits[row].softmax(0)
         expected = j.T @ (torch.diag(p) - torch.outer(p, p)) @ j @ start[row]
@@ -269,12 +272,15 @@ def test_mixed_precision_gives_numbers_and_nearly_the_same_neighbours(kind):
 # --- configuration ---
 
 
-@pytest.mark.parametrize(('options', 'sentence'), [
-    (dict(kind='worst'), "kind must be one of random, adversarial, got 'worst'"),
-    (dict(max_noise=-1), 'max_noise must not be negative, got -1'),
-    (dict(radius=-0.1), 'radius must not be negative, got -0.1'),
-    (dict(xi=0.0), 'xi must be positive, got 0.0; at 0 the gradient vanishes'),
-])
+@pytest.mark.parametrize(
+    ('options', 'sentence'),
+    [
+        (dict(kind='worst'), "kind must be one of random, adversarial, got 'worst'"),
+        (dict(max_noise=-1), 'max_noise must not be negative, got -1'),
+        (dict(radius=-0.1), 'radius must not be negative, got -0.1'),
+        (dict(xi=0.0), 'xi must be positive, got 0.0; at 0 the gradient vanishes'),
+    ],
+)
 def test_nonsense_is_refused(options, sentence):
     with pytest.raises(ValueError, match=sentence):
         SemanticNeighbours(SMALL, **options)
@@ -284,12 +290,16 @@ def test_a_network_of_unknown_normalisation_is_refused_when_it_is_built():
     from mmfer.models.classifiers import FERClassifier
 
     methods = dict(cls=CE, sna=sna())
-    with pytest.raises(ValueError, match='does not know what ClsDataPreprocessor makes of pixels: set '
-                                         'data_preprocessor.type="mmfer.FaceDataPreprocessor"'):
+    with pytest.raises(
+        ValueError,
+        match='does not know what ClsDataPreprocessor makes of pixels: set '
+        'data_preprocessor.type="mmfer.FaceDataPreprocessor"',
+    ):
         FERClassifier(**_network(), supervision=methods)
     with pytest.raises(ValueError, match='draws RGB faces: set data_preprocessor.to_rgb=True'):
-        FERClassifier(**_network(), supervision=methods,
-                      data_preprocessor=dict(type='mmfer.FaceDataPreprocessor', to_rgb=False))
+        FERClassifier(
+            **_network(), supervision=methods, data_preprocessor=dict(type='mmfer.FaceDataPreprocessor', to_rgb=False)
+        )
 
 
 def test_a_bare_network_takes_faces_as_the_autoencoder_does():

@@ -264,8 +264,16 @@ class Reliability:
         index = torch.arange(len(logits)) if index is None else torch.as_tensor(index)
         weight = torch.ones(len(logits)) if weight is None else weight
         published = self.refiner(
-            logits, neighbours, self.labels[index], self.labels[index], weight, index, epoch, self.bank,
-            lambda **_: None)
+            logits,
+            neighbours,
+            self.labels[index],
+            self.labels[index],
+            weight,
+            index,
+            epoch,
+            self.bank,
+            lambda **_: None,
+        )
         assert set(published) == {'weight'} == set(self.refiner.publishes)
         self.bank.commit()
         return published['weight']
@@ -375,8 +383,10 @@ def test_a_class_that_is_unstable_as_a_whole_is_not_thrown_out_as_a_whole():
     assert (weights < 1).nonzero().flatten().tolist() == [9, 19]
 
 
-@pytest.mark.parametrize(('warmup', 'epoch', 'counts'), [
-    (None, 0, True), (None, 4, True), (None, 5, False), (None, 50, False), (0, 0, False), (2, 1, True), (2, 2, False)])
+@pytest.mark.parametrize(
+    ('warmup', 'epoch', 'counts'),
+    [(None, 0, True), (None, 4, True), (None, 5, False), (None, 50, False), (0, 0, False), (2, 1, True), (2, 2, False)],
+)
 def test_weights_fall_after_the_warm_up(warmup, epoch, counts):
     reliability, _ = one_unstable(**({} if warmup is None else dict(warmup=warmup)))
     assert (reliability.visit(*WRONG, epoch=epoch).item() == 1) == counts
@@ -404,10 +414,11 @@ def test_weights_carry_no_gradient():
     assert not reliability.bank.column('instability').requires_grad
 
 
-@pytest.mark.parametrize('options', [
-    dict(momentum=1.0), dict(fraction=1.5), dict(fraction=0.0), dict(floor=-0.1), dict(temperature=0.0)])
+@pytest.mark.parametrize(
+    'options', [dict(momentum=1.0), dict(fraction=1.5), dict(fraction=0.0), dict(floor=-0.1), dict(temperature=0.0)]
+)
 def test_settings_without_a_meaning_are_refused(options):
-    name, = options
+    (name,) = options
     with pytest.raises(ValueError, match=name):
         ReliabilityWeights(**options)
 
@@ -430,8 +441,14 @@ def sna(smooth=1.0, keep=True, neighbours=None, **reliability):
     if keep:
         losses['keep'] = dict(type=Keep)
     branch = dict(type='mmfer.SemanticNeighbours', autoencoder=AUTOENCODER, checkpoint=None) | (neighbours or {})
-    return dict(cls=CE, sna=dict(branches=dict(neighbours=branch), losses=losses,
-                                 refiners=dict(reliability=dict(type='mmfer.ReliabilityWeights', **reliability))))
+    return dict(
+        cls=CE,
+        sna=dict(
+            branches=dict(neighbours=branch),
+            losses=losses,
+            refiners=dict(reliability=dict(type='mmfer.ReliabilityWeights', **reliability)),
+        ),
+    )
 
 
 def sna_classifier(samples=12, **options):
@@ -447,7 +464,7 @@ def sna_classifier(samples=12, **options):
 
 
 def autoencoder_of(model):
-    codec, = {id(m): m for m in model.supervision.modules() if hasattr(m, 'latent_std')}.values()
+    (codec,) = {id(m): m for m in model.supervision.modules() if hasattr(m, 'latent_std')}.values()
     return codec
 
 
@@ -491,7 +508,7 @@ def test_the_perturbed_pass_leaves_batch_norm_and_autoencoder_as_they_were(kind)
     KEPT.clear()
     losses = model.loss(inputs, batch)
     plain.loss(inputs, batch)
-    (logits, neighbours, _), = KEPT
+    ((logits, neighbours, _),) = KEPT
     assert (logits - neighbours).abs().max() > 1e-3  # there is something to unlearn
     total(losses).backward()
     model.supervision.commit()
@@ -519,7 +536,7 @@ def test_a_step_follows_the_page():
         KEPT.clear()
         losses = model.loss(inputs, batch)
         model.supervision.commit()
-        (logits, neighbours, weight), = KEPT
+        ((logits, neighbours, weight),) = KEPT
         before = remembered
         divergence = torch.tensor([shannon(*row) for row in zip(logits, neighbours, strict=True)])
         remembered = 0.9 * before + 0.1 * divergence
@@ -554,7 +571,7 @@ def test_without_a_change_a_training_step_in_batch_statistics_has_no_smoothness_
         autoencoder_of(model).latent_std.zero_()
     KEPT.clear()
     losses = model.loss(*faces(6))
-    (logits, neighbours, _), = KEPT
+    ((logits, neighbours, _),) = KEPT
     assert_close(neighbours, logits, rtol=0, atol=1e-5)
     assert losses['sna.smooth_loss'].abs().item() < 1e-6
 

@@ -67,7 +67,8 @@ class Loss(nn.Module):
 
 METHODS = dict(
     second=dict(losses=dict(x=dict(type=Loss)), refiners=dict(r=dict(type=Refiner))),
-    first=dict(taps=dict(maps='backbone.conv'), branches=dict(keys=dict(type=Branch)), losses=dict(ce=CE)))
+    first=dict(taps=dict(maps='backbone.conv'), branches=dict(keys=dict(type=Branch)), losses=dict(ce=CE)),
+)
 
 
 @pytest.fixture
@@ -126,8 +127,9 @@ def test_the_network_runs_once_and_no_hook_is_left(model):
     assert hooks_of(model) == 0
 
 
-@pytest.mark.parametrize(('kind', 'hook'), [
-    ('branches', 'begin'), ('branches', 'forward'), ('refiners', 'forward'), ('losses', 'forward')])
+@pytest.mark.parametrize(
+    ('kind', 'hook'), [('branches', 'begin'), ('branches', 'forward'), ('refiners', 'forward'), ('losses', 'forward')]
+)
 def test_no_hook_is_left_when_a_part_raises(kind, hook):
     class Broken(nn.Module):
         def begin(self):
@@ -251,9 +253,16 @@ def test_under_autocast_refiners_and_losses_work_in_full_precision():
             return {}
 
     model = ToyClassifier()
-    supervision = Supervision(dict(a=dict(
-        branches=dict(l=dict(type=Local)), refiners=dict(p=dict(type=Precise)),
-        losses=dict(c=dict(type=Check), ce=CE))), model)
+    supervision = Supervision(
+        dict(
+            a=dict(
+                branches=dict(l=dict(type=Local)),
+                refiners=dict(p=dict(type=Precise)),
+                losses=dict(c=dict(type=Check), ce=CE),
+            )
+        ),
+        model,
+    )
     with torch.autocast('cpu', dtype=torch.bfloat16):
         losses = supervision(model, torch.randn(4, 3, 8, 8), batch_of(4))
     assert {value.dtype for value in losses.values()} == {torch.float32}
@@ -349,6 +358,7 @@ class Weighs(nn.Module):
 
 def targets(*refiners):
     """The target that losses see after refiners of these types."""
+
     class Shows(nn.Module):
         def forward(self, target, log):
             log(target=target.double().mean())

@@ -37,8 +37,10 @@ def test_hooks_exist_only_while_it_records():
 
 
 def test_a_module_that_has_not_run_is_named():
-    model = classifier(dict(cls=CE, scn=dict(taps=dict(importance='head.attention'))),
-                       head=dict(type='mmfer.SCNHead', num_classes=3, in_channels=64))
+    model = classifier(
+        dict(cls=CE, scn=dict(taps=dict(importance='head.attention'))),
+        head=dict(type='mmfer.SCNHead', num_classes=3, in_channels=64),
+    )
     model.loss(*faces())
     model.eval()
     with pytest.raises(RuntimeError, match='"head.attention" has not run .*; the network is in evaluation mode, call'):
@@ -65,8 +67,10 @@ def test_a_copy_of_the_network_can_be_recorded_with_the_same_taps():
     torch.testing.assert_close(tapped['a'], copy.backbone.conv(inputs))
 
 
-@pytest.mark.parametrize(('path', 'nearest'), [
-    ('backbone.layer5', 'backbone.layer'), ('layer4', 'backbone.layer4'), ('backbone.layer3.2', 'backbone.layer3')])
+@pytest.mark.parametrize(
+    ('path', 'nearest'),
+    [('backbone.layer5', 'backbone.layer'), ('layer4', 'backbone.layer4'), ('backbone.layer3.2', 'backbone.layer3')],
+)
 def test_a_path_that_is_not_there_is_met_with_the_nearest(path, nearest):
     message = f'tap "stage4": the network has no module "{path}"; the nearest is "{nearest}'
     with pytest.raises(ValueError, match=message):

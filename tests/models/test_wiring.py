@@ -98,8 +98,10 @@ def test_a_name_that_nothing_publishes_is_met_with_the_nearest_and_the_vocabular
         def forward(self, logit):
             return logit
 
-    with pytest.raises(ValueError, match='supervision.a.losses.x needs "logit", which nothing publishes; '
-                                         'did you mean "logits".; known here are: ') as caught:
+    with pytest.raises(
+        ValueError,
+        match='supervision.a.losses.x needs "logit", which nothing publishes; did you mean "logits".; known here are: ',
+    ) as caught:
         build(losses(x=dict(type=Misspelt)))
     for name in VOCABULARY:
         assert name in str(caught.value).split('known here are: ')[1].split(', ')
@@ -116,8 +118,11 @@ def test_an_optional_parameter_that_is_renamed_must_be_published():
 
 
 def test_inputs_must_rename_a_parameter():
-    with pytest.raises(ValueError, match=r'supervision.a.losses.b: inputs renames "logit", but forward\(\) has no such '
-                                         r'parameter; did you mean "logits".*it has logits, target, scale'):
+    with pytest.raises(
+        ValueError,
+        match=r'supervision.a.losses.b: inputs renames "logit", but forward\(\) has no such '
+        r'parameter; did you mean "logits".*it has logits, target, scale',
+    ):
         wire(Part(), dict(logit='stage4'))
 
 
@@ -181,8 +186,10 @@ def test_a_name_is_published_once(name):
         def forward(self, inputs):
             return {name: inputs}
 
-    methods = dict(a=dict(taps=dict(maps='backbone.conv'), branches=dict(p=dict(type=Publisher))),
-                   b=dict(branches=dict(q=dict(type=Twice))))
+    methods = dict(
+        a=dict(taps=dict(maps='backbone.conv'), branches=dict(p=dict(type=Publisher))),
+        b=dict(branches=dict(q=dict(type=Twice))),
+    )
     with pytest.raises(ValueError, match=f'supervision.b.branches.q publishes "{name}", which something else does'):
         build(methods)
 
@@ -222,14 +229,22 @@ def test_a_part_is_built_from_its_registered_name_or_its_class():
     assert isinstance(build_part(dict(type=Part), 'here'), Part)
 
 
-@pytest.mark.parametrize(('cfg', 'message'), [
-    (dict(type='mmfer.DistributionKLoss'), 'here: no part is registered as "mmfer.DistributionKLoss"; '
-                                           'did you mean "mmfer.DistributionKLLoss"?'),
-    (dict(type='LandmarkBranc'), 'no part is registered as "LandmarkBranc"; did you mean "mmfer.LandmarkBranch"?'),
-    (dict(type='mmfer.CrossEntropyLoss', label_smothing=.1), 'here: mmfer.CrossEntropyLoss takes no "label_smothing"; '
-     'did you mean "label_smoothing"? (it takes label_smoothing, loss_weight)'),
-    (dict(loss_weight=1.0), 'here needs a "type", for example'),
-])
+@pytest.mark.parametrize(
+    ('cfg', 'message'),
+    [
+        (
+            dict(type='mmfer.DistributionKLoss'),
+            'here: no part is registered as "mmfer.DistributionKLoss"; did you mean "mmfer.DistributionKLLoss"?',
+        ),
+        (dict(type='LandmarkBranc'), 'no part is registered as "LandmarkBranc"; did you mean "mmfer.LandmarkBranch"?'),
+        (
+            dict(type='mmfer.CrossEntropyLoss', label_smothing=0.1),
+            'here: mmfer.CrossEntropyLoss takes no "label_smothing"; '
+            'did you mean "label_smoothing"? (it takes label_smoothing, loss_weight)',
+        ),
+        (dict(loss_weight=1.0), 'here needs a "type", for example'),
+    ],
+)
 def test_a_misspelt_type_or_argument_is_met_with_the_nearest(cfg, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         build_part(cfg, 'here')
@@ -263,16 +278,21 @@ def test_methods_share_a_tap_of_the_same_path_and_not_of_another():
     taps = dict(a=dict(taps=dict(maps='backbone.conv')), b=dict(taps=dict(maps='backbone.conv')))
     assert build(taps).taps.paths == {'maps': 'backbone.conv'}
     taps['b'] = dict(taps=dict(maps='backbone.deep'))
-    with pytest.raises(ValueError, match='supervision.b.taps.maps is backbone.deep, but another method taps '
-                                         'backbone.conv'):
+    with pytest.raises(
+        ValueError, match='supervision.b.taps.maps is backbone.deep, but another method taps backbone.conv'
+    ):
         build(taps)
 
 
 def test_none_takes_out_a_method_or_a_part_or_a_tap():
     everything = dict(
-        a=dict(taps=dict(maps='backbone.conv', more='backbone.deep'), branches=dict(p=dict(type=Publisher)),
-               losses=dict(ce=dict(type='mmfer.CrossEntropyLoss'), c=dict(type=Consumer))),
-        b=dict(losses=dict(ce=dict(type='mmfer.CrossEntropyLoss'))))
+        a=dict(
+            taps=dict(maps='backbone.conv', more='backbone.deep'),
+            branches=dict(p=dict(type=Publisher)),
+            losses=dict(ce=dict(type='mmfer.CrossEntropyLoss'), c=dict(type=Consumer)),
+        ),
+        b=dict(losses=dict(ce=dict(type='mmfer.CrossEntropyLoss'))),
+    )
 
     def losses_of(methods):
         batch = FaceBatch(torch.zeros(2).long(), torch.arange(2))

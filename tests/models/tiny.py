@@ -16,10 +16,18 @@ CE = dict(losses=dict(ce=dict(type='mmfer.CrossEntropyLoss')))
 def network(classes: int = 3, channels: int = 8) -> dict:
     """What a stock `ImageClassifier` takes: a ResNet-18, thin by default."""
     return dict(
-        backbone=dict(type='ResNet', depth=18, num_stages=4, out_indices=(3,), style='pytorch',
-                      stem_channels=channels, base_channels=channels),
+        backbone=dict(
+            type='ResNet',
+            depth=18,
+            num_stages=4,
+            out_indices=(3,),
+            style='pytorch',
+            stem_channels=channels,
+            base_channels=channels,
+        ),
         neck=dict(type='GlobalAveragePooling'),
-        head=dict(type='LinearClsHead', num_classes=classes, in_channels=8 * channels))
+        head=dict(type='LinearClsHead', num_classes=classes, in_channels=8 * channels),
+    )
 
 
 def lanet(queue_size: int = 12, momentum: float = 0.9) -> dict:
@@ -28,12 +36,15 @@ def lanet(queue_size: int = 12, momentum: float = 0.9) -> dict:
         taps=dict(shared='backbone.layer1'),
         branches=dict(
             landmark=dict(type='mmfer.LandmarkBranch', num_landmarks=19, inputs=dict(x='shared')),
-            keys=dict(type='mmfer.MomentumKeys', queue_size=queue_size, momentum=momentum)),
+            keys=dict(type='mmfer.MomentumKeys', queue_size=queue_size, momentum=momentum),
+        ),
         refiners=dict(lde=dict(type='mmfer.LabelDistributionEstimation', num_neighbours=2)),
         losses=dict(
             heatmap=dict(type='mmfer.LandmarkHeatmapLoss'),
             kl=dict(type='mmfer.DistributionKLLoss'),
-            contrast=dict(type='mmfer.LandmarkContrastiveLoss')))
+            contrast=dict(type='mmfer.LandmarkContrastiveLoss'),
+        ),
+    )
 
 
 def classifier(supervision: dict | None = None, seed: int = 0, size: int = 32, **options) -> FERClassifier:
@@ -51,8 +62,13 @@ def lanet_classifier(samples: int = 20, seed: int = 0, classes: int = 3, **optio
     return model
 
 
-def faces(rows: int = 6, size: int | tuple[int, int] = 32, classes: int = 3, seed: int = 0,
-          sample_idx: list[int] | None = None) -> tuple[Tensor, FaceBatch]:
+def faces(
+    rows: int = 6,
+    size: int | tuple[int, int] = 32,
+    classes: int = 3,
+    seed: int = 0,
+    sample_idx: list[int] | None = None,
+) -> tuple[Tensor, FaceBatch]:
     """Noise for images and jittered frontal faces for landmarks; the labels are those of `lanet_classifier`."""
     generator = torch.Generator().manual_seed(seed)
     height, width = (size, size) if isinstance(size, int) else size
@@ -60,8 +76,11 @@ def faces(rows: int = 6, size: int | tuple[int, int] = 32, classes: int = 3, see
     index = torch.arange(rows) if sample_idx is None else torch.tensor(sample_idx)
     points = torch.from_numpy(face_points()) + 0.03 * torch.randn(rows, 68, 2, generator=generator)
     return inputs, FaceBatch(
-        label=index % classes, sample_idx=index, landmarks=points * torch.tensor([width, height]) - 0.5,
-        landmark_valid=torch.ones(rows, dtype=torch.bool))
+        label=index % classes,
+        sample_idx=index,
+        landmarks=points * torch.tensor([width, height]) - 0.5,
+        landmark_valid=torch.ones(rows, dtype=torch.bool),
+    )
 
 
 def total(losses: dict[str, Tensor]) -> Tensor:

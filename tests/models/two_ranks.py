@@ -18,6 +18,7 @@ from tiny import CE, OwnRowsLoss, TurnTargets, faces, lanet, network, total
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from mmfer.models.autoencoders import FaceAutoEncoder
 from mmfer.models.classifiers import FERClassifier
 from mmfer.structures import Column, FaceBatch, SampleBank
 
@@ -37,26 +38,31 @@ TOY = dict(refiners=dict(turn=dict(type=TurnTargets)), losses=dict(own=dict(type
 SCN = dict(
     taps=dict(importance='head.attention'),
     refiners=dict(relabel=dict(type='mmfer.MarginRelabel', start_epoch=1, margin=0.02, ratio=0.4)),
-    losses=dict(rank=dict(type='mmfer.RankRegularizationLoss', margin=0.8, ratio=0.4, learnable_margin=True)))
+    losses=dict(rank=dict(type='mmfer.RankRegularizationLoss', margin=0.8, ratio=0.4, learnable_margin=True)),
+)
 # Layers with batch norm and ReLU lie behind the tap.
 PAL = dict(
     taps=dict(stage3='backbone.layer3'),
     branches=dict(attribution=dict(type='mmfer.GradientActivation', inputs=dict(feature='stage3'))),
-    losses=dict(pal=dict(type='mmfer.PrivilegedAttributionLoss', sigma=30.0)))
+    losses=dict(pal=dict(type='mmfer.PrivilegedAttributionLoss', sigma=30.0)),
+)
 
 
 def sna(kind: str) -> dict:
     """Weights fall from the second step on."""
     autoencoder = dict(type='mmfer.FaceAutoEncoder', size=16, latent_dim=8, channels=4, depth=1)
     return dict(
-        branches=dict(neighbours=dict(
-            type='mmfer.SemanticNeighbours', autoencoder=autoencoder, checkpoint=None, kind=kind)),
+        branches=dict(
+            neighbours=dict(type='mmfer.SemanticNeighbours', autoencoder=autoencoder, checkpoint=None, kind=kind)
+        ),
         refiners=dict(reliability=dict(type='mmfer.ReliabilityWeights', warmup=0, fraction=0.5, temperature=0.01)),
-        losses=dict(smooth=dict(type='mmfer.NeighborhoodSmoothnessLoss')))
+        losses=dict(smooth=dict(type='mmfer.NeighborhoodSmoothnessLoss')),
+    )
 
 
 SCN_HEAD = dict(type='mmfer.SCNHead', num_classes=3, in_channels=64)
-# Its training mode takes the mean over the global batch, so that rows meet within the network.
+# Its training mode takes the mean over the global batch, so that rows meet within the network. It has no norm of its
+# own: the rows would meet there, too, by SyncBatchNorm, of which torch has no CPU kernel.
 ARM_NECK = dict(type='mmfer.ARM', in_channels=64, map_size=2, upscale=4, norm_cfg=None)
 ARM_WIDTH = 25
 
@@ -79,8 +85,12 @@ SETTINGS = {
     'pal': Setting(dict(cls=CE, pal=PAL), 64),
     'sna': Setting(dict(cls=CE, sna=sna('random'))),
     'all': Setting(
-        dict(cls=CE, scn=SCN, pal=PAL, lanet=LANET, sna=sna('adversarial')), 64,
-        dict(neck=ARM_NECK, head=dict(SCN_HEAD, in_channels=ARM_WIDTH)), seed=3),
+        # SNA first: what SCN has relabelled is not distrusted.
+        dict(cls=CE, sna=sna('adversarial'), scn=SCN, pal=PAL, lanet=LANET),
+        64,
+        dict(neck=ARM_NECK, head=dict(SCN_HEAD, in_channels=ARM_WIDTH)),
+        seed=3,
+    ),
 }
 
 
@@ -174,6 +184,26 @@ def steps(rank: int | None, name: str) -> list[dict[str, Tensor]]:
     return seen
 
 
+def draw_faces(rank: int | None) -> list[dict[str, Tensor]]:
+    """Three steps of an autoencoder, whose loss and memories are float32 by design."""
+    torch.manual_seed(0)
+    model = FaceAutoEncoder(size=16, latent_dim=8, channels=4, depth=1, momentum=0.4)
+    wrapped = model if rank is None else DistributedDataParallel(model, broadcast_buffers=False)
+    optimizer, seen = torch.optim.SGD(model.parameters(), lr=0.1), []
+    for step, (split, sample_idx) in enumerate(STEPS):
+        inputs, _ = faces(8, size=16, seed=10 + step, sample_idx=sample_idx)
+        rows = slice(None) if rank is None else slice(sum(split[:rank]), sum(split[: rank + 1]))
+        with drawn_by_face(sample_idx[rows]):
+            losses = wrapped(inputs[rows], mode='loss')
+        optimizer.zero_grad()
+        total(losses).backward()
+        record = {f'loss {name}': value.detach().clone() for name, value in losses.items()}
+        record |= {f'gradient {n}': p.grad.clone() for n, p in model.named_parameters()}
+        optimizer.step()
+        seen.append(record | {f'buffer {n}': v.clone() for n, v in model.named_buffers()})
+    return seen
+
+
 def moves(name: str) -> bool:
     """Whether a buffer is a memory: all but frozen statistics and constants."""
     still = ('running_', 'num_batches_tracked', 'data_preprocessor', 'points_from_68', 'latent_std', 'autoencoder')
@@ -195,6 +225,7 @@ def commit_what_differs(rank: int) -> dict[str, Tensor]:
 
 SCENARIOS = {
     **{name: functools.partial(steps, name=name) for name in SETTINGS},
+    'autoencoder': draw_faces,
     'bank': commit_what_differs,
 }
 

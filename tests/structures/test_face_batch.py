@@ -20,10 +20,19 @@ def sample(index, label=1, **fields):
 
 def test_stacks_columns_and_gives_the_samples_back():
     points = torch.arange(2 * 68 * 2, dtype=torch.float32).reshape(2, 68, 2)
-    votes = torch.tensor([[.25, .75, 0], [0, .5, .5]])
+    votes = torch.tensor([[0.25, 0.75, 0], [0, 0.5, 0.5]])
     samples = [
-        sample(7 + i, label=i + 1, img_path=f'{i}.jpg', clean_label=i, landmarks=points[i], gt_score=votes[i],
-               landmark_valid=torch.tensor(i == 1)) for i in range(2)]
+        sample(
+            7 + i,
+            label=i + 1,
+            img_path=f'{i}.jpg',
+            clean_label=i,
+            landmarks=points[i],
+            gt_score=votes[i],
+            landmark_valid=torch.tensor(i == 1),
+        )
+        for i in range(2)
+    ]
     batch = FaceBatch.from_data_samples(samples)
     assert len(batch) == 2
     assert batch.label.tolist() == [1, 2]
@@ -37,7 +46,10 @@ def test_stacks_columns_and_gives_the_samples_back():
         assert set(after.keys()) == {'gt_label', 'gt_score', 'landmarks', 'landmark_valid'}
         assert set(after.metainfo_keys()) == {'img_path', 'sample_idx', 'clean_label', 'num_classes'}
         assert (after.sample_idx, after.clean_label, after.img_path) == (
-            before.sample_idx, before.clean_label, before.img_path)
+            before.sample_idx,
+            before.clean_label,
+            before.img_path,
+        )
         assert torch.equal(after.gt_label, before.gt_label)
         assert torch.equal(after.landmarks, before.landmarks)
         assert torch.equal(after.gt_score, before.gt_score)
@@ -52,20 +64,23 @@ def test_what_no_face_has_is_absent():
 
 
 def test_what_only_some_faces_have_is_filled_with_unknown():
-    full = sample(0, label=0, landmarks=torch.ones(68, 2), gt_score=torch.tensor([.5, .25, .25]), clean_label=2)
+    full = sample(0, label=0, landmarks=torch.ones(68, 2), gt_score=torch.tensor([0.5, 0.25, 0.25]), clean_label=2)
     batch = FaceBatch.from_data_samples([sample(1, label=2), full])
     assert batch.landmark_valid.tolist() == [False, True]
     assert batch.landmarks[0].abs().sum() == 0
-    assert batch.score.tolist() == [[0, 0, 1], [.5, .25, .25]]
+    assert batch.score.tolist() == [[0, 0, 1], [0.5, 0.25, 0.25]]
     assert batch.clean_label.tolist() == [-1, 2]
     assert 'clean_label' not in batch[0]
     assert batch[1].clean_label == 2
 
 
-@pytest.mark.parametrize(('broken', 'name'), [
-    (DataSample(metainfo=dict(sample_idx=3)), 'gt_label'),
-    (DataSample().set_gt_label(1), 'sample_idx'),
-])
+@pytest.mark.parametrize(
+    ('broken', 'name'),
+    [
+        (DataSample(metainfo=dict(sample_idx=3)), 'gt_label'),
+        (DataSample().set_gt_label(1), 'sample_idx'),
+    ],
+)
 def test_a_sample_without_label_or_index_is_refused(broken, name):
     with pytest.raises(ValueError, match=rf'data sample 1 has no {name}.*PackFace'):
         FaceBatch.from_data_samples([sample(0), broken])
@@ -80,8 +95,12 @@ def test_columns_of_other_length_are_refused():
 
 def test_slices_to_devices_and_through_pickles():
     batch = FaceBatch(
-        torch.tensor([3, 1, 2]), torch.tensor([10, 11, 12]), landmarks=torch.rand(3, 68, 2),
-        landmark_valid=torch.tensor([True, False, True]), metainfo=[{'img_path': name} for name in 'abc'])
+        torch.tensor([3, 1, 2]),
+        torch.tensor([10, 11, 12]),
+        landmarks=torch.rand(3, 68, 2),
+        landmark_valid=torch.tensor([True, False, True]),
+        metainfo=[{'img_path': name} for name in 'abc'],
+    )
     part = batch[1:]
     assert isinstance(part, FaceBatch)
     assert (part.label.tolist(), part.sample_idx.tolist()) == ([1, 2], [11, 12])
@@ -112,7 +131,7 @@ def test_stock_head_and_metric_take_it_for_a_list():
     with torch.no_grad():
         head.fc.weight.copy_(torch.eye(2))
         head.fc.bias.zero_()
-    feats = (torch.tensor([[5., 0], [0, 5.], [5., 0]]),)
+    feats = (torch.tensor([[5.0, 0], [0, 5.0], [5.0, 0]]),)
     as_list = head.loss(feats, list(batch))['loss']
     assert torch.equal(head.loss(feats, batch)['loss'], as_list)
     evaluator = Evaluator(Accuracy())

@@ -21,11 +21,11 @@ def test_the_mirror_point_by_point():
 
 
 def test_a_mirrored_symmetric_face_is_itself_again():
-    face = face_points(mouth_open=.4, smile=.5)
+    face = face_points(mouth_open=0.4, smile=0.5)
     mirrored = face.copy()
     mirrored[:, 0] = 1 - mirrored[:, 0]
     np.testing.assert_allclose(mirrored[list(MIRROR_68)], face, atol=1e-6)
-    assert np.abs(mirrored - face).max() > .3
+    assert np.abs(mirrored - face).max() > 0.3
 
 
 def test_the_19_points_of_the_method_page():

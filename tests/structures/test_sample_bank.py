@@ -152,12 +152,15 @@ def test_rows_of_different_samples_do_not_touch_each_other():
     assert_close(bank.read('distribution', idx(4, 2, 0, 1, 3)), rows, rtol=0, atol=0)  # bitwise: a mean of one
 
 
-@pytest.mark.parametrize(('column', 'rows', 'expected'), [
-    (Column((2,), torch.int64), [[5, 1], [7, 7], [3, 4]], [[3, 1], [7, 7]]),
-    (Column((), torch.int32), [5, 7, 3], [3, 7]),
-    (Column((), torch.bool), [True, True, False], [False, True]),
-    (Column((), torch.float16), [0.5, 7.0, 0.25], [0.375, 7.0]),
-])
+@pytest.mark.parametrize(
+    ('column', 'rows', 'expected'),
+    [
+        (Column((2,), torch.int64), [[5, 1], [7, 7], [3, 4]], [[3, 1], [7, 7]]),
+        (Column((), torch.int32), [5, 7, 3], [3, 7]),
+        (Column((), torch.bool), [True, True, False], [False, True]),
+        (Column((), torch.float16), [0.5, 7.0, 0.25], [0.375, 7.0]),
+    ],
+)
 def test_columns_of_other_types_and_shapes_resolve_duplicates_too(column, rows, expected):
     bank = make_bank({'x': column})
     bank.stage('x', idx(2, 4, 2), torch.tensor(rows, dtype=column.dtype))

@@ -83,5 +83,16 @@ def test_the_sets_of_names_are_part_of_the_vocabulary():
     assert set(VOCABULARY) >= REFINABLE
     assert not SHARED & REFINABLE
     # DESIGN.md, section 2.
-    assert set(VOCABULARY) >= {'inputs', 'logits', 'embedding', 'label', 'target', 'weight', 'landmarks',
-                               'landmark_valid', 'sample_idx', 'epoch', 'max_epochs'}
+    assert set(VOCABULARY) >= {
+        'inputs',
+        'logits',
+        'embedding',
+        'label',
+        'target',
+        'weight',
+        'landmarks',
+        'landmark_valid',
+        'sample_idx',
+        'epoch',
+        'max_epochs',
+    }

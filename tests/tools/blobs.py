@@ -9,13 +9,13 @@ import pytest
 
 from mmfer.registry import LANDMARK_DETECTORS
 
-REGISTRY = '''
+REGISTRY = """
 from mmengine.registry import Registry
 
 from mmfer.registry import LANDMARK_DETECTORS as MMFER
 
 LANDMARK_DETECTORS = Registry('landmark detector', parent=MMFER, scope='blobs_pkg', locations=['blobs_pkg.detector'])
-'''
+"""
 DETECTOR = '''
 import time
 
@@ -82,5 +82,6 @@ def write_blobs(folder: Path, count: int, seed: int = 0) -> dict[str, tuple[int,
 
 def contents(folder: Path) -> dict[str, bytes]:
     """Every file below a folder."""
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob('*'))
-            if path.is_file()}
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob('*')) if path.is_file()
+    }

@@ -26,9 +26,16 @@ def small(data: Path, **options) -> list[str]:
     """Options that leave LA-Net as it is, and make faces, network and queues tiny."""
     loader = {'num_workers': 0, 'persistent_workers': False, 'dataset.data_root': data, 'dataset.pipeline.0.size': 32}
     made = {f'{split}_dataloader.{key}': value for split in ('train', 'val', 'test') for key, value in loader.items()}
-    made |= {'train_dataloader.batch_size': 8, 'test_dataloader.batch_size': 4, 'data_preprocessor.size': 32,
-             'model.backbone.base_channels': 8, 'model.backbone.stem_channels': 8, 'model.head.in_channels': 64,
-             'model.supervision.lanet.branches.keys.queue_size': 16, 'train_cfg.max_epochs': 2}
+    made |= {
+        'train_dataloader.batch_size': 8,
+        'test_dataloader.batch_size': 4,
+        'data_preprocessor.size': 32,
+        'model.backbone.base_channels': 8,
+        'model.backbone.stem_channels': 8,
+        'model.head.in_channels': 64,
+        'model.supervision.lanet.branches.keys.queue_size': 16,
+        'train_cfg.max_epochs': 2,
+    }
     made |= {key.replace('__', '.'): value for key, value in options.items()}
     return ['--cfg-options', *(f'{key}={value}' for key, value in made.items())]
 
@@ -39,8 +46,10 @@ def tools() -> SimpleNamespace:
     names = {'train': 'train', 'test': 'test', 'predict': 'predict', 'export': 'model_tools/export'}
     modules = {name: load_tool(path) for name, path in names.items()}
     train = modules['train']
-    return SimpleNamespace(configure=lambda arguments: train.configure(train.parse_args(arguments)),
-                           **{name: module.main for name, module in modules.items()})
+    return SimpleNamespace(
+        configure=lambda arguments: train.configure(train.parse_args(arguments)),
+        **{name: module.main for name, module in modules.items()},
+    )
 
 
 @pytest.fixture
@@ -54,6 +63,12 @@ def run(tools, tmp_path_factory, capsys) -> SimpleNamespace:
         RUN.update(folder=folder / 'run', data=data)
         (folder / 'said').write_text(capsys.readouterr().out)
     folder = RUN['folder']
-    return SimpleNamespace(config=CONFIG, folder=folder, data=RUN['data'], options=small(RUN['data']),
-                           checkpoint=folder / 'epoch_2.pth', said=(folder.parent / 'said').read_text(),
-                           faces=RUN['data'] / 'basic' / 'Image' / 'aligned')
+    return SimpleNamespace(
+        config=CONFIG,
+        folder=folder,
+        data=RUN['data'],
+        options=small(RUN['data']),
+        checkpoint=folder / 'epoch_2.pth',
+        said=(folder.parent / 'said').read_text(),
+        faces=RUN['data'] / 'basic' / 'Image' / 'aligned',
+    )

@@ -20,11 +20,11 @@ TARGETS = {'rafdb': ((31, 40), (69, 40), (50, 78)), 'arcface112': ((38.3, 51.7),
 
 def draw(random, shape=(180, 200)):
     """A grey picture with a red, a green and a blue dot on eyes and mouth of a turned face; BGR, and the points."""
-    angle, scale = random.uniform(-.6, .6), random.uniform(50, 130)
+    angle, scale = random.uniform(-0.6, 0.6), random.uniform(50, 130)
     turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    points = (face_points().astype(float) - .5) @ turn.T + np.array(shape[::-1]) / 2 + random.uniform(-9, 9, 2)
-    y, x = np.mgrid[:shape[0], :shape[1]]
-    image = np.full((*shape, 3), 60.)
+    points = (face_points().astype(float) - 0.5) @ turn.T + np.array(shape[::-1]) / 2 + random.uniform(-9, 9, 2)
+    y, x = np.mgrid[: shape[0], : shape[1]]
+    image = np.full((*shape, 3), 60.0)
     for channel, group in zip((2, 1, 0), DOTS, strict=True):
         u, v = points[list(group)].mean(0)
         image[..., channel] += 190 * np.exp(-((x - u) ** 2 + (y - v) ** 2) / 2 / (scale / 25) ** 2)
@@ -33,7 +33,7 @@ def draw(random, shape=(180, 200)):
 
 def find(image):
     """Centres of the red, green and blue dot."""
-    y, x = np.mgrid[:image.shape[0], :image.shape[1]]
+    y, x = np.mgrid[: image.shape[0], : image.shape[1]]
     weights = [np.clip(image[..., channel] - image.min(2).astype(float) - 20, 0, None) for channel in (2, 1, 0)]
     return np.array([[(x * weight).sum(), (y * weight).sum()] / weight.sum() for weight in weights])
 
@@ -49,7 +49,7 @@ def faces(tmp_path):
         cv2.imwrite(str(tmp_path / 'in' / name), image)
         names.append(name)
         points.append(face)
-    write_landmarks(str(tmp_path / 'in.npz'), names, points, np.linspace(.5, 1, 12))
+    write_landmarks(str(tmp_path / 'in.npz'), names, points, np.linspace(0.5, 1, 12))
     return tmp_path
 
 
@@ -58,7 +58,7 @@ def test_dots_land_where_template_and_moved_landmarks_say(faces, template, size)
     done = align_folder(faces / 'in', faces / 'in.npz', faces / 'out', template, size, png=True)
     moved = read_landmarks(str(done.landmarks))
     assert moved.names.tolist() == [f'{"ab"[i // 6]}/face {2 * (i % 6) + i // 6:02}.png' for i in range(12)]
-    np.testing.assert_allclose(np.sort(moved.score), np.linspace(.5, 1, 12), rtol=1e-6)
+    np.testing.assert_allclose(np.sort(moved.score), np.linspace(0.5, 1, 12), rtol=1e-6)
     errors, near = [], []
     for name, points in zip(moved.names, moved.points, strict=True):
         aligned = cv2.imread(str(faces / 'out' / name))
@@ -66,9 +66,9 @@ def test_dots_land_where_template_and_moved_landmarks_say(faces, template, size)
         assert aligned.shape == (size or side, size or side, 3)
         dots = find(aligned)
         errors.append(dots - [points[list(group)].mean(0) for group in DOTS])
-        near.append((dots + .5) * side / (size or side) - .5 - TARGETS[template])
-    assert np.abs(errors).max() < .25
-    assert np.abs(np.mean(errors, axis=(0, 1))).max() < .1, 'half a pixel of another convention'
+        near.append((dots + 0.5) * side / (size or side) - 0.5 - TARGETS[template])
+    assert np.abs(errors).max() < 0.25
+    assert np.abs(np.mean(errors, axis=(0, 1))).max() < 0.1, 'half a pixel of another convention'
     assert np.abs(near).max() < 8, 'the drawn face has not quite the proportions of the templates'
 
 
@@ -78,8 +78,11 @@ def test_names_and_kinds(faces):
     expected = {f'{"ab"[i % 2]}/face {i:02}.{("png", "jpg", "jpg")[i % 3]}' for i in range(12)}
     assert set(written) == expected | {'alignment.json', 'failures.csv', 'landmarks68.npz'}
     assert set(read_landmarks(str(faces / 'out' / 'landmarks68.npz')).names) == expected
-    assert all(data.startswith({'png': b'\x89PNG', 'jpg': b'\xff\xd8'}[name[-3:]]) for name, data in written.items()
-               if name in expected)
+    assert all(
+        data.startswith({'png': b'\x89PNG', 'jpg': b'\xff\xd8'}[name[-3:]])
+        for name, data in written.items()
+        if name in expected
+    )
     align_folder(faces / 'in', faces / 'in.npz', faces / 'better', quality=95)
     assert len(contents(faces / 'better')['b/face 01.jpg']) > 1.3 * len(written['b/face 01.jpg'])
     record = json.loads(written['alignment.json'])
@@ -95,9 +98,15 @@ def test_faces_without_landmarks_are_left_out_and_listed(faces):
     done = align_folder(faces / 'in', faces / 'in.npz', faces / 'out')
     assert (done.images, done.failed) == (12, 4)
     with done.failures.open() as stream:
-        assert sorted(csv.reader(stream)) == sorted([
-            ['name', 'reason'], [known.names[0], 'no landmarks'], [known.names[1], 'no landmarks'],
-            [known.names[2], 'all landmarks lie on one pixel'], [known.names[3], 'empty (0 bytes)']])
+        assert sorted(csv.reader(stream)) == sorted(
+            [
+                ['name', 'reason'],
+                [known.names[0], 'no landmarks'],
+                [known.names[1], 'no landmarks'],
+                [known.names[2], 'all landmarks lie on one pixel'],
+                [known.names[3], 'empty (0 bytes)'],
+            ]
+        )
     assert len(read_landmarks(str(done.landmarks)).names) == 8
     assert len(contents(faces / 'out')) == 8 + 3
 
@@ -114,18 +123,24 @@ def test_what_is_there_is_not_made_again(faces):
     assert all((faces / 'out' / name).stat().st_mtime_ns == stamp for name, stamp in stamps.items())
 
 
-@pytest.mark.parametrize(('arguments', 'sentence'), [
-    (['in', 'in.npz', 'out', '--size', '50'], 'out was begun with other size (see alignment.json there): '),
-    (['in', 'other.npz', 'out'], 'out was begun with other landmarks (see'),
-    (['in', 'in.npz', 'in/out'], 'in/out lies in in, whose images are read'),
-    (['in', 'in.npz', 'in'], 'in lies in in'),
-    (['in', 'in.npz', 'used'], 'used has files that this tool did not write'),
-    (['in', 'short.npz', 'new'], 'landmark file short.npz (11 rows) lacks 1 of 12 images: a/face 00.png'),
-    (['in', 'gone.npz', 'new'], 'landmark file'),
-    (['gone', 'in.npz', 'new'], 'there is no folder gone'),
-    (['twins', 'twins.npz', 'new', '--png'], 'x.jpg and x.png would both become x.png: rename one of them'),
-    (['in', 'in.npz', 'new', '--quality', '0'], '--size must be positive and --quality from 1 to 100, got 100 and 0'),
-])
+@pytest.mark.parametrize(
+    ('arguments', 'sentence'),
+    [
+        (['in', 'in.npz', 'out', '--size', '50'], 'out was begun with other size (see alignment.json there): '),
+        (['in', 'other.npz', 'out'], 'out was begun with other landmarks (see'),
+        (['in', 'in.npz', 'in/out'], 'in/out lies in in, whose images are read'),
+        (['in', 'in.npz', 'in'], 'in lies in in'),
+        (['in', 'in.npz', 'used'], 'used has files that this tool did not write'),
+        (['in', 'short.npz', 'new'], 'landmark file short.npz (11 rows) lacks 1 of 12 images: a/face 00.png'),
+        (['in', 'gone.npz', 'new'], 'landmark file'),
+        (['gone', 'in.npz', 'new'], 'there is no folder gone'),
+        (['twins', 'twins.npz', 'new', '--png'], 'x.jpg and x.png would both become x.png: rename one of them'),
+        (
+            ['in', 'in.npz', 'new', '--quality', '0'],
+            '--size must be positive and --quality from 1 to 100, got 100 and 0',
+        ),
+    ],
+)
 def test_mistakes_end_as_one_sentence(faces, monkeypatch, capsys, arguments, sentence):
     monkeypatch.chdir(faces)
     known = read_landmarks('in.npz')
@@ -149,6 +164,9 @@ def test_the_command_says_what_it_wrote(faces, monkeypatch, capsys):
     monkeypatch.chdir(faces)
     load_tool('dataset_tools/align').main(['in', 'in.npz', 'out', '--template', 'arcface112', '--jobs', '1'])
     said = capsys.readouterr()
-    assert said.out.splitlines() == ['12 images, 0 left out: out/failures.csv',
-                                     'landmarks of the aligned faces: out/landmarks68.npz', 'aligned faces: out']
+    assert said.out.splitlines() == [
+        '12 images, 0 left out: out/failures.csv',
+        'landmarks of the aligned faces: out/landmarks68.npz',
+        'aligned faces: out',
+    ]
     assert '100%' in said.err

@@ -23,8 +23,8 @@ def move(matrix, points):
 
 
 def test_a_similarity_is_recovered():
-    points = np.array([[10., 20], [40, 18], [26, 55]])
-    matrix = rotation(.4, 1.7, (30, -8))
+    points = np.array([[10.0, 20], [40, 18], [26, 55]])
+    matrix = rotation(0.4, 1.7, (30, -8))
     np.testing.assert_allclose(similarity(points, move(matrix, points)), matrix, atol=1e-9)
 
 
@@ -34,7 +34,7 @@ def test_a_similarity_has_the_least_squared_error_and_no_reflection():
     best = similarity(source, target)
     error = np.square(move(best, source) - target).sum()
     for _ in range(200):
-        nudge = rotation(rng.normal() * .05, 1 + rng.normal() * .05, rng.normal(size=2))
+        nudge = rotation(rng.normal() * 0.05, 1 + rng.normal() * 0.05, rng.normal(size=2))
         other = np.column_stack([nudge[:, :2] @ best[:, :2], nudge[:, :2] @ best[:, 2] + nudge[:, 2]])
         assert np.square(move(other, source) - target).sum() >= error
     assert np.linalg.det(similarity(source, source * (-1, 1))[:, :2]) > 0
@@ -54,7 +54,7 @@ def photo_with_dots(angle, scale, shift, size=(600, 800)):
 
 def find_dots(crop):
     """Centre of each dot, weighted by its brightness above the ground."""
-    y, x = np.mgrid[:crop.shape[0], :crop.shape[1]]
+    y, x = np.mgrid[: crop.shape[0], : crop.shape[1]]
     found = []
     for channel in range(3):
         weight = np.clip(crop[..., channel].astype(float) - crop[..., (channel + 1) % 3] - 30, 0, None)
@@ -63,17 +63,17 @@ def find_dots(crop):
 
 
 @pytest.mark.parametrize('size', [100, 224])
-@pytest.mark.parametrize(('angle', 'scale'), [(0, 1), (.5, 1.3), (-.4, 3.5), (3, .7)])
+@pytest.mark.parametrize(('angle', 'scale'), [(0, 1), (0.5, 1.3), (-0.4, 3.5), (3, 0.7)])
 def test_eyes_and_mouth_land_where_the_training_faces_have_them(angle, scale, size):
     shift = (400, 300) - rotation(angle, scale, (0, 0))[:, :2] @ (50, 55)
     photo, points = photo_with_dots(angle, scale, shift)
     dots = find_dots(align(photo, points, size))
-    expected = TEMPLATE * size - .5
+    expected = TEMPLATE * size - 0.5
     # The drawn face is no scaled template: the best similarity leaves what it leaves, the same for any pose.
     anchors = np.stack([points[36:42].mean(0), points[42:48].mean(0), points[[48, 54]].mean(0)])
     landed = move(similarity(anchors, expected), anchors)
-    np.testing.assert_allclose(dots, landed, atol=.02 * size / 2)
-    np.testing.assert_allclose(landed, expected, atol=.05 * size)
+    np.testing.assert_allclose(dots, landed, atol=0.02 * size / 2)
+    np.testing.assert_allclose(landed, expected, atol=0.05 * size)
     assert dots[0, 0] < dots[1, 0], 'the eye at the left of the picture stays there'
 
 
@@ -84,7 +84,7 @@ class Detector:
         self.faces, self.seen = faces, None
 
     def find_boxes(self, images):
-        self.seen, = images
+        (self.seen,) = images
         return [np.array([[*face.min(0), *face.max(0)] for face in self.faces]).reshape(-1, 4)]
 
     def find_points(self, images, boxes):
@@ -119,25 +119,26 @@ def test_all_faces_of_a_crowd_are_cut_out():
 
 def test_arcface_has_eyes_nose_and_mouth_where_insightface_puts_them():
     """Its 112 px template in pixels, as `arcface_dst` there."""
-    expected = np.array([[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366],
-                         [41.5493, 92.3655], [70.7299, 92.2041]])
+    expected = np.array(
+        [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]]
+    )
     points = np.zeros((68, 2))
     points[36:42], points[42:48], points[[30, 48, 54]] = expected[0], expected[1], expected[2:]
     np.testing.assert_allclose(TEMPLATES['arcface112'].matrix(points, 112), [[1, 0, 0], [0, 1, 0]], atol=1e-9)
     # At twice the size the border is twice as far away, and centres of pixels still lie at integers.
-    np.testing.assert_allclose(TEMPLATES['arcface112'].matrix(points, 224), [[2, 0, .5], [0, 2, .5]], atol=1e-9)
+    np.testing.assert_allclose(TEMPLATES['arcface112'].matrix(points, 224), [[2, 0, 0.5], [0, 2, 0.5]], atol=1e-9)
 
 
-@pytest.mark.parametrize('scale', [.2, .37, .5, .61, .8])
+@pytest.mark.parametrize('scale', [0.2, 0.37, 0.5, 0.61, 0.8])
 def test_shrinking_averages_instead_of_skipping(scale):
     board = np.indices((200, 200)).sum(0) % 2 * 255
     image = np.repeat(board[..., None], 3, axis=2).astype(np.uint8)
     small = warp(image, np.array([[scale, 0, 0], [0, scale, 0]]), int(200 * scale) - 4)[2:, 2:]
-    tolerance = 10 if scale <= .5 else 64
+    tolerance = 10 if scale <= 0.5 else 64
     assert np.abs(small.astype(float) - 127.5).max() < tolerance
 
 
-@pytest.mark.parametrize('scale', [.31, .77, 1, 2.3])
+@pytest.mark.parametrize('scale', [0.31, 0.77, 1, 2.3])
 def test_a_point_stays_on_its_spot_through_a_warp(scale):
     """Half a pixel of another convention would move it by more than the tolerance."""
     random = np.random.default_rng(0)
@@ -153,8 +154,8 @@ def test_a_point_stays_on_its_spot_through_a_warp(scale):
         y, x = np.mgrid[:100, :100]
         centre = np.array([(x * found).sum(), (y * found).sum()]) / found.sum()
         errors.append(centre - move(matrix, spot))
-    assert np.abs(np.mean(errors, 0)).max() < .06
-    assert np.abs(errors).max() < .2
+    assert np.abs(np.mean(errors, 0)).max() < 0.06
+    assert np.abs(errors).max() < 0.2
 
 
 @pytest.fixture
@@ -195,7 +196,7 @@ def test_the_real_package_runs_on_weights_made_here(hub, monkeypatch):
     detector = {name: torch.zeros_like(value) for name, value in s3fd().state_dict().items()}
     for name, value in detector.items():
         if name.endswith('conf.bias'):
-            value[-1 if 'conv7_2' in name else 0] = 9.  # background everywhere but there
+            value[-1 if 'conv7_2' in name else 0] = 9.0  # background everywhere but there
     torch.save(detector, hub / 's3fd-619a316812.pth')
     torch.save(FAN(1).state_dict(), hub / '2DFAN4-11f355bf06.pth.tar')
 

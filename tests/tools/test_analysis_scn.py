@@ -51,8 +51,10 @@ def inspected(scn):
     believed[observed != clean] = clean[observed != clean]  # all mended
     believed[(observed == clean).nonzero()[:3, 0]] += 1  # three spoilt
     believed %= 7
-    run._remembered = dict(fingerprint=run.dataset.fingerprint(), columns=dict(
-        relabelled=believed, importance=torch.linspace(.9, .1, 28)))
+    run._remembered = dict(
+        fingerprint=run.dataset.fingerprint(),
+        columns=dict(relabelled=believed, importance=torch.linspace(0.9, 0.1, 28)),
+    )
     return run, observed, clean, believed
 
 
@@ -64,8 +66,9 @@ def test_relabelled_faces_are_shown_with_both_labels(inspected, sheet, tmp_path)
     assert sheet['colours'] == [GREEN] * wrong + [RED] * 3
     classes = run.dataset.metainfo['classes']
     shown = [*(observed != clean).nonzero().flatten().tolist(), *(observed == clean).nonzero()[:3, 0].tolist()]
-    assert sheet['captions'] == [f'{classes[observed[i]]} → {classes[believed[i]]}\nclean: {classes[clean[i]]}'
-                                 for i in shown]
+    assert sheet['captions'] == [
+        f'{classes[observed[i]]} → {classes[believed[i]]}\nclean: {classes[clean[i]]}' for i in shown
+    ]
     assert all((image == picture).all() for image, picture in zip(sheet['images'], run.pictures(shown), strict=True))
     assert sheet['title'].startswith(f'{wrong + 3} of 28 faces relabelled, {100 * wrong / (wrong + 3):.1f} % of them')
 
@@ -87,7 +90,8 @@ def test_the_least_important_come_first(inspected, sheet, tmp_path):
     assert (sheet['columns'], len(sheet['images'])) == (4, 8)
     assert sheet['captions'][0] == f'0.100  {classes[observed[27]]}\nclean: {classes[clean[27]]}'
     assert [float(caption.split()[0]) for caption in sheet['captions']] == sorted(
-        round(run.bank['importance'][i].item(), 3) for i in shown)
+        round(run.bank['importance'][i].item(), 3) for i in shown
+    )
     assert sheet['colours'] == [GREEN if observed[i] == clean[i] else RED for i in shown]
 
 
@@ -134,8 +138,11 @@ def test_the_real_run_relabelled_and_wrote_it_down(scn):
 @pytest.mark.parametrize('name', ['relabels', 'importance'])
 @pytest.mark.parametrize(('faces', 'message'), [('0', 'must be at least'), (None, 'the run remembers no')])
 def test_what_cannot_be_shown_is_said_in_a_sentence(name, faces, message, run, scn, capsys, tmp_path):
-    which = [run.config, str(run.checkpoint), *run.options] if faces is None else [
-        scn.config, str(scn.checkpoint), '--faces', faces, *scn.typed]
+    which = (
+        [run.config, str(run.checkpoint), *run.options]
+        if faces is None
+        else [scn.config, str(scn.checkpoint), '--faces', faces, *scn.typed]
+    )
     with pytest.raises(SystemExit) as stopped:
         tool(name)([which[0], which[1], '--out', str(tmp_path / 'out.png'), *which[2:]])
     assert stopped.value.code == 1

@@ -36,8 +36,14 @@ def test_methods_differ_from_the_plain_network_in_nothing_but_the_method(methods
         for name, folder in methods.METHODS.items():
             cfg = Config.fromfile(ROOT / 'configs' / (folder + setting))
             cfg.train_dataloader.dataset.pop('landmarks', None)
-            for key in ('data_preprocessor', 'train_dataloader', 'val_dataloader', 'optim_wrapper', 'param_scheduler',
-                        'train_cfg'):
+            for key in (
+                'data_preprocessor',
+                'train_dataloader',
+                'val_dataloader',
+                'optim_wrapper',
+                'param_scheduler',
+                'train_cfg',
+            ):
                 assert cfg[key] == plain[key], f'{name}, {setting}: {key}'
             assert cfg.model.backbone == plain.model.backbone
 
@@ -55,14 +61,17 @@ def test_the_step_benchmark_changes_options_that_are_there():
                 assert last in part, f'{place.format(folder)} has no {key}'
 
 
-@pytest.mark.parametrize(('name', 'forward', 'backward'), [
-    ('plain', '1', '1'),
-    ('PAL', '1', '1'),
-    ('PAL, layer3', '1', '1-2'),  # layer4 is behind the tap
-    ('LA-Net', '2-4', '1-2'),  # stages behind the first twice, and all of it for the keys
-    ('SNA, advers.', '3', '3'),  # the faces, the direction, the neighbours
-    ('all', '4-6', '3-4'),
-])
+@pytest.mark.parametrize(
+    ('name', 'forward', 'backward'),
+    [
+        ('plain', '1', '1'),
+        ('PAL', '1', '1'),
+        ('PAL, layer3', '1', '1-2'),  # layer4 is behind the tap
+        ('LA-Net', '2-4', '1-2'),  # stages behind the first twice, and all of it for the keys
+        ('SNA, advers.', '3', '3'),  # the faces, the direction, the neighbours
+        ('all', '4-6', '3-4'),
+    ],
+)
 def test_the_step_benchmark_counts_passes_over_the_network_and_its_copies(name, forward, backward):
     step = load('step')
     counted = step.Stepper(name, size=96, batch_size=4, device='cpu').passes()
@@ -80,13 +89,19 @@ def test_the_step_benchmark_measures_an_epoch_in_which_every_part_works():
 
 
 def report(last, last5, best, mean_class, **tells):
-    return dict(last=dict(accuracy=last, **tells), last5=dict(accuracy=last5, mean_class_accuracy=mean_class),
-                best=dict(accuracy=best))
+    return dict(
+        last=dict(accuracy=last, **tells),
+        last5=dict(accuracy=last5, mean_class_accuracy=mean_class),
+        best=dict(accuracy=best),
+    )
 
 
 def test_the_table_has_mean_and_deviation_over_the_seeds(methods):
-    runs = dict(plain=[report(60, 58, 66, 40)], SNA=[],
-                SCN=[report(70, 61, 71, 50, relabel_precision=80), report(74, 63, 75, 52, relabel_precision=90)])
+    runs = dict(
+        plain=[report(60, 58, 66, 40)],
+        SNA=[],
+        SCN=[report(70, 61, 71, 50, relabel_precision=80), report(74, 63, 75, 52, relabel_precision=90)],
+    )
     assert methods.table(runs).splitlines()[2:] == [
         '| plain | 1 | 60.00 | 58.00 | 66.00 | 40.00 |  |',
         '| SCN | 2 | 72.00 ± 2.83 | 62.00 ± 1.41 | 73.00 ± 2.83 | 51.00 ± 1.41 | relabel_precision 85.0 |',

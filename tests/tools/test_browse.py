@@ -20,8 +20,10 @@ def words(tmp_path) -> list[str]:
         rows = dict(rows)
     rows['score'][[3, 8]] = 0
     np.savez(f'{root}/landmarks68.npz', **rows)
-    noise = [f'train_dataloader.dataset.label_noise.{key}={value}'
-             for key, value in dict(kind='symmetric', rate=.5, seed=0).items()]
+    noise = [
+        f'train_dataloader.dataset.label_noise.{key}={value}'
+        for key, value in dict(kind='symmetric', rate=0.5, seed=0).items()
+    ]
     return [*small(root), *noise, 'data_preprocessor.size=64']
 
 
@@ -37,21 +39,22 @@ def test_they_are_the_faces_of_a_run(tools, words, tmp_path, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(FaceDataPreprocessor, 'forward', recording)
-        patch.setattr(landmark_heatmap, 'gaussian_heatmaps',
-                      lambda *args: targets.append(heatmaps(*args)) or targets[-1])
+        patch.setattr(
+            landmark_heatmap, 'gaussian_heatmaps', lambda *args: targets.append(heatmaps(*args)) or targets[-1]
+        )
         tools.train([CONFIG, '--work-dir', str(tmp_path / 'run'), '--seed', '3', *words])
     cfg = tools.configure([CONFIG, '--seed', '3', *words])
     for epoch in (0, 1):
         seen = training_faces(cfg, faces=20, epoch=epoch)
         assert len(seen.faces) == 20
         assert seen.classes == ('surprise', 'fear', 'disgust', 'happiness', 'sadness', 'anger', 'neutral')
-        inputs, annotations = zip(*batches[3 * epoch:3 * epoch + 3], strict=True)  # 28 faces fill three batches of 8
-        inputs, target = torch.cat(inputs), torch.cat(targets[3 * epoch:3 * epoch + 3])
+        inputs, annotations = zip(*batches[3 * epoch : 3 * epoch + 3], strict=True)  # 28 faces fill three batches of 8
+        inputs, target = torch.cat(inputs), torch.cat(targets[3 * epoch : 3 * epoch + 3])
         samples = [sample for batch in annotations for sample in batch]
         for face, image, sample, maps in zip(seen.faces, inputs, samples, target, strict=False):
             for channel, (mean, std) in enumerate(zip((0.5412, 0.4324, 0.3795), (0.2485, 0.2182, 0.2066), strict=True)):
                 there = (image[channel].numpy() * std + mean) * 255
-                assert np.abs(face.picture[..., channel] - there.clip(0, 255)).max() <= .51
+                assert np.abs(face.picture[..., channel] - there.clip(0, 255)).max() <= 0.51
             assert (face.label, face.row) == (int(sample.gt_label), sample.sample_idx)
             assert face.clean == sample.clean_label
             if not sample.landmark_valid:
@@ -59,8 +62,8 @@ def test_they_are_the_faces_of_a_run(tools, words, tmp_path, monkeypatch):
                 continue
             np.testing.assert_array_equal(face.points, sample.landmarks.numpy())
             cells = face.heatmap.reshape(16, 4, 16, 4)[:, 1:3, :, 1:3].mean((1, 3))  # as large as a map is
-            np.testing.assert_allclose(cells, maps.amax(0).numpy(), atol=.25)
-            assert np.corrcoef(cells.ravel(), maps.amax(0).ravel())[0, 1] > .97
+            np.testing.assert_allclose(cells, maps.amax(0).numpy(), atol=0.25)
+            assert np.corrcoef(cells.ravel(), maps.amax(0).ravel())[0, 1] > 0.97
         assert 0 < sum(face.points is None for face in seen.faces) < 5
         assert any(face.clean != face.label for face in seen.faces)
     other = training_faces(cfg, faces=8, epoch=1, seed=4).faces
@@ -78,17 +81,21 @@ def test_the_tool_draws_a_face_and_its_heatmaps(words, tmp_path, capsys):
 
 
 def test_without_landmarks_there_are_pictures_only(words):
-    cfg = load_tool('train').configure(load_tool('train').parse_args(
-        [str(ROOT / 'configs/baseline/r18_rafdb_96px_12e.py'), *words[:-1]]))
+    cfg = load_tool('train').configure(
+        load_tool('train').parse_args([str(ROOT / 'configs/baseline/r18_rafdb_96px_12e.py'), *words[:-1]])
+    )
     face = training_faces(cfg, faces=1).faces[0]
     assert face.points is face.heatmap is None
     assert face.picture.shape == (32, 32, 3)
 
 
-@pytest.mark.parametrize(('more', 'says'), [
-    (['--faces', '0'], '--faces must be at least 1, got 0'),
-    (['--epoch', '-1'], '--epoch must be at least 0, got -1'),
-])
+@pytest.mark.parametrize(
+    ('more', 'says'),
+    [
+        (['--faces', '0'], '--faces must be at least 1, got 0'),
+        (['--epoch', '-1'], '--epoch must be at least 0, got -1'),
+    ],
+)
 def test_what_cannot_be_shown_ends_in_one_sentence(more, says, capsys):
     with pytest.raises(SystemExit):
         load_tool('dataset_tools/browse').main([CONFIG, *more])

@@ -19,8 +19,12 @@ FOLDER = 'basic/Image/aligned'
 @pytest.fixture(scope='module')
 def drawn():
     """Faces that no two of are alike; of each split every person once."""
-    return {split: draw_columns(split, num=count, size=64, seed=2, imbalance=0., blend=0., difficulty=.7,
-                                faces_per_person=1) for split, count in (('train', 40), ('test', 12))}
+    return {
+        split: draw_columns(
+            split, num=count, size=64, seed=2, imbalance=0.0, blend=0.0, difficulty=0.7, faces_per_person=1
+        )
+        for split, count in (('train', 40), ('test', 12))
+    }
 
 
 @pytest.fixture
@@ -65,8 +69,11 @@ def spoilt(root) -> Path:
 
 def options(root: Path) -> dict[str, object]:
     loaders = ('train', 'val', 'test')
-    return {f'{loader}_dataloader.dataset.{key}': value for loader in loaders
-            for key, value in dict(data_root=str(root), landmarks='landmarks68.npz').items()}
+    return {
+        f'{loader}_dataloader.dataset.{key}': value
+        for loader in loaders
+        for key, value in dict(data_root=str(root), landmarks='landmarks68.npz').items()
+    }
 
 
 def run(tool, root: Path, out: Path, *more: str) -> None:
@@ -90,11 +97,15 @@ def test_everything_wrong_is_found(spoilt):
 
     places = [(image.place, image.fault) for image in train.bad]
     labels = 'list_patition_label.txt'
-    assert places == [(f'{path(spoilt, "train_00020")} ({labels}:20)', 'empty (0 bytes)'),
-                      (f'{path(spoilt, "train_00030")} ({labels}:30)', 'cut off or damaged')]
+    assert places == [
+        (f'{path(spoilt, "train_00020")} ({labels}:20)', 'empty (0 bytes)'),
+        (f'{path(spoilt, "train_00030")} ({labels}:30)', 'cut off or damaged'),
+    ]
     assert test.bad == []
-    found = [(name(pair.sets[0], pair.rows[0]), name(pair.sets[1], pair.rows[1]), pair.similarity == 1)
-             for pair in check.pairs]
+    found = [
+        (name(pair.sets[0], pair.rows[0]), name(pair.sets[1], pair.rows[1]), pair.similarity == 1)
+        for pair in check.pairs
+    ]
     assert found == [('train_00010', 'test_00002', False), ('train_00003', 'train_00007', True)]
     assert [name(0, row) for row in np.flatnonzero(train.off_image)] == ['train_00006']
     assert [name(0, row) for row in train.unusual()] == ['train_00007']
@@ -110,18 +121,23 @@ def test_the_tool_says_so_on_one_page_with_pictures(spoilt, tool, tmp_path, caps
         run(tool, spoilt, out)
     assert stopped.value.code == 1
     said = capsys.readouterr().out
-    said = said[said.index(CONFIG):]
-    for line in ('WRONG  RAFDB train: 40 faces are listed, 12,271 published',
-                 'ok     RAFDB train: 38 images of 64 x 64 pixels were decoded',
-                 'ok     RAFDB test: 12 images of 48 x 48 to 64 x 64 pixels were decoded',
-                 'WRONG  RAFDB train, images that cannot be used: 2',
-                 f'{path(spoilt, "train_00030")} (list_patition_label.txt:30): cut off or damaged',
-                 'WRONG  RAFDB test, pictures that are in RAFDB train, too: 1, ',
-                 'note   RAFDB train, pictures that are there twice: 1, ', ': the same pixels',
-                 'note   RAFDB train: 37 of 39 faces have landmarks, 1 not found, 1 NaN',
-                 'WRONG  RAFDB train, landmarks that are not on their image: 1', '         train_00006_aligned.jpg',
-                 '4 robust standard deviations: 1\n         train_00007_aligned.jpg: ',
-                 'note   who the people are is not known', 'next: python tools/dataset_tools/browse.py'):
+    said = said[said.index(CONFIG) :]
+    for line in (
+        'WRONG  RAFDB train: 40 faces are listed, 12,271 published',
+        'ok     RAFDB train: 38 images of 64 x 64 pixels were decoded',
+        'ok     RAFDB test: 12 images of 48 x 48 to 64 x 64 pixels were decoded',
+        'WRONG  RAFDB train, images that cannot be used: 2',
+        f'{path(spoilt, "train_00030")} (list_patition_label.txt:30): cut off or damaged',
+        'WRONG  RAFDB test, pictures that are in RAFDB train, too: 1, ',
+        'note   RAFDB train, pictures that are there twice: 1, ',
+        ': the same pixels',
+        'note   RAFDB train: 37 of 39 faces have landmarks, 1 not found, 1 NaN',
+        'WRONG  RAFDB train, landmarks that are not on their image: 1',
+        '         train_00006_aligned.jpg',
+        '4 robust standard deviations: 1\n         train_00007_aligned.jpg: ',
+        'note   who the people are is not known',
+        'next: python tools/dataset_tools/browse.py',
+    ):
         assert line in said
     assert len(said.splitlines()) < 60
     assert max(map(len, said.split('every case')[0].replace(str(spoilt), 'data').splitlines())) < 150
@@ -134,8 +150,11 @@ def test_the_tool_says_so_on_one_page_with_pictures(spoilt, tool, tmp_path, caps
 
 
 def test_of_drawn_faces_nothing_is_wrong(tool, tmp_path, capsys):
-    words = [f'{loader}_dataloader.dataset.{key}={value}' for loader in ('train', 'val', 'test')
-             for key, value in dict(num=24, size=48, cache_dir=tmp_path).items()]
+    words = [
+        f'{loader}_dataloader.dataset.{key}={value}'
+        for loader in ('train', 'val', 'test')
+        for key, value in dict(num=24, size=48, cache_dir=tmp_path).items()
+    ]
     config = str(ROOT / 'configs/lanet/r18_synthfaces_sym30.py')
     tool.main([config, '--out', str(tmp_path / 'out'), '--cfg-options', *words])
     said = capsys.readouterr().out
@@ -151,8 +170,10 @@ def test_people_in_two_sets_and_one_class_more_are_found(root, tmp_path):
         table = csv.writer(stream)
         table.writerow(['name', 'label', 'split', 'identity'])
         for split, people in (('train', 'abcd'), ('test', 'cde')):
-            table.writerows([f'{FOLDER}/{split}_{i:05d}_aligned.jpg', 'happy' if i % 2 else 'sad', split, person]
-                            for i, person in enumerate(people, 1))
+            table.writerows(
+                [f'{FOLDER}/{split}_{i:05d}_aligned.jpg', 'happy' if i % 2 else 'sad', split, person]
+                for i, person in enumerate(people, 1)
+            )
     config = tmp_path / 'people.py'
     config.write_text(f"""
 data = dict(type='mmfer.CsvFaces', data_root={str(root)!r})

@@ -19,8 +19,12 @@ from mmfer.apis.deployment import build_deployed, load_deployed, read_checkpoint
 
 def stock_of(run) -> ImageClassifier:
     model = Config.fromfile(run.config).model
-    cfg = dict(type='ImageClassifier', backbone=dict(model.backbone, base_channels=8, stem_channels=8),
-               neck=model.neck, head=dict(model.head, type='LinearClsHead', in_channels=64))
+    cfg = dict(
+        type='ImageClassifier',
+        backbone=dict(model.backbone, base_channels=8, stem_channels=8),
+        neck=model.neck,
+        head=dict(model.head, type='LinearClsHead', in_channels=64),
+    )
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         return MODELS.build(cfg).eval()
 
@@ -38,8 +42,9 @@ def test_the_export_loads_strictly_into_a_stock_classifier_and_predicts_the_same
     for key, value in content['state_dict'].items():
         torch.testing.assert_close(value, full[key], rtol=0, atol=0)
     cfg = Config.fromfile(run.config)
-    cfg.merge_from_dict({'model.backbone.base_channels': 8, 'model.backbone.stem_channels': 8,
-                         'model.head.in_channels': 64})
+    cfg.merge_from_dict(
+        {'model.backbone.base_channels': 8, 'model.backbone.stem_channels': 8, 'model.head.in_channels': 64}
+    )
     ours = build_deployed(cfg).eval()
     load_deployed(ours, read_checkpoint(run.checkpoint))
     faces = torch.rand(4, 3, 32, 32)
@@ -75,15 +80,17 @@ class Tiny(nn.Module):
 def averaged(tmp_path):
     """A checkpoint as mmengine's EMAHook writes it: averaged weights in state_dict, the others beside it."""
     raw = Tiny()
-    average = ExponentialMovingAverage(raw, momentum=.5)
+    average = ExponentialMovingAverage(raw, momentum=0.5)
     average.update_parameters(raw)
     for parameter in raw.parameters():
         parameter.data += 1
     average.update_parameters(raw)
     ema = copy.deepcopy(average.state_dict())
     state = {key.removeprefix('module.'): value for key, value in ema.items() if key.startswith('module.')}
-    other = {key: raw.state_dict()[key.removeprefix('module.')] if key.startswith('module.') else value
-             for key, value in ema.items()}
+    other = {
+        key: raw.state_dict()[key.removeprefix('module.')] if key.startswith('module.') else value
+        for key, value in ema.items()
+    }
     torch.save(dict(state_dict=state, ema_state_dict=other), tmp_path / 'ema.pth')
     return tmp_path / 'ema.pth', average.module.state_dict(), raw.state_dict()
 
@@ -159,12 +166,19 @@ def config_of(head: str) -> str:
     return f"a = 1\nmodel = dict(\n    backbone=dict(type='ResNet'),\n    head=dict(num_classes=7, type='{head}'))\n"
 
 
-@pytest.mark.parametrize(('meta', 'kept'), [
-    (dict(cfg=config_of('mmfer.SCNHead')), False),
-    (dict(cfg=config_of('LinearClsHead')), True), (dict(cfg=config_of('absent.Head')), True),
-    (dict(cfg='model = make()'), True), (dict(cfg='import os; raise SystemExit'), True), (dict(cfg='model ='), True),
-    ({}, True),
-], ids=['SCN', 'stock', 'not installed', 'no dict', 'code', 'no Python', 'no config'])
+@pytest.mark.parametrize(
+    ('meta', 'kept'),
+    [
+        (dict(cfg=config_of('mmfer.SCNHead')), False),
+        (dict(cfg=config_of('LinearClsHead')), True),
+        (dict(cfg=config_of('absent.Head')), True),
+        (dict(cfg='model = make()'), True),
+        (dict(cfg='import os; raise SystemExit'), True),
+        (dict(cfg='model ='), True),
+        ({}, True),
+    ],
+    ids=['SCN', 'stock', 'not installed', 'no dict', 'code', 'no Python', 'no config'],
+)
 def test_an_attention_is_left_out_only_where_the_head_says_so(meta, kept, tmp_path):
     """Another head may need its own to predict."""
     state = {'head.fc.weight': torch.zeros(7, 4), 'head.attention.0.weight': torch.zeros(1, 4)}

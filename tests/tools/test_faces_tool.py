@@ -28,13 +28,17 @@ def config_of(tmp_path, kind, **more):
     loaders = dict(train='train', val='val')
     dataset = dict(type=f'mmfer.{kind}', data_root=str(tmp_path / 'data'), landmarks='landmarks68.npz', **more)
     path = tmp_path / 'config.py'
-    path.write_text('\n'.join(f'{loader}_dataloader = dict(dataset={dict(dataset, split=split)!r})'
-                              for loader, split in loaders.items()))
+    path.write_text(
+        '\n'.join(
+            f'{loader}_dataloader = dict(dataset={dict(dataset, split=split)!r})' for loader, split in loaders.items()
+        )
+    )
     return path
 
 
-@pytest.mark.parametrize(('kind', 'more', 'faces'), [
-    ('FER2013', dict(indices=3), 42), ('ExpW', dict(holdout=dict(fraction=.25)), 28)])
+@pytest.mark.parametrize(
+    ('kind', 'more', 'faces'), [('FER2013', dict(indices=3), 42), ('ExpW', dict(holdout=dict(fraction=0.25)), 28)]
+)
 def test_landmarks_of_the_written_faces_belong_to_the_dataset(kind, more, faces, tool, tmp_path, capsys):
     LAYOUTS[kind](tmp_path / 'data')
     config, out = config_of(tmp_path, kind, **more), tmp_path / 'faces'
@@ -46,8 +50,15 @@ def test_landmarks_of_the_written_faces_belong_to_the_dataset(kind, more, faces,
     assert len(files) == faces
 
     write_landmarks(str(tmp_path / 'data/landmarks68.npz'), files, np.tile(face_points(), (faces, 1, 1)))
-    dataset = DATASETS.build(dict(type=f'mmfer.{kind}', data_root=str(tmp_path / 'data'), landmarks='landmarks68.npz',
-                                  pipeline=[dict(type='mmfer.LoadFace')], **more))
+    dataset = DATASETS.build(
+        dict(
+            type=f'mmfer.{kind}',
+            data_root=str(tmp_path / 'data'),
+            landmarks='landmarks68.npz',
+            pipeline=[dict(type='mmfer.LoadFace')],
+            **more,
+        )
+    )
     for row in (0, len(dataset) - 1):
         written = cv2.imread(str((out / str(dataset.columns['name'][row])).with_suffix('.png')))
         np.testing.assert_array_equal(written, dataset[row]['img'])

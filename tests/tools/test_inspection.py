@@ -52,7 +52,7 @@ def test_the_bank_is_the_checkpoints_and_of_these_faces(trained, run):
 
 
 def test_the_bank_of_other_labels_is_refused(run):
-    noise = {'train_dataloader.dataset.label_noise': dict(kind='symmetric', rate=.5, seed=0)}
+    noise = {'train_dataloader.dataset.label_noise': dict(kind='symmetric', rate=0.5, seed=0)}
     other = read_run(run.config, run.checkpoint, typed(run.options) | noise, device='cpu')
     with pytest.raises(ValueError, match='epoch_2.pth remembers another training set'):
         _ = other.bank
@@ -74,7 +74,7 @@ def test_batches_are_what_the_network_is_tested_on(trained):
     assert all(isinstance(batch, FaceBatch) for _, batch in got)
     assert torch.cat([batch.sample_idx for _, batch in got]).tolist() == indices
     assert torch.cat([batch.label for _, batch in got]).tolist() == trained.dataset.get_gt_labels()[indices].tolist()
-    pictures = np.stack(trained.pictures(indices, size=32)) / 255.
+    pictures = np.stack(trained.pictures(indices, size=32)) / 255.0
     preprocessor = trained.model.data_preprocessor
     mean, std = preprocessor.mean.view(3).numpy(), preprocessor.std.view(3).numpy()
     expected = torch.from_numpy((pictures - mean) / std).permute(0, 3, 1, 2).float()
@@ -84,10 +84,16 @@ def test_batches_are_what_the_network_is_tested_on(trained):
 
 
 def tiny_options(num: int = 12) -> dict:
-    return {'train_dataloader.dataset.num': num, 'train_dataloader.dataset.cache_dir': None,
-            'train_dataloader.dataset.size': 32, 'data_preprocessor.size': 32, 'model.backbone.base_channels': 8,
-            'model.backbone.stem_channels': 8, 'model.head.in_channels': 64,
-            'model.supervision.lanet.branches.keys.queue_size': 16}
+    return {
+        'train_dataloader.dataset.num': num,
+        'train_dataloader.dataset.cache_dir': None,
+        'train_dataloader.dataset.size': 32,
+        'data_preprocessor.size': 32,
+        'model.backbone.base_channels': 8,
+        'model.backbone.stem_channels': 8,
+        'model.head.in_channels': 64,
+        'model.supervision.lanet.branches.keys.queue_size': 16,
+    }
 
 
 @pytest.fixture
@@ -105,7 +111,7 @@ def test_faces_in_memory_are_pictures_too(untrained):
     run = read_run(SYNTHETIC, untrained, tiny_options(), device='cpu')
     assert isinstance(run.dataset, SyntheticFaces)
     np.testing.assert_array_equal(run.pictures([4], size=32)[0], run.dataset.columns['image'][4][..., ::-1])
-    (inputs, batch), = run.batches(range(12))
+    ((inputs, batch),) = run.batches(range(12))
     assert inputs.shape == (12, 3, 32, 32)
     assert batch.landmark_valid.all()
     assert run.bank == {}

@@ -73,7 +73,7 @@ def test_killed_ten_times_landmarks_and_alignment_end_with_the_same_files(start,
     write_blobs(folder, 640)
     (folder / 'a' / 'broken.png').write_bytes(b'no image')
     start(time.time).join()  # the imports are not part of what is timed
-    detect = partial(extract_landmarks, str(folder), detector=RED_BLOB | dict(seconds=.0015))
+    detect = partial(extract_landmarks, str(folder), detector=RED_BLOB | dict(seconds=0.0015))
 
     seconds, expected = undisturbed(start, partial(detect, out=str(whole / 'l.npz')), whole)
     assert set(expected) == {'l.npz', 'l_failures.csv', 'l_worst.png'}
@@ -94,19 +94,19 @@ def children(pid: int) -> list[int]:
 def test_several_processes_find_the_same_and_none_outlives_a_kill(start, tmp_path):
     folder, one, two = (tmp_path / name for name in ('images', 'one', 'two'))
     write_blobs(folder, 300)
-    detect = partial(extract_landmarks, str(folder), detector=RED_BLOB | dict(seconds=.002))
+    detect = partial(extract_landmarks, str(folder), detector=RED_BLOB | dict(seconds=0.002))
     _, expected = undisturbed(start, partial(detect, out=str(one / 'l.npz')), one)
 
     process = start(partial(detect, out=str(two / 'l.npz'), jobs=2))
     while len(list(two.glob('l.npz.progress/*.npz'))) < 3 and process.exitcode is None:
-        time.sleep(.002)
+        time.sleep(0.002)
     workers = children(process.pid)
     os.kill(process.pid, signal.SIGKILL)
     process.join()
     assert len(workers) >= 2
     deadline = time.monotonic() + 60
     while any(Path(f'/proc/{worker}').exists() for worker in workers) and time.monotonic() < deadline:
-        time.sleep(.01)
+        time.sleep(0.01)
     assert not [worker for worker in workers if Path(f'/proc/{worker}').exists()]
     _, resumed = undisturbed(start, partial(detect, out=str(two / 'l.npz')), two)
     assert resumed == expected

@@ -18,6 +18,7 @@ from mmfer.datasets.landmarks import landmarks_of, read_landmarks, write_landmar
 def detector(plugin):  # noqa: F811
     """The plugin's class, imported by its name in a config."""
     from mmfer.registry import LANDMARK_DETECTORS
+
     return LANDMARK_DETECTORS.get('blobs_pkg.RedBlob')
 
 
@@ -37,13 +38,18 @@ def test_every_image_of_a_folder_in_the_order_of_names(detector, tmp_path, monke
     assert faces.names.tolist() == sorted(places)
     expected = np.array([places[name] for name in sorted(places)])[:, None] + offsets()
     np.testing.assert_allclose(faces.points, expected, atol=1e-5)
-    assert (faces.score > .6).all()
+    assert (faces.score > 0.6).all()
     assert seen == [5, 3, 5, 3, 5], 'batches end with the chunk of 8 images that is kept'
     assert (done.images, done.failed) == (21, 0)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        'images', 'landmarks68.npz', 'landmarks68_failures.csv', 'landmarks68_worst.png', 'plugin']
+        'images',
+        'landmarks68.npz',
+        'landmarks68_failures.csv',
+        'landmarks68_worst.png',
+        'plugin',
+    ]
     found, _ = landmarks_of(str(out), np.array(['b/00001.jpg']))  # as a data set asks
-    np.testing.assert_allclose(found[0, 0], places['b/00001.png'], atol=.02)
+    np.testing.assert_allclose(found[0, 0], places['b/00001.png'], atol=0.02)
 
 
 def test_images_that_are_none_and_faces_that_are_not_found_are_listed(detector, tmp_path):
@@ -59,9 +65,14 @@ def test_images_that_are_none_and_faces_that_are_not_found_are_listed(detector, 
     done = extract_landmarks(folder, out, RED_BLOB)
     with done.failures.open(encoding='utf-8') as stream:
         rows = list(csv.reader(stream))
-    assert rows == [['name', 'reason'], ['grey.jpg', 'no face found'], ['half.png', 'cut off or damaged'],
-                    ['link.png', 'missing'], ['text.jpg', "no picture (it begins with b'<html>')"],
-                    ['zero.jpg', 'empty (0 bytes)']]
+    assert rows == [
+        ['name', 'reason'],
+        ['grey.jpg', 'no face found'],
+        ['half.png', 'cut off or damaged'],
+        ['link.png', 'missing'],
+        ['text.jpg', "no picture (it begins with b'<html>')"],
+        ['zero.jpg', 'empty (0 bytes)'],
+    ]
     faces = read_landmarks(str(out))
     assert len(faces.names) == done.images == 9
     failed = np.isin(faces.names, [name for name, _ in rows])
@@ -69,7 +80,7 @@ def test_images_that_are_none_and_faces_that_are_not_found_are_listed(detector, 
     assert not faces.score[failed].any()
     assert not faces.points[failed].any()
     for name in ('alpha.png', 'ümlaut, und komma.png'):
-        np.testing.assert_allclose(faces.points[faces.names == name][0, 0], (5, 6), atol=.02)
+        np.testing.assert_allclose(faces.points[faces.names == name][0, 0], (5, 6), atol=0.02)
 
 
 def test_what_was_done_before_is_not_done_again(detector, tmp_path, monkeypatch):
@@ -115,7 +126,7 @@ def test_progress_of_something_else_is_refused(detector, tmp_path, monkeypatch):
             extract_landmarks(folder, out, RED_BLOB, batch_size=2)
     cure = r'give the same again to go on, delete that folder to begin anew, or write to another place'
     with pytest.raises(ValueError, match=rf'x\.npz\.progress was begun with other detector \(.*\): {cure}'):
-        extract_landmarks(folder, out, RED_BLOB | dict(seconds=.001), batch_size=2)
+        extract_landmarks(folder, out, RED_BLOB | dict(seconds=0.001), batch_size=2)
     cv2.imwrite(str(folder / 'a' / '00000.png'), blob_image(3, 3, shape=(50, 60)))
     with pytest.raises(ValueError, match=r'was begun with other images'):
         extract_landmarks(folder, out, RED_BLOB, batch_size=2)
@@ -141,7 +152,7 @@ def test_the_sheet_shows_the_worst_with_their_points(detector, tmp_path, monkeyp
     drawn = []
     monkeypatch.setattr(landmark_extraction, 'draw_landmark_sheet', lambda *args: drawn.append(args))
     extract_landmarks(folder, tmp_path / 'x.npz', RED_BLOB)
-    (images, points, score, names, _, title), = drawn
+    ((images, points, score, names, _, title),) = drawn
     assert names == ['grey.png', *(f'{"ab"[i % 2]}/{i:05}.png' for i in range(31))]
     assert (score[0], len(images)) == (0, 32)
     assert score[1:] == sorted(score[1:])
@@ -157,21 +168,30 @@ def test_a_detector_that_answers_in_another_shape(detector, tmp_path, monkeypatc
         extract_landmarks(tmp_path / 'images', tmp_path / 'x.npz', RED_BLOB)
 
 
-@pytest.mark.parametrize(('arguments', 'sentence'), [
-    (['gone', 'x.npz'], 'there is no folder gone'),
-    (['plugin', 'x.npz'], 'plugin has no image (looked for .jpg, .jpeg, .png'),
-    (['images', 'x.csv'], 'landmarks are written as .npz, got x.csv'),
-    (['images', 'x.npz', '--batch-size', '65'], '--batch-size must be from 1 to 64, got 65'),
-    (['images', 'x.npz', '--jobs', '0', '--detector', 'blobs_pkg.RedBlob'], '--jobs must be at least 1, got 0'),
-    (['images', 'x.npz', '--detector', 'blobs_pkg.RedBlob', '--aligned'],
-     "RedBlob has no parameter 'face_detector' (it takes seconds)"),
-    (['images', 'x.npz', '--detector', 'mmfer.FaceAlignmentDetectr'],
-     "type='mmfer.FaceAlignmentDetectr' is no known landmark detector; did you mean FaceAlignmentDetector?"),
-    (['images', 'x.npz', '--detector', 'blobs_pkg.RedBlub'],
-     "type='blobs_pkg.RedBlub' is no known landmark detector; did you mean blobs_pkg.RedBlob?"),
-    (['--import', 'gone', 'x.npz'], 'landmark file'),
-    (['--import', 'good.npz', 'x.txt'], 'landmarks are written as .npz, got x.txt'),
-])
+@pytest.mark.parametrize(
+    ('arguments', 'sentence'),
+    [
+        (['gone', 'x.npz'], 'there is no folder gone'),
+        (['plugin', 'x.npz'], 'plugin has no image (looked for .jpg, .jpeg, .png'),
+        (['images', 'x.csv'], 'landmarks are written as .npz, got x.csv'),
+        (['images', 'x.npz', '--batch-size', '65'], '--batch-size must be from 1 to 64, got 65'),
+        (['images', 'x.npz', '--jobs', '0', '--detector', 'blobs_pkg.RedBlob'], '--jobs must be at least 1, got 0'),
+        (
+            ['images', 'x.npz', '--detector', 'blobs_pkg.RedBlob', '--aligned'],
+            "RedBlob has no parameter 'face_detector' (it takes seconds)",
+        ),
+        (
+            ['images', 'x.npz', '--detector', 'mmfer.FaceAlignmentDetectr'],
+            "type='mmfer.FaceAlignmentDetectr' is no known landmark detector; did you mean FaceAlignmentDetector?",
+        ),
+        (
+            ['images', 'x.npz', '--detector', 'blobs_pkg.RedBlub'],
+            "type='blobs_pkg.RedBlub' is no known landmark detector; did you mean blobs_pkg.RedBlob?",
+        ),
+        (['--import', 'gone', 'x.npz'], 'landmark file'),
+        (['--import', 'good.npz', 'x.txt'], 'landmarks are written as .npz, got x.txt'),
+    ],
+)
 def test_mistakes_end_as_one_sentence(plugin, tmp_path, monkeypatch, capsys, arguments, sentence):  # noqa: F811
     monkeypatch.chdir(tmp_path)
     write_blobs(tmp_path / 'images', 2)
@@ -192,10 +212,14 @@ def test_the_command_says_what_it_wrote(plugin, tmp_path, monkeypatch, capsys): 
     write_blobs(tmp_path / 'images', 2)
     cv2.imwrite('images/grey.png', np.full((9, 9), 90, np.uint8))
     load_tool('dataset_tools/landmarks').main(
-        ['images', 'x.npz', '--detector', 'blobs_pkg.RedBlob', '--detector-options', 'seconds=0.001'])
+        ['images', 'x.npz', '--detector', 'blobs_pkg.RedBlob', '--detector-options', 'seconds=0.001']
+    )
     said = capsys.readouterr()
-    assert said.out.splitlines()[:3] == ['3 images, 1 without landmarks: x_failures.csv', 'the worst: x_worst.png',
-                                         'landmarks: x.npz']
+    assert said.out.splitlines()[:3] == [
+        '3 images, 1 without landmarks: x_failures.csv',
+        'the worst: x_worst.png',
+        'landmarks: x.npz',
+    ]
     load_tool('dataset_tools/landmarks').main(['images', 'x.npz'])
     assert 'landmarks: x.npz (was there already; delete it to detect again)' in capsys.readouterr().out
     assert 'images/s' in said.err or 's/ images' in said.err

@@ -52,15 +52,19 @@ def embeddings_of_a_training_step(trained) -> dict[str, np.ndarray]:
 
 def nearest(features: np.ndarray, face: int, count: int) -> list[int]:
     """By cosine, one pair at a time."""
-    cosine = {other: features[face] @ features[other] / np.linalg.norm(features[face]) / np.linalg.norm(features[other])
-              for other in range(len(features)) if other != face}
+    cosine = {
+        other: features[face] @ features[other] / np.linalg.norm(features[face]) / np.linalg.norm(features[other])
+        for other in range(len(features))
+        if other != face
+    }
     return sorted(cosine, key=lambda other: -cosine[other])[:count]
 
 
 def test_neighbours_are_the_nearest_in_the_spaces_of_label_estimation(trained):
     steps = []
-    found = find_neighbours(trained, [9, 0, 27], count=4, batch_size=8,
-                            track=lambda batches, total: steps.append(total) or batches)
+    found = find_neighbours(
+        trained, [9, 0, 27], count=4, batch_size=8, track=lambda batches, total: steps.append(total) or batches
+    )
     assert steps == [4]  # 28 faces
     assert found.faces.tolist() == [9, 0, 27]
     expected = embeddings_of_a_training_step(trained)
@@ -70,7 +74,7 @@ def test_neighbours_are_the_nearest_in_the_spaces_of_label_estimation(trained):
 
 
 def test_agreement_is_the_share_of_neighbours_of_the_same_class(run):
-    noise = {'train_dataloader.dataset.label_noise': dict(kind='symmetric', rate=.5, seed=0)}
+    noise = {'train_dataloader.dataset.label_noise': dict(kind='symmetric', rate=0.5, seed=0)}
     noisy = read_run(run.config, run.checkpoint, typed(run.options) | noise, device='cpu')
     noisy._remembered = None  # that of the clean labels
     found = find_neighbours(noisy, [0], count=3)
@@ -103,8 +107,10 @@ def test_without_supervision_there_are_expression_neighbours_and_predictions(run
     plain = read_run(run.config, tmp_path / 'exported.pth', options | {'model.supervision': None}, device='cpu')
     found = find_neighbours(plain, [9, 0, 27], count=4)
     assert list(found.spaces) == ['expression']
-    assert found.spaces['expression'].tolist() == find_neighbours(
-        trained, [9, 0, 27], count=4).spaces['expression'].tolist()
+    assert (
+        found.spaces['expression'].tolist()
+        == find_neighbours(trained, [9, 0, 27], count=4).spaces['expression'].tolist()
+    )
     assert not found.remembered
     odds = np.exp(embeddings_of_a_training_step(trained)['logits'][[9, 0, 27]])
     np.testing.assert_allclose(found.distribution, odds / odds.sum(1, keepdims=True), rtol=1e-4)
@@ -127,16 +133,19 @@ def test_the_tool_draws_a_row_a_face(run, tool, tmp_path, capsys):
     assert heights[1] - heights[0] == pytest.approx(2 * 1.36 * 110, abs=3)
 
 
-@pytest.mark.parametrize(('words', 'says'), [
-    (['--indices', '28'], 'there is no face 28: the training set has 28, numbered from 0'),
-    (['--indices', '-1'], 'there is no face -1'),
-    (['--faces', '0'], 'must be at least 1, got 0'),
-    (['--neighbours', '0'], 'at least 1 neighbour, got 0'),
-], ids=lambda value: ' '.join(value) if isinstance(value, list) else '')
+@pytest.mark.parametrize(
+    ('words', 'says'),
+    [
+        (['--indices', '28'], 'there is no face 28: the training set has 28, numbered from 0'),
+        (['--indices', '-1'], 'there is no face -1'),
+        (['--faces', '0'], 'must be at least 1, got 0'),
+        (['--neighbours', '0'], 'at least 1 neighbour, got 0'),
+    ],
+    ids=lambda value: ' '.join(value) if isinstance(value, list) else '',
+)
 def test_what_cannot_be_drawn_ends_in_one_sentence(run, tool, words, says, tmp_path, capsys):
     with pytest.raises(SystemExit) as stopped:
-        tool.main(
-            [run.config, str(run.checkpoint), '--out', str(tmp_path / 'n.png'), *words, *run.options])
+        tool.main([run.config, str(run.checkpoint), '--out', str(tmp_path / 'n.png'), *words, *run.options])
     assert stopped.value.code == 1
-    printed, = (line for line in capsys.readouterr().err.splitlines() if line.startswith('mmfer: error: '))
+    (printed,) = (line for line in capsys.readouterr().err.splitlines() if line.startswith('mmfer: error: '))
     assert says in printed

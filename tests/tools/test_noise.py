@@ -80,21 +80,36 @@ def test_pictures_that_cannot_be_read_have_their_row(scn, tmp_path):
     key = 'train_dataloader.dataset'
     options = scn.options | {f'{key}.data_root': data, f'{key}.on_bad_image': 'skip'}
     Path(data, 'basic/Image/aligned/train_00003_aligned.jpg').unlink()
-    drawn = dict(kind='symmetric', rate=.5, seed=0)
+    drawn = dict(kind='symmetric', rate=0.5, seed=0)
     manifest = noise.draw_manifest(scn.config, options, drawn)
     assert len(manifest.names) == 14
     manifest.write(str(tmp_path / 'x.csv'))
-    runs = [training_set(scn.config, options | {'train_dataloader.dataset.label_noise': label_noise})
-            for label_noise in (drawn, dict(_delete_=True, kind='manifest', file=str(tmp_path / 'x.csv')))]
+    runs = [
+        training_set(scn.config, options | {'train_dataloader.dataset.label_noise': label_noise})
+        for label_noise in (drawn, dict(_delete_=True, kind='manifest', file=str(tmp_path / 'x.csv')))
+    ]
     assert [len(run) for run in runs] == [13, 13]
     assert runs[0].fingerprint() == runs[1].fingerprint()
     with pytest.raises(ValueError, match='1 training faces cannot be read, and the network says nothing of these'):
-        noise.confused_manifest(scn.config, options, [scn.checkpoint], rate=.3)
+        noise.confused_manifest(scn.config, options, [scn.checkpoint], rate=0.3)
 
 
 def test_asymmetric_noise_takes_confusions(main, scn, tmp_path):
-    main([scn.config, str(tmp_path / 'x.csv'), '--kind', 'asymmetric', '--rate', '.9', '--seed', '4', '--confusions',
-          '{"happiness": "neutral", "fear": {"surprise": 0.5, "anger": 0.5}}', *scn.typed])
+    main(
+        [
+            scn.config,
+            str(tmp_path / 'x.csv'),
+            '--kind',
+            'asymmetric',
+            '--rate',
+            '.9',
+            '--seed',
+            '4',
+            '--confusions',
+            '{"happiness": "neutral", "fear": {"surprise": 0.5, "anger": 0.5}}',
+            *scn.typed,
+        ]
+    )
     manifest = read_manifest(str(tmp_path / 'x.csv'))
     changed = manifest.noisy != manifest.clean
     pairs = {(CLASSES[a], CLASSES[b]) for a, b in zip(manifest.clean[changed], manifest.noisy[changed], strict=True)}
@@ -122,9 +137,9 @@ def test_instance_noise_strikes_what_the_network_confuses(main, scn, tmp_path, c
 
 
 def test_predictions_of_several_checkpoints_are_averaged(scn, monkeypatch, tmp_path):
-    found = [np.full((28, 7), .1), np.full((28, 7), .1)]
-    found[0][:, 2], found[1][:, 2] = .4, .4  # together disgust is the likeliest, in neither alone
-    found[0][:, 0], found[1][:, 1] = .5, .5
+    found = [np.full((28, 7), 0.1), np.full((28, 7), 0.1)]
+    found[0][:, 2], found[1][:, 2] = 0.4, 0.4  # together disgust is the likeliest, in neither alone
+    found[0][:, 0], found[1][:, 1] = 0.5, 0.5
     given = iter(found)
     monkeypatch.setattr(noise, 'predict', lambda run, track: next(given))
     manifest = noise.confused_manifest(scn.config, scn.options, [scn.checkpoint] * 2, rate=1)
@@ -142,7 +157,7 @@ def test_a_list_counts_in_the_data_sets_own_order(main, scn, order, tmp_path, ca
     options = scn.options | {'train_dataloader.dataset.metainfo': dict(classes=list(order))}
     manifest = noise.imported_manifest(scn.config, options, tmp_path / 'noise02.txt')
     assert [manifest.classes[label] for label in manifest.noisy] == [CLASSES[label] for label in noisy]
-    assert manifest.realised == .25
+    assert manifest.realised == 0.25
     assert manifest.made['source'].startswith('noise02.txt sha256 ')
     if order == CLASSES:
         out = str(tmp_path / 'x.csv')
@@ -152,19 +167,30 @@ def test_a_list_counts_in_the_data_sets_own_order(main, scn, order, tmp_path, ca
         assert 'half of the labels' not in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(('words', 'options', 'message'), [
-    (['--kind', 'symmetric'], {}, '--kind symmetric needs --rate'),
-    (['--kind', 'instance', '--rate', '.3'], {}, '--kind instance needs --checkpoint'),
-    (['--kind', 'symmetric', '--rate', '.3', '--confusions', '{}'], {}, '--confusions does not go with --kind symm'),
-    (['--rate', '.3'], {}, "--rate does not go with the config's own label_noise"),
-    (['--kind', 'symmetric', '--rate', '30'], {}, 'label noise rate must lie between 0 and 1'),
-    (['--import', 'noise04.txt'], {}, 'there is no list of noisy labels noise04.txt'),
-    ([], {'label_noise': None}, 'no label_noise: say what to make with --kind and --rate, or --import'),
-    ([], {'label_noise': dict(kind='manifest', file='x.csv')}, 'has noise from a manifest: say what to make'),
-    ([], {'label_noise.kind': 'both'}, "must be 'symmetric', 'asymmetric' or 'manifest'"),
-    (['--kind', 'symmetric', '--rate', '.3'], {'split': 'test'}, "split='test': label noise is for the training split"),
-    (['--kind', 'symmetric', '--rate', '.3'], {'datasets': []}, 'holds other data sets, and noise belongs to one'),
-])
+@pytest.mark.parametrize(
+    ('words', 'options', 'message'),
+    [
+        (['--kind', 'symmetric'], {}, '--kind symmetric needs --rate'),
+        (['--kind', 'instance', '--rate', '.3'], {}, '--kind instance needs --checkpoint'),
+        (
+            ['--kind', 'symmetric', '--rate', '.3', '--confusions', '{}'],
+            {},
+            '--confusions does not go with --kind symm',
+        ),
+        (['--rate', '.3'], {}, "--rate does not go with the config's own label_noise"),
+        (['--kind', 'symmetric', '--rate', '30'], {}, 'label noise rate must lie between 0 and 1'),
+        (['--import', 'noise04.txt'], {}, 'there is no list of noisy labels noise04.txt'),
+        ([], {'label_noise': None}, 'no label_noise: say what to make with --kind and --rate, or --import'),
+        ([], {'label_noise': dict(kind='manifest', file='x.csv')}, 'has noise from a manifest: say what to make'),
+        ([], {'label_noise.kind': 'both'}, "must be 'symmetric', 'asymmetric' or 'manifest'"),
+        (
+            ['--kind', 'symmetric', '--rate', '.3'],
+            {'split': 'test'},
+            "split='test': label noise is for the training split",
+        ),
+        (['--kind', 'symmetric', '--rate', '.3'], {'datasets': []}, 'holds other data sets, and noise belongs to one'),
+    ],
+)
 def test_what_cannot_be_made_is_said_in_a_sentence(words, options, message, main, scn, tmp_path, capsys, monkeypatch):
     given = scn.options | {f'train_dataloader.dataset.{key}': value for key, value in options.items()}
     tool = load_tool('dataset_tools/noise')

@@ -22,10 +22,15 @@ SOURCES = dict(believed='relabelled', trust='importance', probs='prediction')
 
 # Six faces: 0, 1, 3 and 5 are doubted; 1, 2, 3 and, where the truth is known, no other are mislabelled.
 SIX = Beliefs(
-    CLASSES, [f'{i}.jpg' for i in range(6)],
-    observed=np.array([0, 0, 0, 1, 2, 2]), believed=np.array([1, 1, 0, 2, 2, 0]),
-    trust=np.array([.5, .2, .1, .5, .9, .3]), probs=np.full((6, 3), 1 / 3, dtype=np.float32),
-    clean=np.array([0, 1, 1, 0, 2, -1]), sources=SOURCES)
+    CLASSES,
+    [f'{i}.jpg' for i in range(6)],
+    observed=np.array([0, 0, 0, 1, 2, 2]),
+    believed=np.array([1, 1, 0, 2, 2, 0]),
+    trust=np.array([0.5, 0.2, 0.1, 0.5, 0.9, 0.3]),
+    probs=np.full((6, 3), 1 / 3, dtype=np.float32),
+    clean=np.array([0, 1, 1, 0, 2, -1]),
+    sources=SOURCES,
+)
 
 
 def test_doubted_faces_come_first_and_the_least_trusted_of_them():
@@ -48,8 +53,16 @@ def test_the_table_has_the_doubted_faces_worst_first(tmp_path):
     with write_doubts(SIX, tmp_path / 'new' / 'doubts.csv').open(newline='') as stream:
         rows = list(csv.DictReader(stream))
     assert [row['name'] for row in rows] == ['1.jpg', '5.jpg', '0.jpg', '3.jpg']
-    assert rows[0] == dict(name='1.jpg', sample_idx='1', observed='a', believed='b', trust='0.200000',
-                           believed_from='relabelled', trust_from='importance', clean='b')
+    assert rows[0] == dict(
+        name='1.jpg',
+        sample_idx='1',
+        observed='a',
+        believed='b',
+        trust='0.200000',
+        believed_from='relabelled',
+        trust_from='importance',
+        clean='b',
+    )
     assert rows[1]['clean'] == ''
 
 
@@ -98,7 +111,7 @@ def predictions(scn, run):
 
 
 def test_scn_believes_its_labels_and_trusts_by_importance(scn, run):
-    relabelled, importance = torch.arange(28) % 7, torch.linspace(.1, .9, 28)
+    relabelled, importance = torch.arange(28) % 7, torch.linspace(0.1, 0.9, 28)
     remember(run, relabelled=relabelled, importance=importance)
     beliefs = beliefs_of(run)
     assert beliefs.sources == dict(believed='relabelled', trust='importance', probs='prediction')
@@ -139,8 +152,12 @@ def test_without_memory_the_network_says_it(scn, run):
 
 
 def test_several_data_sets_in_one_have_beliefs_too():
-    data = ConcatFaces([SyntheticFaces(num=5, size=16, seed=seed, cache_dir=None, label_noise=label_noise)
-                        for seed, label_noise in ((0, None), (1, dict(kind='symmetric', rate=.5)))])
+    data = ConcatFaces(
+        [
+            SyntheticFaces(num=5, size=16, seed=seed, cache_dir=None, label_noise=label_noise)
+            for seed, label_noise in ((0, None), (1, dict(kind='symmetric', rate=0.5)))
+        ]
+    )
     beliefs = beliefs_of(SimpleNamespace(dataset=data, bank=dict(label_distribution=torch.eye(7)[[0, 1, 2] * 3 + [0]])))
     assert beliefs.believed.tolist() == [0, 1, 2] * 3 + [0]
     assert beliefs.observed.tolist() == data.get_gt_labels().tolist()
@@ -150,12 +167,21 @@ def test_several_data_sets_in_one_have_beliefs_too():
 
 def test_the_worst_faces_are_framed_by_the_truth(run, tmp_path, monkeypatch):
     drawn = {}
-    monkeypatch.setattr(noise_report, 'draw_contact_sheet',
-                        lambda images, captions, path, title, colours: drawn.update(images=images, captions=captions,
-                                                                                    colours=colours, title=title))
+    monkeypatch.setattr(
+        noise_report,
+        'draw_contact_sheet',
+        lambda images, captions, path, title, colours: drawn.update(
+            images=images, captions=captions, colours=colours, title=title
+        ),
+    )
     draw_worst(run, SIX, tmp_path / 'x.png', faces=5)
-    assert drawn['captions'] == ['a → b\n0.200  clean: b', 'c → a\n0.300', 'a → b\n0.500  clean: a',
-                                 'b → c\n0.500  clean: a', 'a\n0.100  clean: b']
+    assert drawn['captions'] == [
+        'a → b\n0.200  clean: b',
+        'c → a\n0.300',
+        'a → b\n0.500  clean: a',
+        'b → c\n0.500  clean: a',
+        'a\n0.100  clean: b',
+    ]
     green, red, grey = noise_report.frames(np.array([0, 0, 0]), np.array([0, 1, -1]))
     assert drawn['colours'] == [green, grey, red, red, red]
     assert all((a == b).all() for a, b in zip(drawn['images'], run.pictures([1, 5, 0, 3, 2]), strict=True))
@@ -165,10 +191,15 @@ def test_the_worst_faces_are_framed_by_the_truth(run, tmp_path, monkeypatch):
 
 def test_the_tool_writes_everything_and_says_how_right_it_is(scn, tmp_path, capsys):
     load_tool('analysis_tools/noise_report').main(
-        [scn.config, str(scn.checkpoint), '--out', str(tmp_path / 'new'), '--faces', '8', *scn.typed])
+        [scn.config, str(scn.checkpoint), '--out', str(tmp_path / 'new'), '--faces', '8', *scn.typed]
+    )
     said = capsys.readouterr().out
     assert {file.name for file in (tmp_path / 'new').iterdir()} == {
-        'doubts.csv', 'cleanlab.npz', 'matrix.png', 'worst.png'}
+        'doubts.csv',
+        'cleanlab.npz',
+        'matrix.png',
+        'worst.png',
+    }
     assert '(belief: relabelled, trust: importance, pred_probs: prediction)' in said
     assert 'predictions of held-out faces are better' in said
     beliefs = beliefs_of(read_run(scn.config, scn.checkpoint, scn.options, device='cpu'))

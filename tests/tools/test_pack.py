@@ -27,9 +27,14 @@ LABELS = 'basic/EmoLabel/list_patition_label.txt'
 def config(data, **datasets):
     """Loaders of a miniature RAF-DB, `split=dict(...)` each."""
     pipeline = [dict(type='mmfer.LoadFace', size=20), dict(type='mmfer.PackFace')]
-    return Config({f'{split}_dataloader': dict(dataset=dict(dict(
-        type='mmfer.RAFDB', data_root=str(data), split=split, pipeline=pipeline), **more))
-        for split, more in datasets.items()})
+    return Config(
+        {
+            f'{split}_dataloader': dict(
+                dataset=dict(dict(type='mmfer.RAFDB', data_root=str(data), split=split, pipeline=pipeline), **more)
+            )
+            for split, more in datasets.items()
+        }
+    )
 
 
 @pytest.fixture
@@ -38,9 +43,10 @@ def data(tmp_path):
 
 
 def test_a_pack_holds_what_load_face_makes_labels_landmarks_and_names(data, tmp_path):
-    noisy = dict(label_noise=dict(kind='symmetric', rate=.9), holdout=dict(fraction=.5), indices=3,
-                 landmarks='landmarks68.npz')
-    done = pack(config(data, train=noisy, val=dict(holdout=dict(fraction=.5)), test={}), tmp_path / 'x.pack')
+    noisy = dict(
+        label_noise=dict(kind='symmetric', rate=0.9), holdout=dict(fraction=0.5), indices=3, landmarks='landmarks68.npz'
+    )
+    done = pack(config(data, train=noisy, val=dict(holdout=dict(fraction=0.5)), test={}), tmp_path / 'x.pack')
     assert (done.images, done.size, done.written) == (21, (20, 20), True)
     assert done.datasets == tuple(f'{split}_dataloader.dataset' for split in ('train', 'val', 'test'))
     metadata, arrays = read_pack(tmp_path / 'x.pack')
@@ -59,7 +65,7 @@ def test_a_pack_holds_what_load_face_makes_labels_landmarks_and_names(data, tmp_
         trained = name.startswith('train')  # the test set was configured without landmarks
         assert arrays['landmark_valid'][i] == trained
         if trained:
-            np.testing.assert_allclose(arrays['landmarks'][i], (points[name] + .5) * 20 / 32 - .5, atol=1e-5)
+            np.testing.assert_allclose(arrays['landmarks'][i], (points[name] + 0.5) * 20 / 32 - 0.5, atol=1e-5)
     assert arrays['ori_shape'].tolist() == [[32, 32]] * 21
     assert len(set(arrays['hash'].tolist())) == 21
 
@@ -88,8 +94,10 @@ def test_the_command_says_how_to_train_with_it(data, tmp_path, monkeypatch, caps
 def refusals(data):
     other = make_rafdb(data + '-other', per_class=1, size=32)
     in_memory = dict(type='mmfer.SyntheticFaces', num=2, size=16, cache_dir=None)
-    two_folders = dict(type='mmfer.ConcatFaces', datasets=[
-        config(root, train={}).train_dataloader.dataset.to_dict() for root in (data, other)])
+    two_folders = dict(
+        type='mmfer.ConcatFaces',
+        datasets=[config(root, train={}).train_dataloader.dataset.to_dict() for root in (data, other)],
+    )
     stock = dict(type='CustomDataset', data_root=data)
     return {
         'SyntheticFaces, whose images are in memory already': in_memory,
@@ -145,14 +153,14 @@ def test_killed_ten_times_at_random_it_ends_with_the_bytes_of_an_undisturbed_run
     transform, draw, done = LoadFace.transform, random.Random(0), []
 
     def slow(self, results):
-        time.sleep(.005)
+        time.sleep(0.005)
         if next(loaded) == last:
             threading.Timer(delay, os.kill, (os.getpid(), signal.SIGKILL)).start()
         return transform(self, results)
 
     monkeypatch.setattr(LoadFace, 'transform', slow)
     for _ in range(10):
-        loaded, last, delay = itertools.count(), draw.randrange(8), draw.uniform(0, .01)
+        loaded, last, delay = itertools.count(), draw.randrange(8), draw.uniform(0, 0.01)
         child = os.fork()
         if child == 0:
             tqdm.set_lock(threading.RLock())  # the default one is shared with the parent, and dies locked

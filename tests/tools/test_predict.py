@@ -39,17 +39,25 @@ def predict(run, tools, tmp_path, capsys):
             code = stop.code
         said = capsys.readouterr()
         table = tmp_path / 'predictions.csv'
-        return SimpleNamespace(code=code, out=said.out, err=said.err, rows=read_table(table) if table.exists() else [],
-                               folder=tmp_path)
+        return SimpleNamespace(
+            code=code, out=said.out, err=said.err, rows=read_table(table) if table.exists() else [], folder=tmp_path
+        )
+
     return call
 
 
 @pytest.fixture
 def predictor(run):
     cfg = read_config(run.config)
-    cfg.merge_from_dict({'model.backbone.base_channels': 8, 'model.backbone.stem_channels': 8,
-                         'model.head.in_channels': 64, 'data_preprocessor.size': 32,
-                         'test_dataloader.dataset.pipeline.0.size': 32})
+    cfg.merge_from_dict(
+        {
+            'model.backbone.base_channels': 8,
+            'model.backbone.stem_channels': 8,
+            'model.head.in_channels': 64,
+            'data_preprocessor.size': 32,
+            'test_dataloader.dataset.pipeline.0.size': 32,
+        }
+    )
     return FacePredictor(cfg, run.checkpoint, device='cpu', batch_size=5)
 
 
@@ -96,11 +104,14 @@ def test_what_cannot_be_read_is_named_and_counted(predict, run, tmp_path):
     assert '2 of 3 pictures skipped' in seen.out
 
 
-@pytest.mark.parametrize(('make', 'sentence'), [
-    (lambda folder: folder / 'absent.jpg', 'there is no picture or folder'),
-    (lambda folder: folder, 'has no picture (looked for'),
-    (lambda folder: [(folder / 'a.png').write_bytes(b'x'), folder][1], 'none of the 1 pictures'),
-])
+@pytest.mark.parametrize(
+    ('make', 'sentence'),
+    [
+        (lambda folder: folder / 'absent.jpg', 'there is no picture or folder'),
+        (lambda folder: folder, 'has no picture (looked for'),
+        (lambda folder: [(folder / 'a.png').write_bytes(b'x'), folder][1], 'none of the 1 pictures'),
+    ],
+)
 def test_nothing_to_predict_is_an_error(make, sentence, predict, tmp_path):
     (tmp_path / 'in').mkdir()
     seen = predict(make(tmp_path / 'in'))
@@ -154,8 +165,12 @@ def test_the_network_is_the_deployed_one_alone(predictor, run):
     assert predictor.classes == NAMES
     # The same weights in a stock classifier give the same logits.
     cfg = Config.fromfile(run.config)
-    stock = dict(type='ImageClassifier', backbone=dict(cfg.model.backbone, base_channels=8, stem_channels=8),
-                 neck=cfg.model.neck, head=dict(cfg.model.head, in_channels=64))
+    stock = dict(
+        type='ImageClassifier',
+        backbone=dict(cfg.model.backbone, base_channels=8, stem_channels=8),
+        neck=cfg.model.neck,
+        head=dict(cfg.model.head, in_channels=64),
+    )
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         stock = MODELS.build(stock).eval()
     assert type(stock) is ImageClassifier
@@ -176,7 +191,10 @@ def test_faces_of_a_photo_get_a_row_each_with_their_box(predictor, tmp_path):
     skipped = []
     predictions = list(predict_pictures(predictor, find_pictures(tmp_path), lambda image: next(photos), skipped))
     assert [(p.path.name, p.face, p.box) for p in predictions] == [
-        ('one.png', 0, (1, 2, 3, 4)), ('two.png', 0, (1, 2, 3, 4)), ('two.png', 1, (5, 6, 7, 8))]
+        ('one.png', 0, (1, 2, 3, 4)),
+        ('two.png', 0, (1, 2, 3, 4)),
+        ('two.png', 1, (5, 6, 7, 8)),
+    ]
     np.testing.assert_allclose(predictions[2].score, predictor([crops[1]])[0], atol=1e-6)
     assert skipped == [(tmp_path / 'none.png', 'no face found')]
 

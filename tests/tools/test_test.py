@@ -39,8 +39,11 @@ def test_the_table_has_every_face_under_its_own_name(tested, run):
     _, rows, _ = tested
     lines = (run.data / 'basic' / 'EmoLabel' / 'list_patition_label.txt').read_text().split('\n')
     names = ['surprise', 'fear', 'disgust', 'happiness', 'sadness', 'anger', 'neutral']
-    expected = [(line.split('.')[0] + '_aligned.jpg', names[int(line.split()[1]) - 1])
-                for line in lines if line.startswith('test_')]
+    expected = [
+        (line.split('.')[0] + '_aligned.jpg', names[int(line.split()[1]) - 1])
+        for line in lines
+        if line.startswith('test_')
+    ]
     assert [(row['name'], row['label']) for row in rows] == expected
     for row in rows:
         assert sum(float(row[name]) for name in names) == pytest.approx(1, abs=1e-5)
@@ -53,8 +56,12 @@ def test_the_picture_lies_in_the_work_folder(tested, tmp_path):
 def test_nothing_of_training_is_needed(run, tools, tmp_path, capsys):
     """Neither the face weights, nor the training faces, nor the landmarks, nor the supervision."""
     options = [option for option in run.options if 'supervision' not in option]
-    options += ['model.pretrained=absent.pth', 'train_dataloader.dataset.data_root=absent',
-                'test_dataloader.dataset.landmarks=None', 'model.supervision.lanet.branches.keys.type=mmfer.Absent']
+    options += [
+        'model.pretrained=absent.pth',
+        'train_dataloader.dataset.data_root=absent',
+        'test_dataloader.dataset.landmarks=None',
+        'model.supervision.lanet.branches.keys.type=mmfer.Absent',
+    ]
     tools.test([run.config, str(run.checkpoint), '--work-dir', str(tmp_path), *options])
     figures = json.loads((tmp_path / 'test_metrics.json').read_text())
     assert figures['accuracy'] == json.loads((run.folder / 'metrics.json').read_text())['last']['accuracy']
@@ -86,6 +93,7 @@ def test_a_damaged_checkpoint_is_refused(run, tools, tmp_path, capsys):
     (tmp_path / 'half.pth').write_bytes(run.checkpoint.read_bytes()[:5000])
     assert 'half.pth cannot be read' in stops(capsys, tools.test, [run.config, str(tmp_path / 'half.pth')])
     torch.save(dict(state_dict={'weight': torch.rand(2)}), tmp_path / 'other.pth')
-    line = stops(capsys, tools.test, [run.config, str(tmp_path / 'other.pth'), '--work-dir', str(tmp_path),
-                                      *run.options])
+    line = stops(
+        capsys, tools.test, [run.config, str(tmp_path / 'other.pth'), '--work-dir', str(tmp_path), *run.options]
+    )
     assert 'no tensor of a backbone' in line

@@ -28,7 +28,7 @@ def options_of(run, **changed):
 
 def test_the_end_says_what_was_reached_where_the_pictures_are_and_what_to_type(run):
     report = json.loads((run.folder / 'metrics.json').read_text())
-    end = run.said[run.said.rindex('\naccuracy '):]
+    end = run.said[run.said.rindex('\naccuracy ') :]
     assert f'accuracy {report["last"]["accuracy"]:.2f} %' in end
     assert f'mean class accuracy {report["last"]["mean_class_accuracy"]:.2f} %' in end
     assert f'always guessing surprise: accuracy {100 / 7:.2f} %' in end
@@ -41,7 +41,7 @@ def test_the_end_says_what_was_reached_where_the_pictures_are_and_what_to_type(r
 
 
 def test_the_next_command_runs_and_finds_what_training_found(run, tools, tmp_path, capsys):
-    command = shlex.split(run.said[run.said.rindex('next: ') + 6:])
+    command = shlex.split(run.said[run.said.rindex('next: ') + 6 :])
     assert command[:2] == ['python', 'tools/test.py']
     tools.test([*command[2:], '--work-dir', str(tmp_path), *run.options])
     report = json.loads((run.folder / 'metrics.json').read_text())
@@ -67,21 +67,29 @@ def test_resume_goes_on_from_the_newest_checkpoint_without_the_weights_it_began_
 @pytest.mark.parametrize('gpu', [True, False])
 def test_loaders_pin_memory_where_there_is_a_gpu_to_copy_to(gpu, monkeypatch):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: gpu)
-    cfg = Config(dict(train_dataloader=dict(batch_size=2), val_dataloader=None,
-                      test_dataloader=dict(batch_size=2, pin_memory=False)))
+    cfg = Config(
+        dict(
+            train_dataloader=dict(batch_size=2),
+            val_dataloader=None,
+            test_dataloader=dict(batch_size=2, pin_memory=False),
+        )
+    )
     pin_memory(cfg)
     assert cfg.train_dataloader.get('pin_memory', False) == gpu
     assert cfg.val_dataloader is None
     assert cfg.test_dataloader.pin_memory is False
 
 
-@pytest.mark.parametrize(('config', 'folder'), [
-    ('configs/lanet/r18_rafdb.py', 'work_dirs/lanet/r18_rafdb'),
-    ('/somewhere/configs/old/configs/scn/r18_rafdb.py', 'work_dirs/scn/r18_rafdb'),
-    ('configs/mine.py', 'work_dirs/mine'),
-    ('configs.py', 'work_dirs/configs'),
-    ('../mine/child.v2.py', 'work_dirs/child.v2'),
-])
+@pytest.mark.parametrize(
+    ('config', 'folder'),
+    [
+        ('configs/lanet/r18_rafdb.py', 'work_dirs/lanet/r18_rafdb'),
+        ('/somewhere/configs/old/configs/scn/r18_rafdb.py', 'work_dirs/scn/r18_rafdb'),
+        ('configs/mine.py', 'work_dirs/mine'),
+        ('configs.py', 'work_dirs/configs'),
+        ('../mine/child.v2.py', 'work_dirs/child.v2'),
+    ],
+)
 def test_configs_of_two_methods_do_not_share_a_folder(config, folder):
     assert str(default_work_dir(config)) == folder
 
@@ -91,23 +99,36 @@ def test_the_command_line_lies_over_the_config(run, tools, monkeypatch, tmp_path
         return tools.configure([run.config, *arguments])
 
     monkeypatch.chdir(tmp_path)
-    cfg = configured('--amp', '--seed', '11', '--resume', str(run.checkpoint), '--cfg-options',
-                     'model.pretrained=None', 'optim_wrapper.optimizer.lr=.5')
+    cfg = configured(
+        '--amp',
+        '--seed',
+        '11',
+        '--resume',
+        str(run.checkpoint),
+        '--cfg-options',
+        'model.pretrained=None',
+        'optim_wrapper.optimizer.lr=.5',
+    )
     assert cfg.work_dir == 'work_dirs/lanet/r18_rafdb_96px_12e'
     assert cfg.optim_wrapper.type == 'AmpOptimWrapper'
     assert (cfg.randomness.seed, cfg.randomness.deterministic) == (11, False)
     assert (cfg.resume, cfg.load_from) == (True, str(run.checkpoint))
     assert cfg.model.pretrained is None
-    assert cfg.optim_wrapper.optimizer.lr == .5
+    assert cfg.optim_wrapper.optimizer.lr == 0.5
     plain = configured('--work-dir', 'here')
     assert (plain.work_dir, plain.resume, plain.load_from, plain.randomness.seed) == ('here', False, None, 0)
     assert configured('--resume').resume is True
 
 
 def test_selecting_on_val_keeps_the_best_checkpoint(run, tools, tmp_path):
-    options = options_of(run, train_cfg__max_epochs=1, select_on='val', val_dataloader__dataset__split='val',
-                         train_dataloader__dataset__holdout__fraction=.25,
-                         val_dataloader__dataset__holdout__fraction=.25)
+    options = options_of(
+        run,
+        train_cfg__max_epochs=1,
+        select_on='val',
+        val_dataloader__dataset__split='val',
+        train_dataloader__dataset__holdout__fraction=0.25,
+        val_dataloader__dataset__holdout__fraction=0.25,
+    )
     tools.train([run.config, '--work-dir', str(tmp_path), *options])
     report = json.loads((tmp_path / 'metrics.json').read_text())
     assert (report['select_on'], report['split'], report['faces']) == ('val', 'val', 7)
@@ -124,22 +145,39 @@ def stops(capsys, main, arguments) -> str:
     return lines[0].removeprefix('mmfer: error: ')
 
 
-@pytest.mark.parametrize(('changed', 'parts'), [
-    (dict(model__pretrained='absent/resnet18_msceleb.pth'),
-     ['absent/resnet18_msceleb.pth', 'MS-Celeb-1M', 'model.pretrained=None', 'model.pretrained=torchvision://resnet18']),
-    (dict(train_dataloader__dataset__data_root='absent/raf-db'), ['absent/raf-db', 'apply at']),
-    (dict(train_dataloader__dataset__landmarks='None'), ['landmarks', 'lanet']),
-    (dict(model__backbone__type='ResNett'), ["type='ResNett' is no known model", 'did you mean ResNet?']),
-    (dict(model__type='mmfer.FERClasifier'), ['did you mean mmfer.FERClassifier?']),
-    (dict(train_dataloader__sampler__type='ProgressiveSampler'), ['did you mean mmfer.ProgressiveSampler?']),
-    (dict(model__head__num_clases=7), ["LinearClsHead has no parameter 'num_clases'", 'did you mean num_classes?']),
-    (dict(optim_wrapper__optimizer__learning_rate=1), ["Adam has no parameter 'learning_rate'", 'lr']),
-    (dict(train_cfg__max_epoch=3), ["EpochBasedTrainLoop has no parameter 'max_epoch'", 'did you mean max_epochs?']),
-    (dict(train_dataloader__dataset__landmark='x'), ["RAFDB has no parameter 'landmark'", 'did you mean landmarks?']),
-    (dict(select_onn='val'), ["no part of a run reads the key 'select_onn'; did you mean select_on?"]),
-    (dict(select_on='best'), ["select_on must be None, 'val' or 'test', got 'best'"]),
-    (dict(model__head__num_classes=5), ['model.head.num_classes is 5', 'model.head.num_classes=7']),
-], ids=lambda value: next(iter(value)) if isinstance(value, dict) else '')
+@pytest.mark.parametrize(
+    ('changed', 'parts'),
+    [
+        (
+            dict(model__pretrained='absent/resnet18_msceleb.pth'),
+            [
+                'absent/resnet18_msceleb.pth',
+                'MS-Celeb-1M',
+                'model.pretrained=None',
+                'model.pretrained=torchvision://resnet18',
+            ],
+        ),
+        (dict(train_dataloader__dataset__data_root='absent/raf-db'), ['absent/raf-db', 'apply at']),
+        (dict(train_dataloader__dataset__landmarks='None'), ['landmarks', 'lanet']),
+        (dict(model__backbone__type='ResNett'), ["type='ResNett' is no known model", 'did you mean ResNet?']),
+        (dict(model__type='mmfer.FERClasifier'), ['did you mean mmfer.FERClassifier?']),
+        (dict(train_dataloader__sampler__type='ProgressiveSampler'), ['did you mean mmfer.ProgressiveSampler?']),
+        (dict(model__head__num_clases=7), ["LinearClsHead has no parameter 'num_clases'", 'did you mean num_classes?']),
+        (dict(optim_wrapper__optimizer__learning_rate=1), ["Adam has no parameter 'learning_rate'", 'lr']),
+        (
+            dict(train_cfg__max_epoch=3),
+            ["EpochBasedTrainLoop has no parameter 'max_epoch'", 'did you mean max_epochs?'],
+        ),
+        (
+            dict(train_dataloader__dataset__landmark='x'),
+            ["RAFDB has no parameter 'landmark'", 'did you mean landmarks?'],
+        ),
+        (dict(select_onn='val'), ["no part of a run reads the key 'select_onn'; did you mean select_on?"]),
+        (dict(select_on='best'), ["select_on must be None, 'val' or 'test', got 'best'"]),
+        (dict(model__head__num_classes=5), ['model.head.num_classes is 5', 'model.head.num_classes=7']),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else '',
+)
 def test_a_mistake_ends_as_one_sentence(changed, parts, run, tools, tmp_path, capsys):
     line = stops(capsys, tools.train, [run.config, '--work-dir', str(tmp_path), *options_of(run, **changed)])
     for part in parts:

@@ -43,7 +43,7 @@ def test_pictures_stand_row_by_row_undistorted(faces, tmp_path):
     assert (np.diff(middles[:3, 0]) > 100).all()
     assert middles[3, 0] == pytest.approx(middles[0, 0], abs=1)
     shapes = [(bottom - top) / (right - left) for left, top, right, bottom in found]
-    assert shapes == pytest.approx([height / width for height, width in SIZES], rel=.05)
+    assert shapes == pytest.approx([height / width for height, width in SIZES], rel=0.05)
     longer = (found[:, 2:] - found[:, :2]).max(1)
     assert np.ptp(longer) <= 4  # whatever their size, their longer sides are the same
 
@@ -52,7 +52,7 @@ def test_frames_have_the_colours_asked_for(faces, tmp_path):
     frames = ['#ff00ff', '#000000', '#ff00ff', '#000000', '#ff00ff']
     sheet = read(draw_contact_sheet(faces, [''] * 5, tmp_path / 'sheet.png', colours=frames))
     for (left, top, right, bottom), frame in zip(boxes(sheet), frames, strict=True):
-        around = sheet[top - 3:bottom + 3, left - 3:right + 3]
+        around = sheet[top - 3 : bottom + 3, left - 3 : right + 3]
         expected, other = ((255, 0, 255), (0, 0, 0)) if frame == '#ff00ff' else ((0, 0, 0), (255, 0, 255))
         assert mask(around, expected).sum() > bottom - top
         assert mask(around, other).sum() == 0
@@ -63,10 +63,10 @@ def test_captions_and_title_are_written_and_make_room(faces, tmp_path):
     captioned = read(draw_contact_sheet(faces, ['happiness\nwas: fear', *[''] * 4], tmp_path / 'captioned.png'))
     titled = read(draw_contact_sheet(faces, [''] * 5, tmp_path / 'titled.png', title='five faces'))
     below = boxes(captioned)[0]
-    assert (captioned[below[3] + 4:, :below[2]].max(-1) < 120).sum() > 50  # ink of the first caption
-    assert (captioned[below[3] + 4:, boxes(captioned)[2][0]:].max(-1) < 120).sum() == 0
+    assert (captioned[below[3] + 4 :, : below[2]].max(-1) < 120).sum() > 50  # ink of the first caption
+    assert (captioned[below[3] + 4 :, boxes(captioned)[2][0] :].max(-1) < 120).sum() == 0
     assert len(captioned) > len(bare)
-    assert (titled[:boxes(titled)[0][1] - 4].max(-1) < 120).sum() > 50
+    assert (titled[: boxes(titled)[0][1] - 4].max(-1) < 120).sum() > 50
     assert len(titled) > len(bare)
 
 
