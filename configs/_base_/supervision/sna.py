@@ -7,7 +7,7 @@ sna = dict(
             type='mmfer.SemanticNeighbours',
             autoencoder=dict(type='mmfer.FaceAutoEncoder', size=112),
             checkpoint='work_dirs/sna/autoencoder_rafdb',
-            # About 3.2 times a plain step; 'random' is 2.2 times, and weaker. See docs/methods/sna.md.
+            # About 3 times a plain step; 'random' is 2.2 times, and weaker. See docs/methods/sna.md.
             kind='adversarial',
             max_noise=0.5,
             radius=2.0,
