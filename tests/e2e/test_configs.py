@@ -232,6 +232,14 @@ def test_pal_is_not_compiled_whether_wrapped_or_not(trained, launcher, request):
         trained(PAL, tiny(PAL) | NARROW | {'compile': True}, launcher)
 
 
+def test_a_hook_of_ones_own_leaves_those_of_the_house(clone, tmp_path):
+    child = tmp_path / 'child.py'
+    child.write_text(f"_base_ = {str(clone / LANET)!r}\ncustom_hooks = [dict(type='EMAHook')]\n")
+    house = Config.fromfile(child).default_hooks
+    kinds = {'Reseed', 'SampleBank', 'NoiseReport', 'RelabelLog', 'Protocol', 'StepScalars'}
+    assert {f'mmfer.{kind}Hook' for kind in kinds} <= {hook.type for hook in house.values()}
+
+
 def test_a_method_that_is_none_leaves_the_plain_model(trained, tmp_path):
     def figures(config, **values):
         runner = trained(config, tiny(config) | NARROW | values)
