@@ -32,16 +32,8 @@ def train(cfg: Config, launcher: str = 'none') -> Runner:
         # What fed them may be left without a gradient, for which DistributedDataParallel would wait in vain.
         cfg.setdefault('find_unused_parameters', True)
     compat.prepare(cfg, launcher)
-    hooks = cfg.setdefault('default_hooks', {})
-    for name in [name for name, hook in hooks.items() if hook is None and name not in MMENGINE_HOOKS]:
-        del hooks[name]  # MMEngine takes None for its own only
-    if launcher != 'none' and cfg.get('sync_bn') is None:
-        # Else every process would evaluate with statistics of its own, and the first one's alone would be kept.
-        hooks.setdefault('sync_buffers', dict(type='SyncBuffersHook'))
+    complete_hooks(cfg, launcher)
     pin_memory(cfg)
-    if cfg.get('select_on') is not None and hooks.get('checkpoint') is not None:
-        cfg.default_hooks.checkpoint.setdefault('save_best', 'accuracy')
-        cfg.default_hooks.checkpoint.setdefault('rule', 'greater')
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     if cfg.get('resume') and (cfg.get('load_from') or find_latest_checkpoint(runner.work_dir)):
         # The checkpoint has all weights; the files that the run began with may be gone.
@@ -52,6 +44,19 @@ def train(cfg: Config, launcher: str = 'none') -> Runner:
     check_images([loop.dataloader.dataset for loop in (runner.train_loop, runner.val_loop) if loop is not None])
     runner.train()
     return runner
+
+
+def complete_hooks(cfg: Config, launcher: str) -> None:
+    """Takes out hooks that are None, and adds what the number of processes and `select_on` ask for."""
+    hooks = cfg.setdefault('default_hooks', {})
+    for name in [name for name, hook in hooks.items() if hook is None and name not in MMENGINE_HOOKS]:
+        del hooks[name]  # MMEngine takes None for its own only
+    if launcher != 'none' and cfg.get('sync_bn') is None:
+        # Else every process would evaluate with statistics of its own, and the first one's alone would be kept.
+        hooks.setdefault('sync_buffers', dict(type='SyncBuffersHook'))
+    if cfg.get('select_on') is not None and hooks.get('checkpoint') is not None:
+        hooks.checkpoint.setdefault('save_best', 'accuracy')
+        hooks.checkpoint.setdefault('rule', 'greater')
 
 
 def pin_memory(cfg: Config) -> None:
