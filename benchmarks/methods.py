@@ -56,21 +56,25 @@ def train(config: str, work_dir: Path, *options: str) -> None:
 
 
 def first(setting: str, methods: list[str], out: Path) -> dict[str, list[str]]:
-    """Trains what the runs of a setting need, or goes on where it ended; what each method's command line then names."""
+    """Trains what the runs of a setting need, or goes on where it ended; what each method's --cfg-options then name."""
     options: dict[str, list[str]] = {method: [] for method in methods}
+
+    def checkpoint_of(config: str) -> Path:
+        place = out / Path(config).stem
+        checkpoint = place / f'epoch_{Config.fromfile(ROOT / "configs" / config).train_cfg.max_epochs}.pth'
+        if not checkpoint.exists():
+            train(config, place)
+        return checkpoint
+
     if setting in STARTS:
-        place = out / Path(STARTS[setting]).stem
-        train(STARTS[setting], place)
-        weights = place / f'epoch_{Config.fromfile(ROOT / "configs" / STARTS[setting]).train_cfg.max_epochs}.pth'
+        weights = checkpoint_of(STARTS[setting])
         for method in methods:
             options[method].append(f'model.pretrained={weights}')
     if {'SNA', 'all'} & set(methods):
-        autoencoder = AUTOENCODERS[setting.split('_')[0]]
-        place = out / Path(autoencoder).stem
-        train(autoencoder, place)
+        autoencoder = checkpoint_of(AUTOENCODERS[setting.split('_')[0]])
         for method in {'SNA', 'all'} & set(methods):
-            options[method].append(f'model.supervision.sna.branches.neighbours.checkpoint={place}')
-    return {method: ['--cfg-options', *values] if values else [] for method, values in options.items()}
+            options[method].append(f'model.supervision.sna.branches.neighbours.checkpoint={autoencoder}')
+    return options
 
 
 def report_of(config: str, work_dir: Path) -> dict | None:
@@ -110,6 +114,7 @@ def main() -> None:
     parser.add_argument('--jobs', type=int, default=os.cpu_count(), help='runs at a time, one thread each')
     parser.add_argument('--out', type=Path, default=ROOT / 'work_dirs' / 'methods')
     parser.add_argument('--amp', action='store_true', help='bfloat16, for all methods alike: twice as fast on CPUs')
+    parser.add_argument('--cfg-options', nargs='+', default=[], metavar='KEY=VALUE', help='for every run alike')
     parser.add_argument('--table-only', action='store_true')
     args = parser.parse_args()
 
@@ -128,7 +133,7 @@ def main() -> None:
                     '--seed',
                     str(seed),
                     *['--amp'] * args.amp,
-                    *options[method],
+                    *(['--cfg-options', *given] if (given := options[method] + args.cfg_options) else []),
                 )
     runs = {m: [r for s in args.seeds if (r := report_of(configs[m], places[m, s]))] for m in args.methods}
     print(table(runs))

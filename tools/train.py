@@ -8,6 +8,7 @@ import shlex
 import sys
 from pathlib import Path
 
+import torch
 from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
@@ -31,7 +32,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         metavar='CKPT',
         help='go on from the newest checkpoint of the work folder, or from the one named',
     )
-    parser.add_argument('--amp', action='store_true', help='mixed precision')
+    parser.add_argument(
+        '--amp', action='store_true', help='mixed precision: bfloat16, or float16 on GPUs that have no other'
+    )
     parser.add_argument('--seed', type=int, help="overrides the config's seed")
     parser.add_argument(
         '--cfg-options',
@@ -67,6 +70,9 @@ def configure(args: argparse.Namespace) -> Config:
             cfg.load_from = args.resume
     if args.amp:
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
+        if torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False):
+            cfg.optim_wrapper.setdefault('dtype', 'bfloat16')  # the range of float32: nothing to scale
+            cfg.optim_wrapper.setdefault('loss_scale', 1.0)
         cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
     if args.seed is not None:
         cfg.randomness = dict(cfg.get('randomness') or {}, seed=args.seed)

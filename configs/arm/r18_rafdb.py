@@ -1,5 +1,5 @@
 # ARM ResNet-18 on RAF-DB, the setting of the authors' code: Adam, x .9 an epoch, 70 epochs, 224 px, batch 256 in all:
-# on N GPUs set train_dataloader.batch_size to 256 / N. (Later versions of it train batches of 64.)
+# on N GPUs set train_dataloader.batch_size to 256 / N.
 _base_ = [
     '../_base_/models/arm_resnet18.py',
     '../_base_/datasets/rafdb.py',
@@ -8,7 +8,18 @@ _base_ = [
 ]
 model = dict(pretrained='pretrained/resnet18_msceleb.pth')  # ours; the code's ImageNet: 'torchvision://resnet18'
 data_preprocessor = dict(
-    augment=[dict(type='RandomHorizontalFlip', p=0.5)],
+    mean=(0.485, 0.456, 0.406),  # ImageNet's, as the code's
+    std=(0.229, 0.224, 0.225),
+    augment=[
+        dict(
+            type='OneOf',
+            p=0.5,
+            transforms=[
+                dict(type='RandomHorizontalFlip'),
+                dict(type='RandomGaussianNoise', mean=0.0, std=30**0.5 / 255),
+            ],
+        ),
+    ],
     augment_normalized=[dict(type='RandomErasing', scale=(0.02, 0.1), p=0.5)],
 )
 # On AffectNet the paper resamples, so many faces of every class an epoch and of large classes others each time:

@@ -13,6 +13,8 @@ model = dict(
     supervision=dict(pal={**_base_.pal, 'taps': dict(stage4='backbone.features.16')}),  # conv5_3
 )
 data_preprocessor = dict(
+    mean=(0.485, 0.456, 0.406),  # ImageNet's, which the network starts from
+    std=(0.229, 0.224, 0.225),
     augment=[
         dict(type='RandomHorizontalFlip', p=0.5),
         dict(type='RandomRotation', degrees=10.0, p=1.0),

@@ -18,7 +18,6 @@ from mmengine.runner import Runner
 from torch import Tensor
 
 from mmfer.engine.hooks.reseed import ReseedHook
-from mmfer.functional import gaussian_heatmaps, pixels_to_cells
 from mmfer.models.data_preprocessor import FaceDataPreprocessor
 from mmfer.models.losses import LandmarkHeatmapLoss
 
@@ -119,8 +118,7 @@ def _faces(
 
 def _target(landmarks: Tensor, loss: LandmarkHeatmapLoss, size: tuple[int, int], cells: tuple[int, int]) -> Tensor:
     """The loss's own target, enlarged to the picture."""
-    points = pixels_to_cells(loss.points_from_68.to(landmarks) @ torch.nan_to_num(landmarks), size, cells)
-    maps = gaussian_heatmaps(points, cells, loss.sigma).amax(1, keepdim=True)
+    maps = loss.to(landmarks.device).target(landmarks, size, cells).amax(1, keepdim=True)
     return F.interpolate(maps, size, mode='bilinear', align_corners=False)[:, 0]
 
 

@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Sequence
 from difflib import get_close_matches
+from itertools import groupby
 
 import kornia.augmentation as kornia
 import torch
@@ -19,8 +20,8 @@ class FaceAugmentation:
     stays the left eye. Not a module: it has no state that a checkpoint should hold.
 
     Args:
-        transforms: Configs; ``type`` is a class of `kornia.augmentation`, or ``'package.Name'`` for one that a plugin
-            registered in its `MODELS`.
+        transforms: Configs; ``type`` is a class of `kornia.augmentation`, ``'package.Name'`` for one that a plugin
+            registered in its `MODELS`, or ``'OneOf'`` for :class:`OneOf`.
         size: (H, W) for those that need a ``size`` and name none, such as `RandomResizedCrop`.
 
     Raises:
@@ -28,10 +29,12 @@ class FaceAugmentation:
     """
 
     def __init__(self, transforms: Sequence[dict], size: tuple[int, int]):
-        parts = [_build(dict(cfg), size) for cfg in transforms]
-        self._images = kornia.AugmentationSequential(*parts, data_keys=['input'])
-        self._both = kornia.AugmentationSequential(*parts, data_keys=['input', 'keypoints'])
-        self._mirror = torch.tensor(MIRROR_68)
+        self._steps: list[_Sequence | OneOf] = []
+        for choice, group in groupby(transforms, lambda cfg: cfg['type'] == 'OneOf'):
+            if choice:
+                self._steps += [OneOf(size=size, **{k: v for k, v in cfg.items() if k != 'type'}) for cfg in group]
+            else:
+                self._steps.append(_Sequence([_build(dict(cfg), size) for cfg in group]))
 
     def __call__(self, images: Tensor, landmarks: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
         """Augments a batch, one draw per image.
@@ -41,6 +44,62 @@ class FaceAugmentation:
             landmarks: [N, 68, 2] or None.
             returns: images [N, 3, H', W'], landmarks as given.
         """
+        for step in self._steps:
+            images, landmarks = step(images, landmarks)
+        return images, landmarks
+
+
+class OneOf:
+    """With some probability one of several augmentations, drawn for each image: never two of them.
+
+    Args:
+        transforms: Their configs, without ``p``; they may not change the size of images.
+        p: Probability that an image gets any; each is as probable as the others.
+        size: As in :class:`FaceAugmentation`.
+
+    Raises:
+        ValueError: If there are none, one of them has a ``p`` of its own, or `p` is no probability.
+    """
+
+    def __init__(self, transforms: Sequence[dict], size: tuple[int, int], p: float = 1.0):
+        if not transforms or not 0 < p <= 1:
+            raise ValueError(f'OneOf takes transforms and p in (0, 1], got {len(transforms)} transforms and p={p}')
+        for cfg in transforms:
+            if 'p' in cfg:
+                raise ValueError(f'OneOf draws one of its transforms: take p={cfg["p"]} out of {cfg["type"]}')
+        self.p = p
+        self._options = [FaceAugmentation([_always(cfg)], size) for cfg in transforms]
+
+    def __call__(self, images: Tensor, landmarks: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """As `FaceAugmentation`.
+
+        Raises:
+            ValueError: If an augmentation gives images of another size.
+        """
+        drawn = (torch.rand(len(images), device=images.device) * len(self._options) / self.p).long()
+        changed, moved = images, landmarks
+        for number, option in enumerate(self._options):
+            faces, points = option(images, landmarks)
+            if faces.shape != images.shape:
+                raise ValueError(
+                    f'OneOf: an augmentation makes {tuple(faces.shape[-2:])} px of {tuple(images.shape[-2:])} px, but '
+                    'the faces of a batch have one size: take it out of OneOf'
+                )
+            chosen = (drawn == number)[:, None, None]
+            changed = torch.where(chosen[..., None], faces, changed)
+            moved = None if moved is None or points is None else torch.where(chosen, points, moved)
+        return changed, moved
+
+
+class _Sequence:
+    """Augmentations of kornia in a row."""
+
+    def __init__(self, parts: Sequence[torch.nn.Module]):
+        self._images = kornia.AugmentationSequential(*parts, data_keys=['input'])
+        self._both = kornia.AugmentationSequential(*parts, data_keys=['input', 'keypoints'])
+        self._mirror = torch.tensor(MIRROR_68)
+
+    def __call__(self, images: Tensor, landmarks: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
         if landmarks is None:
             return self._images(images), None
         images, landmarks = self._both(images, landmarks)
@@ -52,6 +111,12 @@ class FaceAugmentation:
             swapped = landmarks[:, self._mirror]
             landmarks = torch.where(mirrored.to(landmarks.device)[:, None, None], swapped, landmarks)
         return images, landmarks
+
+
+def _always(cfg: dict) -> dict:
+    """The config of an augmentation that acts on every image: the draw is made elsewhere."""
+    cls = getattr(kornia, cfg['type'], None) or MODELS.get(cfg['type'])
+    return {**cfg, 'p': 1.0} if cls and 'p' in inspect.signature(cls).parameters else dict(cfg)
 
 
 def _build(cfg: dict, size: tuple[int, int]) -> torch.nn.Module:

@@ -32,7 +32,7 @@ MIRROR_68 = _pairs(
 AFLW19 = (
     (17,), (19,), (21,), (22,), (24,), (26,),  # brows
     (36,), (37, 38, 40, 41), (39,), (42,), (43, 44, 46, 47), (45,),  # eyes: corners and centres
-    (1,), (30,), (15,),  # face sides and nose tip
+    (31,), (30,), (35,),  # nose: wings and tip
     (48,), (62, 66), (54,), (8,),  # mouth corners and centre, chin
 )  # fmt: skip
 """The 19 points of AFLW, each the mean of some of the 68."""

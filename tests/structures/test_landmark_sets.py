@@ -34,7 +34,7 @@ def test_the_19_points_of_the_method_page():
     expected = torch.stack([
         p[17], p[19], p[21], p[22], p[24], p[26],
         p[36], (p[37] + p[38] + p[40] + p[41]) / 4, p[39], p[42], (p[43] + p[44] + p[46] + p[47]) / 4, p[45],
-        p[1], p[30], p[15], p[48], (p[62] + p[66]) / 2, p[54], p[8]], dim=1)  # fmt: skip
+        p[31], p[30], p[35], p[48], (p[62] + p[66]) / 2, p[54], p[8]], dim=1)  # fmt: skip
     chosen = landmark_set('aflw19')
     assert len(chosen) == 19
     torch.testing.assert_close(chosen.weights().double() @ points, expected, atol=1e-6, rtol=0)

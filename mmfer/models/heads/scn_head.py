@@ -18,9 +18,13 @@ class SCNHead(LinearClsHead):
     deployed head is mmpretrain's `LinearClsHead`, with the same ``fc.*`` weights. Only the probabilities are sharper
     than with alpha. The importance is the output of the child `attention`, for a tap: ``importance='head.attention'``.
 
+    Both linear layers start as torch's do, as in the authors' code. With the N(0, .01) of `LinearClsHead` the
+    importances would start nearly equal, with a gap between the groups below the margin of the rank regularization.
+
     Args:
         num_classes: K.
         in_channels: D.
+        init_cfg: Another start, as mmengine describes them.
         **kwargs: As in `mmpretrain.models.LinearClsHead`.
 
     Shapes:
@@ -31,8 +35,8 @@ class SCNHead(LinearClsHead):
     train_only = ('attention',)
     """Children that an export leaves out."""
 
-    def __init__(self, num_classes: int, in_channels: int, **kwargs):
-        super().__init__(num_classes, in_channels, **kwargs)
+    def __init__(self, num_classes: int, in_channels: int, init_cfg: dict | None = None, **kwargs):
+        super().__init__(num_classes, in_channels, init_cfg=init_cfg, **kwargs)
         self.attention = nn.Sequential(nn.Linear(in_channels, 1), nn.Sigmoid())
 
     def forward(self, feats: tuple[Tensor, ...]) -> Tensor:

@@ -1,9 +1,8 @@
 """Landmark heatmap loss (LA-Net)."""
 
-import torch
 from torch import Tensor, nn
 
-from mmfer.functional import gaussian_heatmaps, heatmap_loss, mean_over_ranks, pixels_to_cells
+from mmfer.functional import average_points, gaussian_heatmaps, heatmap_loss, mean_over_ranks, pixels_to_cells
 from mmfer.registry import MODELS
 from mmfer.structures.landmark_sets import landmark_set
 
@@ -19,11 +18,13 @@ class LandmarkHeatmapLoss(nn.Module):
         points: Named set of landmarks, as many as the branch has heatmaps; ``'aflw19'`` or ``'all'``.
         sigma: Of the Gaussians, in cells of the heatmap.
         foreground_weight: Weight of cells near a landmark.
+        tails: Whether a landmark that a crop has pushed off the map is drawn as far as its Gaussian reaches into it
+            (the authors' code), or has a map of zeros.
         loss_weight: Weight of the term.
 
     Shapes:
         heatmaps: [N, L, H, W].
-        landmarks: [N, 68, 2], pixels of `inputs`.
+        landmarks: [N, 68, 2], pixels of `inputs`; a point that is NaN has a map of zeros.
         landmark_valid: [N]; faces without landmarks are left out of the mean.
         inputs: [N, 3, H', W'], for its size.
         returns: scalar.
@@ -32,10 +33,15 @@ class LandmarkHeatmapLoss(nn.Module):
     local_rows = True  # heatmaps are large, and the mean over samples needs no other rank's
 
     def __init__(
-        self, points: str = 'aflw19', sigma: float = 1.5, foreground_weight: float = 10.0, loss_weight: float = 1.0
+        self,
+        points: str = 'aflw19',
+        sigma: float = 1.5,
+        foreground_weight: float = 10.0,
+        tails: bool = False,
+        loss_weight: float = 1.0,
     ):
         super().__init__()
-        self.points = points
+        self.points, self.tails = points, tails
         self.register_buffer('points_from_68', landmark_set(points).weights(), persistent=False)
         self.sigma, self.foreground_weight, self.loss_weight = sigma, foreground_weight, loss_weight
 
@@ -54,10 +60,16 @@ class LandmarkHeatmapLoss(nn.Module):
             )
         if landmarks.size(1) != known:
             raise ValueError(f'the landmark set "{self.points}" is defined on {known} points, got {landmarks.size(1)}')
-        # A face without landmarks may hold NaN, which would spread through the product.
-        points = self.points_from_68 @ torch.nan_to_num(landmarks)
-        points = pixels_to_cells(points, inputs.shape[-2:], size)
-        target = gaussian_heatmaps(points, size, self.sigma)
         heatmaps = heatmaps.float() if heatmaps.dtype.itemsize < 4 else heatmaps
-        terms = heatmap_loss(heatmaps, target, self.foreground_weight)
+        terms = heatmap_loss(heatmaps, self.target(landmarks, inputs.shape[-2:], size), self.foreground_weight)
         return self.loss_weight * mean_over_ranks(terms, landmark_valid)
+
+    def target(self, landmarks: Tensor, image_size: tuple[int, int], map_size: tuple[int, int]) -> Tensor:
+        """The Gaussians at the landmarks.
+
+        Shapes:
+            landmarks: [N, 68, 2], pixels of the image.
+            returns: [N, L, H, W].
+        """
+        points = pixels_to_cells(average_points(landmarks, self.points_from_68), image_size, map_size)
+        return gaussian_heatmaps(points, map_size, self.sigma, self.tails)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from mmfer.functional import landmark_prior, mean_over_ranks, pixels_to_cells, privileged_attribution
+from mmfer.functional import average_points, landmark_prior, mean_over_ranks, pixels_to_cells, privileged_attribution
 from mmfer.functional.attribution import STRATEGIES, checked_channels
 from mmfer.registry import MODELS
 from mmfer.structures.landmark_sets import landmark_set
@@ -91,8 +91,5 @@ class PrivilegedAttributionLoss(nn.Module):
             landmarks: [N, 68, 2], pixels of the image.
             returns: [N, H, W].
         """
-        missing = landmarks.isnan().any(-1).to(self.points_from_68)
-        points = self.points_from_68 @ torch.nan_to_num(landmarks)  # a NaN would spread through the product
-        absent = (missing @ self.points_from_68.T > 0).unsqueeze(-1)
-        points = pixels_to_cells(points.masked_fill(absent, torch.nan), image_size, map_size)
+        points = pixels_to_cells(average_points(landmarks, self.points_from_68), image_size, map_size)
         return landmark_prior(points, map_size, max(NARROWEST, self.sigma / FACE * min(map_size)))
