@@ -48,7 +48,7 @@ MODELS_MEASURED: dict[str, tuple[str, dict]] = {
 class Stepper:
     """One model with its optimizer and a batch."""
 
-    def __init__(self, name: str, size: int, batch_size: int, device: str):
+    def __init__(self, name: str, size: int, batch_size: int, device: str, amp: bool = False):
         folder, options = MODELS_MEASURED[name]
         cfg = Config.fromfile(CONFIGS[size].format(folder))
         cfg.merge_from_dict(options)
@@ -74,12 +74,13 @@ class Stepper:
                 buffer.copy_(torch.nn.functional.normalize(torch.randn_like(buffer), dim=1))
         if 'instability' in self.model.supervision.bank.columns:
             self.model.supervision.bank.column('instability').uniform_()  # of epochs gone by: some faces are unreliable
-        self.device, self.last_epoch = device, cfg.train_cfg.max_epochs - 1
+        self.device, self.amp, self.last_epoch = device, amp, cfg.train_cfg.max_epochs - 1
 
     def step(self) -> dict[str, Tensor]:
         """One training step of the last epoch; gives what it logs."""
         MessageHub.get_current_instance().update_info_dict(dict(epoch=self.last_epoch, max_epochs=self.last_epoch + 1))
-        losses = self.model.loss(self.inputs, self.batch)
+        with torch.autocast(self.device, dtype=torch.bfloat16, enabled=self.amp):
+            losses = self.model.loss(self.inputs, self.batch)
         sum(value for name, value in losses.items() if 'loss' in name).backward()
         self.optimizer.step()
         self.optimizer.zero_grad()
@@ -158,14 +159,16 @@ def main() -> None:
     parser.add_argument('--models', nargs='+', default=list(MODELS_MEASURED), choices=MODELS_MEASURED)
     parser.add_argument('--rounds', type=int, default=7)
     parser.add_argument('--threads', type=int, default=None)
+    parser.add_argument('--amp', action='store_true', help='bfloat16')
     args = parser.parse_args()
     if args.threads:
         torch.set_num_threads(args.threads)
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
     where = torch.cuda.get_device_name() if device == 'cuda' else f'CPU, {torch.get_num_threads()} threads'
+    where += ', bfloat16' if args.amp else ''
     for setting in args.sizes:
         size, batch_size = map(int, setting.split(':'))
-        steppers = {name: Stepper(name, size, batch_size, device) for name in args.models}
+        steppers = {name: Stepper(name, size, batch_size, device, args.amp) for name in args.models}
         for stepper in steppers.values():  # warm-up; also makes the optimizer state
             stepper.step()
             stepper.step()
