@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from mmfer.functional import gaussian_heatmaps, pixels_to_cells
+from mmfer.functional import average_points, gaussian_heatmaps, pixels_to_cells
 
 
 def double(values):
@@ -70,6 +70,26 @@ def test_a_point_that_is_not_finite_gives_a_zero_map_and_leaves_the_others_alone
     maps = gaussian_heatmaps(double([[point, (2.0, 3.0)]]), (5, 5))
     assert_close(maps[0, 0], torch.zeros(5, 5, dtype=torch.float64), rtol=0, atol=0)
     assert maps[0, 1, 3, 2].item() == 1.0
+
+
+def test_the_tail_of_a_point_off_the_map_reaches_into_it():
+    """One cell beside the first one the Gaussian of sigma 1.5 has exp(-1 / 4.5) = .8007; without tails nothing."""
+    points = double([[[-1.0, 2.0], [7.0, 2.0], [2.0, 2.0], [math.nan, 2.0], [math.inf, 2.0], [-400.0, 2.0]]])
+    maps = gaussian_heatmaps(points, (5, 6), tails=True)[0]
+    assert_close(maps[0, 2, 0].item(), 0.800737, rtol=0, atol=1e-6)
+    assert_close(maps[1, 2, 5].item(), math.exp(-4 / 4.5), rtol=1e-12, atol=0)
+    without = gaussian_heatmaps(points, (5, 6))[0]
+    assert_close(maps[2], without[2], rtol=0, atol=0)
+    assert without[[0, 1, 3, 4, 5]].abs().max() == 0
+    assert maps[3:].abs().max() == 0
+
+
+def test_points_are_averaged_and_one_that_is_missing_takes_its_average_with_it():
+    points = double([[[1.0, 2.0], [3.0, 6.0], [math.nan, 5.0], [9.0, math.inf]]])
+    weights = double([[0.5, 0.5, 0, 0], [0, 1, 0, 0], [0.5, 0, 0.5, 0], [0, 0, 0, 1]])
+    seen = average_points(points, weights)
+    assert_close(seen[0, :2], double([[2.0, 4.0], [3.0, 6.0]]), rtol=0, atol=0)
+    assert seen[0, 2:].isnan().all()
 
 
 def test_heatmaps_of_no_samples_are_empty():

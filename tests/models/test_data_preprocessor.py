@@ -19,6 +19,7 @@ from mmfer.models import FaceDataPreprocessor
 from mmfer.models.augmentation import FaceAugmentation
 from mmfer.registry import MODELS
 from mmfer.structures import FaceBatch
+from mmfer.structures.landmark_sets import MIRROR_68
 
 CONFIGS = Path(__file__).parents[2] / 'configs' / '_base_' / 'datasets'
 PUBLISHED = ['rafdb', 'synthfaces']
@@ -299,6 +300,64 @@ def test_it_leaves_nothing_in_a_checkpoint():
     assert not list(preprocessor.children())
 
 
+# --- one of several ---
+
+NOISE = dict(type='RandomGaussianNoise', mean=0.0, std=30**0.5 / 255)
+FLIP_OR_NOISE = dict(type='OneOf', p=0.5, transforms=[dict(type='RandomHorizontalFlip'), NOISE])
+
+
+def test_one_of_two_is_never_both_and_landmarks_go_with_the_flip():
+    """The augmentation of SCN's and ARM's code: a quarter is flipped, another quarter gets noise, half stay."""
+    images, landmarks = torch.rand(4000, 3, 6, 6), 6 * torch.rand(4000, 68, 2)
+    torch.manual_seed(0)
+    seen, points = FaceAugmentation([FLIP_OR_NOISE], (6, 6))(images, landmarks)
+    flipped = (seen == images.flip(-1)).flatten(1).all(1)
+    same = (seen == images).flatten(1).all(1)
+    noisy = ~flipped & ~same
+    for share, expected in ((flipped, 0.25), (noisy, 0.25), (same, 0.5)):
+        assert share.float().mean().item() == pytest.approx(expected, abs=0.03)  # four standard deviations
+    assert (seen - images)[noisy].mean().item() == pytest.approx(0, abs=1e-3)
+    assert (seen - images)[noisy].std().item() == pytest.approx(0.021479, rel=0.02)
+    assert_close(points[~flipped], landmarks[~flipped], rtol=0, atol=0)
+    mirrored = landmarks[flipped][:, list(MIRROR_68)]
+    mirrored[..., 0] = 5 - mirrored[..., 0]
+    assert_close(points[flipped], mirrored, rtol=0, atol=1e-4)
+
+
+def test_one_of_some_goes_with_what_stands_before_and_behind_it():
+    images, landmarks, indices = drawn([(36, 45, 8)])
+    augment = [dict(type='RandomRotation', degrees=20.0, p=1.0), FLIP_OR_NOISE, CROP]
+    seen, points = prepare(plain(augment), images, landmarks)
+    rows, mirror = torch.arange(len(indices))[:, None], torch.tensor(MIRROR_68)
+    # A flip gives the dot that was drawn at the right eye to the left one.
+    errors = [(find(seen) - points[rows, of]).abs().amax((1, 2)) for of in (indices, mirror[indices])]
+    assert torch.minimum(*errors).max() < 1
+    assert 1 <= (errors[1] < 1).sum() <= 6  # of 12
+    alone = FaceAugmentation([FLIP_OR_NOISE], (6, 6))(torch.rand(5, 3, 6, 6))
+    assert alone[0].shape == (5, 3, 6, 6)
+    assert alone[1] is None
+
+
+@pytest.mark.parametrize(
+    ('cfg', 'sentence'),
+    [
+        (dict(transforms=[]), 'OneOf takes transforms and p in .0, 1., got 0 transforms and p=1.0'),
+        (dict(transforms=[NOISE], p=1.5), 'got 1 transforms and p=1.5'),
+        (dict(transforms=[FLIP]), 'OneOf draws one of its transforms: take p=0.5 out of RandomHorizontalFlip'),
+        (dict(transforms=[dict(type='Nois')]), 'kornia.augmentation has no "Nois"'),
+    ],
+)
+def test_one_of_names_mistakes(cfg, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        plain([dict(type='OneOf', **cfg)])
+
+
+def test_one_of_cannot_make_faces_of_two_sizes():
+    crop = dict(type='RandomResizedCrop', size=(4, 4))
+    with pytest.raises(ValueError, match='OneOf: an augmentation makes .4, 4. px of .6, 6. px'):
+        FaceAugmentation([dict(type='OneOf', transforms=[crop])], (6, 6))(torch.rand(2, 3, 6, 6))
+
+
 # --- configs ---
 
 
@@ -323,7 +382,7 @@ def test_crops_for_gpus_are_cut_at_once_and_are_the_same(monkeypatch):
     at_once = FaceAugmentation([CROP], (32, 32))
     modes, results = [], []
     for augmentation in (one_by_one, at_once):
-        modes += [next(iter(augmentation._images.children())).flags['cropping_mode']]
+        modes += [next(iter(augmentation._steps[0]._images.children())).flags['cropping_mode']]
         torch.manual_seed(0)
         results.append(augmentation(images, landmarks))
     assert modes == ['slice', 'resample']

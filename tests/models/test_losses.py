@@ -7,6 +7,7 @@ import torch
 from miniature import face_points
 from torch.testing import assert_close
 
+from mmfer.functional import heatmap_loss
 from mmfer.models import losses
 from mmfer.models.losses import CrossEntropyLoss, DistributionKLLoss, LandmarkContrastiveLoss, LandmarkHeatmapLoss
 from mmfer.structures.landmark_sets import AFLW19
@@ -254,6 +255,31 @@ def test_faces_without_landmarks_are_left_out_of_the_mean():
     nobody.backward()
     assert nobody.item() == 0
     assert heatmaps.grad.abs().max() == 0
+
+
+@pytest.mark.parametrize('missing', [math.nan, math.inf])
+def test_a_landmark_that_is_missing_has_no_peak(missing):
+    """Point 30 stands alone in the set, 37 is one of four: both maps are empty, and the other 17 are as before."""
+    loss = LandmarkHeatmapLoss()
+    landmarks = torch.from_numpy(face_points())[None] * 32
+    whole = loss.target(landmarks, (32, 32), (8, 8))
+    holed = landmarks.clone()
+    holed[0, 30], holed[0, 37, 1] = missing, missing
+    seen = loss.target(holed, (32, 32), (8, 8))
+    lost = [AFLW19.index((30,)), AFLW19.index((37, 38, 40, 41))]
+    kept = [i for i in range(19) if i not in lost]
+    assert whole.amax((2, 3)).min() > 0.8
+    assert seen[0, lost].abs().max() == 0
+    assert_close(seen[0, kept], whole[0, kept], rtol=0, atol=0)
+    value = loss(torch.zeros(1, 19, 8, 8), holed, torch.ones(1).bool(), torch.zeros(1, 3, 32, 32))
+    assert_close(value, heatmap_loss(torch.zeros(1, 19, 8, 8), seen)[0])
+
+
+def test_tails_are_drawn_on_request():
+    points = points_at(-2.5, 1.5)  # 4 px a cell: one cell to the left of the first one's centre
+    assert LandmarkHeatmapLoss().target(points, (32, 32), (8, 8)).max() == 0
+    tail = LandmarkHeatmapLoss(tails=True).target(points, (32, 32), (8, 8))
+    assert_close(tail[0, :, 0, 0], torch.full((19,), 0.800737), rtol=0, atol=1e-5)
 
 
 def test_half_precision_heatmaps_have_a_loss_in_full():

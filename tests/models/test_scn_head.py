@@ -7,6 +7,7 @@ from mmpretrain.models import LinearClsHead
 from tiny import CE, classifier, faces, hooks_of, network, total
 from torch.testing import assert_close
 
+from mmfer.functional import group_means
 from mmfer.models.heads import SCNHead
 from mmfer.models.losses import RankRegularizationLoss
 
@@ -55,6 +56,23 @@ def test_deployed_it_is_the_stock_head():
     assert_close(head((x,)), stock((x,)), rtol=0, atol=0)
     assert not torch.allclose(training, head((x,)))
     assert training.argmax(1).tolist() == head((x,)).argmax(1).tolist()
+
+
+def test_it_starts_as_torchs_linear_layers_do():
+    """As the authors' code: uniform up to 1 / sqrt(D); LinearClsHead's N(0, .01) makes all importances start alike."""
+    torch.manual_seed(0)
+    head = SCNHead(7, 512)
+    head.init_weights()
+    torch.manual_seed(0)
+    fc, attention = torch.nn.Linear(512, 7), torch.nn.Linear(512, 1)
+    assert_close(head.fc.weight, fc.weight, rtol=0, atol=0)
+    assert_close(head.attention[0].weight, attention.weight, rtol=0, atol=0)
+    x = torch.randn(1000, 512).abs()
+    high, low = group_means(head.attention(x).flatten())
+    near = SCNHead(7, 512, init_cfg=dict(type='Normal', layer='Linear', std=0.01))
+    near.init_weights()
+    near_high, near_low = group_means(near.attention(x).flatten())
+    assert high - low > 2 * (near_high - near_low)
 
 
 @pytest.fixture
