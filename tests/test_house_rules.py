@@ -45,3 +45,21 @@ def test_every_file_that_a_page_tells_to_run_is_there(page):
     path = re.compile(r'(?<![\w./$])(?:configs|tools|benchmarks|docs)/[\w./-]+\.(?:py|sh)')
     named = path.findall(page.read_text())
     assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+@pytest.mark.parametrize('page', sorted(ROOT.glob('docs/methods/*.md')), ids=lambda page: page.stem)
+def test_a_methods_page_says_in_one_table_where_paper_code_and_mmfer_differ(page):
+    """Every row is whole, and each of the items that all methods share is there."""
+    lines = page.read_text().splitlines()
+    (start,) = [i for i, line in enumerate(lines) if line.startswith('| item |')]
+    head = [cell.strip() for cell in lines[start].strip('|').split('|')]
+    assert [cell.split()[0].strip(',') for cell in head] == ['item', 'paper', 'public', 'mmfer', 'why']
+    rows = []
+    for line in lines[start + 2 :]:
+        if not line.startswith('|'):
+            break
+        rows.append([cell.strip() for cell in line.strip('|').split('|')])
+    assert len(rows) > 6
+    assert {len(row) for row in rows} == {5}
+    assert all(row[0] and row[3] for row in rows)  # what it is, and what mmfer does
+    assert 'last batch of an epoch' in [row[0] for row in rows]
