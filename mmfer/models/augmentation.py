@@ -22,7 +22,7 @@ _INSTEAD = {
     SIDES: 'RandomHorizontalFlip does so',
 }
 _SIZES = ((128, 160), (256, 320), (512, 640))
-"""Of the pictures to measure with: the first that a transform, such as a crop to 224 pixels, can do with."""
+"""Of the pictures to measure with: a larger one where a transform, such as a crop to 224 pixels, needs it."""
 _measured: dict[tuple, Measured] = {}
 """What was measured in this process: the transforms of a config are built several times."""
 
@@ -104,16 +104,20 @@ def _require_fit(cfg: dict, size: tuple[int, int], cls: type) -> None:
 
 
 def _measure(cfg: dict, size: tuple[int, int], always: bool) -> Measured:
-    error: Exception | None = None
+    error, found = None, None
     for picture in _SIZES:
         with own_randomness():
             augmentation = FaceAugmentation._unmeasured(cfg, size)
             if always:
                 _do_always(augmentation._images)
             try:
-                return measure(augmentation, picture)
+                found = measure(augmentation, picture)
             except Exception as failed:  # of whatever kind: a transform may be anybody's
                 error = error or failed
+            if found and (found.found or found.fault):
+                break
+    if found:
+        return found
     raise ValueError(
         f'augment: {cfg["type"]} fails on pictures with landmarks: {type(error).__name__} {error}; correct its '
         'parameters, or take it out'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -16,7 +17,7 @@ from mmfer.structures.landmark_sets import MIRROR_68
 
 Change = Callable[[Tensor, Tensor], tuple[Sequence[Tensor], Sequence[Tensor]]]
 
-MIXES = 'mixes the pictures of a batch, whose labels and landmarks stay as they were'
+MIXES = 'mixes pictures or cuts them up, and their labels and landmarks stay as they were'
 APART = 'moves picture and landmarks apart'
 SIDES = 'confuses left and right landmarks, which must change places where the picture is mirrored, and only there'
 
@@ -29,6 +30,8 @@ _SPILL = 0.02
 """Part of a dot's height that no other picture may receive."""
 _BORDER = 0.08
 """Share of the longer side: nearer to the border, half of a dot may be cut off."""
+_HIDDEN = 0.1
+"""Share of a dot's surroundings that may be hidden: what looks the same whatever the picture was."""
 _NEAR = 0.02
 """Share of the longer side that a dot may be away from its landmark."""
 _MOST_OFF = 0.1
@@ -56,7 +59,8 @@ def measure(change: Change, size: tuple[int, int] = (128, 160), rounds: int = 2)
     """Whether a change of pictures moves landmarks as it moves the pictures, and keeps every picture to itself.
 
     The same random numbers are drawn for pictures without and with a dot: their difference is where the dot went,
-    whatever happens to the colours. The process's own generators are not advanced.
+    whatever happens to the colours. A dot does not count where two quite different pictures come out the same around it:
+    parts of it may be hidden. The process's own generators are not advanced.
 
     Args:
         change: Takes pictures [N, 3, H, W] in [0, 1] and landmarks [N, 68, 2], and returns both as they are
@@ -76,12 +80,13 @@ def measure(change: Change, size: tuple[int, int] = (128, 160), rounds: int = 2)
                 return Measured(MIXES, 0, 0)
             if any(a.shape != b.shape or not torch.equal(a, b) for a, b in zip(plain, again, strict=True)):
                 return Measured(None, 0, 0)  # random numbers of its own: nothing can be compared
+            other, _ = _apply(change, 0.5 * _faces(size, rounds + seed)[0], points, seed)
             marked = [_with_dots(pictures, points, [triple[k] for triple in triples]) for k in range(3)]
             dotted = [_apply(change, images, points, seed)[0] for images in marked]
             if any(_spilled(plain[row], dots[row]) for dots in dotted for row in range(1, _BATCH, 2)):
                 return Measured(MIXES, 0, 0)
             for row in range(0, _BATCH, 2):
-                places = [_find(plain[row], dots[row]) for dots in dotted]
+                places = [_find(plain[row], other[row], dots[row]) for dots in dotted]
                 off, swapped = _compare(places, points[row], moved[row], list(triples[row]))
                 distances += [distance / max(plain[row].shape[-2:]) for distance in off]
                 mirrored |= swapped
@@ -93,11 +98,13 @@ def measure(change: Change, size: tuple[int, int] = (128, 160), rounds: int = 2)
 
 @contextmanager
 def own_randomness() -> Iterator[None]:
-    """Leaves the process's generators as they were."""
+    """Leaves the process's generators as they were; what is worth a warning is said when the run itself does it."""
     states = torch.get_rng_state(), np.random.get_state(), random.getstate()
     devices = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            yield
     finally:
         torch.set_rng_state(states[0])
         np.random.set_state(states[1])
@@ -145,7 +152,7 @@ def _with_dots(pictures: Tensor, points: Tensor, which: Sequence[int]) -> Tensor
     height, width = pictures.shape[-2:]
     centre = points[torch.arange(_BATCH), torch.tensor(which)]
     x, y = torch.arange(width) - centre[:, :1], torch.arange(height) - centre[:, 1:]
-    dots = _DOT * torch.exp(-(y[:, :, None] ** 2 + x[:, None, :] ** 2) / (2 * (width / 40) ** 2))
+    dots = _DOT * torch.exp(-(y[:, :, None] ** 2 + x[:, None, :] ** 2) / (2 * max(width / 40, 1.5) ** 2))
     dots[1::2] = 0
     return pictures + dots[:, None]
 
@@ -159,9 +166,9 @@ def _spilled(plain: Tensor, dotted: Tensor) -> bool:
     return plain.shape != dotted.shape or bool(_difference(plain, dotted).max() > _SPILL * 3 * _DOT)
 
 
-def _find(plain: Tensor, dotted: Tensor) -> Tensor | None:
-    """Where a dot is, (x, y); None where it is gone, or may be cut off."""
-    if plain.shape != dotted.shape:
+def _find(plain: Tensor, other: Tensor, dotted: Tensor) -> Tensor | None:
+    """Where a dot is, (x, y); None where it is gone, or parts of it are."""
+    if not plain.shape == other.shape == dotted.shape:
         return None
     difference = _difference(plain, dotted)
     height, width = difference.shape
@@ -171,7 +178,11 @@ def _find(plain: Tensor, dotted: Tensor) -> Tensor | None:
     if not inside or difference.max() < _FAINT * 3 * _DOT:
         return None
     y, x = torch.arange(height)[:, None], torch.arange(width)
-    around = (y - row) ** 2 + (x - column) ** 2 < (2 * margin) ** 2
+    squared = (y - row) ** 2 + (x - column) ** 2
+    hidden = (other.float() - plain.float()).abs().sum(0) < 1e-3
+    if hidden[squared < margin**2].float().mean() > _HIDDEN:
+        return None
+    around = squared < (2 * margin) ** 2
     weight = torch.where(around & (difference > 0.5 * difference.max()), difference, 0)
     return torch.stack([(weight * x).sum(), (weight * y).sum()]) / weight.sum()
 

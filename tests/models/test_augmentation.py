@@ -70,7 +70,7 @@ COLOURED = {
     'RandomSnow': {},
     'RandomSolarize': {},
 }
-MIXES = 'mixes the pictures of a batch, whose labels and landmarks stay as they were; take it out (RandomErasing hides'
+MIXES = 'mixes pictures or cuts them up, and their labels and landmarks stay as they were; take it out (RandomErasing '
 APART = 'moves picture and landmarks apart, as it has no matrix that could move points; take it out (RandomAffine, '
 HOLDS = 'holds other transforms, and a config can give it none; list them in augment'
 FAILS = 'fails on pictures with landmarks: NotImplementedError'
@@ -218,7 +218,7 @@ def of_the_test(name: str, **settings) -> FaceAugmentation:
         ('Mirror', dict(p=0.01), 'moves picture and landmarks apart'),
         ('Turn', {}, 'moves picture and landmarks apart'),
         ('Wobble', {}, 'moves picture and landmarks apart, as it has no matrix that could move points'),
-        ('Mix', {}, 'mixes the pictures of a batch'),
+        ('Mix', {}, 'mixes pictures or cuts them up'),
     ],
 )
 def test_a_plugins_transform_is_measured(name, settings, sentence):
