@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os.path as osp
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from mmfer.apis.dataset_check import OUTLYING, CheckedSet, DatasetCheck, Pair
+from mmfer.datasets.landmark_posture import NEARLY_ALL, exchange_command, posture_sentence
 
 OK, NOTE, WRONG = 'ok', 'note', 'WRONG'
 
@@ -125,12 +127,32 @@ def _landmarks(checked: CheckedSet) -> Iterator[Finding]:
     if checked.off_image.any():
         beside = columns['name'][checked.off_image].tolist()
         yield Finding(WRONG, f'{name}, landmarks that are not on their image: {len(beside):,}', beside)
+    corner = int((checked.in_corner & valid).sum())
+    if valid.any() and corner >= NEARLY_ALL * valid.sum():
+        yield Finding(
+            WRONG,
+            f'{name}, landmarks in the upper left corner of their image: {corner:,}; do they count in pixels of '
+            'smaller images?',
+        )
+    yield from _posture(checked, columns['name'][valid].tolist())
     worst = checked.unusual()
     yield Finding(
         NOTE if len(worst) else OK,
         f'{name}, landmarks further from the mean shape than {OUTLYING:g} robust standard deviations: {len(worst):,}',
         [f'{columns["name"][row]}: {checked.outlying[row]:.1f}' for row in worst],
     )
+
+
+def _posture(checked: CheckedSet, names: list[str]) -> Iterator[Finding]:
+    found, name = checked.posture, checked.name
+    if found is None:
+        return
+    odd = [face for face, is_odd in zip(names, found.odd.tolist(), strict=True) if is_odd]
+    if found.fault:
+        path = osp.join(checked.dataset.data_root, osp.expanduser(checked.dataset.landmarks or 'FILE'))
+        yield Finding(WRONG, posture_sentence(found, names, name, exchange_command(path)), odd)
+    else:
+        yield Finding(NOTE if odd else OK, f'{name}, landmarks that do not stand upright: {len(odd):,}', odd)
 
 
 def _people(check: DatasetCheck) -> Iterator[Finding]:

@@ -59,8 +59,8 @@ def measure(change: Change, size: tuple[int, int] = (128, 160), rounds: int = 2)
     """Whether a change of pictures moves landmarks as it moves the pictures, and keeps every picture to itself.
 
     The same random numbers are drawn for pictures without and with a dot: their difference is where the dot went,
-    whatever happens to the colours. Where two quite different pictures come out the same around a dot it does not count:
-    parts of it may be hidden. The process's own generators are not advanced.
+    whatever happens to the colours. A dot does not count where two quite different pictures come out the same around
+    it, as parts of it may be hidden. The generators of the process are not advanced.
 
     Args:
         change: Takes pictures [N, 3, H, W] in [0, 1] and landmarks [N, 68, 2], and returns both as they are

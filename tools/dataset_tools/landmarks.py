@@ -6,10 +6,15 @@ import argparse
 import sys
 from typing import Any
 
+import numpy as np
+
 from mmfer.apis import user_errors
 from mmfer.apis.config import KeyValue, as_typed
 from mmfer.apis.landmark_extraction import CHUNK, extract_landmarks
+from mmfer.datasets.landmark_posture import fault_of
 from mmfer.datasets.landmarks import read_landmarks, write_landmarks
+
+DETECTOR = 'see that the detector gives x, then y'
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -24,6 +29,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         dest='convert',
         action='store_true',
         help='only convert: .npz, .csv, or a folder of .pts, row-column .txt or _lnd.npy files',
+    )
+    parser.add_argument(
+        '--swap-xy',
+        action='store_true',
+        help='with --import: x and y are the other way round, as in .txt files of "x y"',
     )
     parser.add_argument(
         '--detector',
@@ -66,8 +76,15 @@ def main(argv: list[str] | None = None) -> None:
     """Finds or converts, and says what was written."""
     args = parse_args(argv)
     with user_errors():
+        if args.swap_xy and not args.convert:
+            raise ValueError('--swap-xy goes with --import: a detector gives x, then y')
         if args.convert:
             faces = read_landmarks(args.folder)
+            if args.swap_xy:
+                faces = faces._replace(points=np.ascontiguousarray(faces.points[..., ::-1]))
+            option = 'leave out --swap-xy' if args.swap_xy else 'add --swap-xy to the command'
+            if wrong := fault_of(*faces, where=args.folder, exchange=option):
+                raise ValueError(wrong)
             write_landmarks(args.out, *faces)
             print(f'{len(faces.names):,} faces: {as_typed(args.out)}')
         else:
@@ -81,6 +98,8 @@ def main(argv: list[str] | None = None) -> None:
                 print(f'the worst: {as_typed(done.sheet)}')
             before = '' if done.found_now else ' (was there already; delete it to detect again)'
             print(f'landmarks: {as_typed(done.out)}{before}')
+            if wrong := fault_of(*read_landmarks(str(done.out)), where=as_typed(done.out), exchange=DETECTOR):
+                print(f'warning: {wrong}', file=sys.stderr)
         print(
             "to train with them: --cfg-options train_dataloader.dataset.landmarks=FILE, relative to the data set's "
             'data_root'
