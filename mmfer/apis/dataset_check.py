@@ -70,6 +70,12 @@ class CheckedSet:
         """Name of a row's class."""
         return self.dataset.metainfo['classes'][self.dataset.columns['label'][row]]
 
+    def turned(self) -> list[int]:
+        """Rows whose landmarks do not stand upright."""
+        if self.posture is None:
+            return []
+        return np.flatnonzero(self.dataset.columns['landmark_valid'])[self.posture.odd].tolist()
+
     def unusual(self) -> list[int]:
         """Rows whose landmarks hardly have the shape of a face, worst first."""
         order = np.argsort(-np.nan_to_num(self.outlying, nan=-np.inf), kind='stable')

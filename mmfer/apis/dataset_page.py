@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from mmfer.apis.dataset_check import OUTLYING, CheckedSet, DatasetCheck, Pair
-from mmfer.datasets.landmark_posture import NEARLY_ALL, exchange_command, posture_sentence
+from mmfer.datasets.landmark_posture import NEARLY_ALL, SOME, cure_of, exchange_command, odd_names
 
 OK, NOTE, WRONG = 'ok', 'note', 'WRONG'
 
@@ -147,10 +147,11 @@ def _posture(checked: CheckedSet, names: list[str]) -> Iterator[Finding]:
     found, name = checked.posture, checked.name
     if found is None:
         return
-    odd = [face for face, is_odd in zip(names, found.odd.tolist(), strict=True) if is_odd]
-    if found.fault:
+    odd = odd_names(found, names)
+    if found.fault or found.odd.mean() >= SOME:
         path = osp.join(checked.dataset.data_root, osp.expanduser(checked.dataset.landmarks or 'FILE'))
-        yield Finding(WRONG, posture_sentence(found, names, name, exchange_command(path)), odd)
+        text = f'{name}: landmarks of {len(odd):,} of {len(names):,} faces {found.fault or "do not stand upright"}'
+        yield Finding(WRONG, text, [cure_of(found, exchange_command(path)), *odd])
     else:
         yield Finding(NOTE if odd else OK, f'{name}, landmarks that do not stand upright: {len(odd):,}', odd)
 

@@ -6,13 +6,12 @@ import argparse
 import sys
 from typing import Any
 
-import numpy as np
-
 from mmfer.apis import user_errors
 from mmfer.apis.config import KeyValue, as_typed
 from mmfer.apis.landmark_extraction import CHUNK, extract_landmarks
+from mmfer.apis.landmark_import import import_landmarks
 from mmfer.datasets.landmark_posture import fault_of
-from mmfer.datasets.landmarks import read_landmarks, write_landmarks
+from mmfer.datasets.landmarks import read_landmarks
 
 DETECTOR = 'see that the detector gives x, then y'
 
@@ -59,7 +58,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--batch-size', type=int, default=16, help=f'images a pass (default: 16, at most {CHUNK})')
     parser.add_argument('--device', help='cuda or cpu (default: the accelerator where there is one)')
     parser.add_argument('--jobs', type=int, default=1, help='processes, each with a detector of its own (default: 1)')
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.swap_xy and not args.convert:
+        parser.error('--swap-xy goes with --import: a detector gives x, then y')
+    return args
 
 
 def detector_config(args: argparse.Namespace) -> dict[str, Any]:
@@ -76,16 +78,8 @@ def main(argv: list[str] | None = None) -> None:
     """Finds or converts, and says what was written."""
     args = parse_args(argv)
     with user_errors():
-        if args.swap_xy and not args.convert:
-            raise ValueError('--swap-xy goes with --import: a detector gives x, then y')
         if args.convert:
-            faces = read_landmarks(args.folder)
-            if args.swap_xy:
-                faces = faces._replace(points=np.ascontiguousarray(faces.points[..., ::-1]))
-            option = 'leave out --swap-xy' if args.swap_xy else 'add --swap-xy to the command'
-            if wrong := fault_of(*faces, where=args.folder, exchange=option):
-                raise ValueError(wrong)
-            write_landmarks(args.out, *faces)
+            faces = import_landmarks(args.folder, args.out, args.swap_xy)
             print(f'{len(faces.names):,} faces: {as_typed(args.out)}')
         else:
             try:
