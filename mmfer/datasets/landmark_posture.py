@@ -122,8 +122,8 @@ def posture_sentence(found: Posture, names: Sequence[str], where: str, exchange:
     """
     odd = odd_names(found, names)
     return (
-        f'{where}: the landmarks of {len(odd):,} of {len(names):,} faces {found.fault or "do not stand upright"}, such as '
-        f'{name_a_few(odd)}; brows must lie above eyes, eyes above the mouth, and point 36 left of point 45: '
+        f'{where}: the landmarks of {len(odd):,} of {len(names):,} faces {found.fault or "do not stand upright"}, such '
+        f'as {name_a_few(odd)}; brows must lie above eyes, eyes above the mouth, and point 36 left of point 45: '
         f'{cure_of(found, exchange)}'
     )
 

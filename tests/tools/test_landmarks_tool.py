@@ -282,7 +282,7 @@ def test_import_refuses_what_is_no_upright_face_and_its_cure_works(pairs, capsys
     assert capsys.readouterr().err.endswith('leave out --swap-xy\n')
     with pytest.raises(SystemExit):
         tool.main(['pairs', 'l.npz', '--swap-xy'])
-    assert 'mmfer: error: --swap-xy goes with --import' in capsys.readouterr().err
+    assert '--swap-xy goes with --import' in capsys.readouterr().err
 
 
 def test_a_detector_whose_answers_are_no_faces_is_warned_of(plugin, tmp_path, monkeypatch, capsys):  # noqa: F811
