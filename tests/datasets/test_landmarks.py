@@ -260,8 +260,11 @@ def test_two_faces_of_one_image_are_refused(tmp_path):
 
 @pytest.mark.parametrize(
     ('count', 'whose'),
-    [(478, 'MediaPipe'), (468, 'MediaPipe'), (194, 'HELEN'), (106, 'JD-landmark'), (98, 'WFLW'), (51, 'iBUG without the jaw'), (29, 'COFW'), (21, 'AFLW'), (70, None), (67, None), (5, None)],
-)  # fmt: skip
+    [
+        *((478, 'MediaPipe'), (468, 'MediaPipe'), (194, 'HELEN'), (106, 'JD-landmark'), (98, 'WFLW'), (29, 'COFW')),
+        *((51, 'iBUG without the jaw'), (21, 'AFLW'), (70, None), (67, None), (5, None)),
+    ],
+)
 def test_other_numbers_of_points_are_refused_whatever_the_file(tmp_path, count, whose):
     points = faces(8, points=count)
     rows = [(f'{i}.png', face) for i, face in enumerate(points)]
