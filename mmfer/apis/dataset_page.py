@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os.path as osp
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -149,9 +148,9 @@ def _posture(checked: CheckedSet, names: list[str]) -> Iterator[Finding]:
         return
     odd = odd_names(found, names)
     if found.fault or found.odd.mean() >= SOME:
-        path = osp.join(checked.dataset.data_root, osp.expanduser(checked.dataset.landmarks or 'FILE'))
+        exchange = exchange_command(checked.dataset.landmarks, checked.dataset.data_root)
         text = f'{name}: landmarks of {len(odd):,} of {len(names):,} faces {found.fault or "do not stand upright"}'
-        yield Finding(WRONG, text, [cure_of(found, exchange_command(path)), *odd])
+        yield Finding(WRONG, text, [cure_of(found, exchange), *odd])
     else:
         yield Finding(NOTE if odd else OK, f'{name}, landmarks that do not stand upright: {len(odd):,}', odd)
 

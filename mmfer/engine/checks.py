@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os.path as osp
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -168,8 +167,8 @@ def _look_at_landmarks(dataset: Any, size: np.ndarray, name: str) -> list[str]:
     found = posture(points)
     if not found.fault and found.odd.mean() < SOME:
         return []
-    path = osp.join(dataset.data_root, osp.expanduser(dataset.landmarks)) if dataset.landmarks else 'FILE'
-    sentence = posture_sentence(found, names.tolist(), name, exchange_command(path))
+    exchange = exchange_command(dataset.landmarks, dataset.data_root)
+    sentence = posture_sentence(found, names.tolist(), name, exchange)
     if found.fault and not dataset.test_mode:
         return [sentence]
     _warn(sentence)

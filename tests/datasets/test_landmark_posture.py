@@ -147,7 +147,7 @@ def test_the_sentence():
     assert posture_sentence(found, names, 'RAFDB train', exchange_command('data/raf-db/land marks/')) == (
         'RAFDB train: the landmarks of 10 of 10 faces have x and y exchanged, such as 0.jpg, 1.jpg, 2.jpg, ...; brows '
         'must lie above eyes, eyes above the mouth, and point 36 left of point 45: exchange them with '
-        "python tools/dataset_tools/landmarks.py --import 'data/raf-db/land marks/' 'data/raf-db/land marks_xy.npz' "
+        "python tools/dataset_tools/landmarks.py --import 'data/raf-db/land marks' 'data/raf-db/land marks_xy.npz' "
         '--swap-xy, and name the new file: landmarks="land marks_xy.npz"'
     )
     down = TURNS[1][0](faces(10))
@@ -161,3 +161,5 @@ def test_the_sentence():
     )
     assert fault_of(np.array(names), faces(10), score, 'x.csv', '') is None
     assert fault_of(np.array(names), faces(10)[:, ::-1], score, 'x.csv', '', turned_only=True) is None
+    assert exchange_command('~x/l.csv', 'data').startswith('exchange them with python tools/')
+    assert exchange_command(None, 'data') == 'find them anew (docs/landmarks.md), or train without them: landmarks=None'
