@@ -7,12 +7,15 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from layouts import LAYOUTS
 from miniature import make_rafdb
 from mmcv.transforms import BaseTransform
 from mmengine.registry import TRANSFORMS, DefaultScope
 
-from mmfer.datasets import RAFDB, SyntheticFaces
+from mmfer.datasets import RAFDB, ExpW, SyntheticFaces
+from mmfer.datasets.landmarks import write_landmarks
 from mmfer.datasets.transforms.load_face import move_points
+from mmfer.structures.landmark_probe import frontal_face
 from mmfer.structures.landmark_sets import MIRROR_68
 
 LOAD, PACK = dict(type='mmfer.LoadFace'), dict(type='mmfer.PackFace')
@@ -99,16 +102,32 @@ class OfTheTest(BaseTransform):
 
 
 @TRANSFORMS.register_module()
-class HalfOfTheTest(BaseTransform):
-    """Reads a face at half its size."""
+class ReaderOfTheTest(BaseTransform):
+    """Reads a face from its file, and does something to it."""
 
-    def __init__(self, moves):
-        self.moves = moves
+    def __init__(self, does):
+        self.does = does
 
     def transform(self, results):
-        points, size = results['landmarks'], results['img'].shape[:2]
-        points = move_points(points, size, (32, 32)) if self.moves else points
-        return {**results, 'img': cv2.resize(results['img'], (32, 32)), 'landmarks': points}
+        image, points = cv2.imread(results['img_path']), results['landmarks']
+        if 'half' in self.does:
+            size = image.shape[0] // 2, image.shape[1] // 2
+            points = move_points(points, image.shape[:2], size) if 'moved' in self.does else points
+            image = cv2.resize(image, size[::-1])
+        if 'mirror' in self.does:
+            moved = np.stack([image.shape[1] - 1 - points[:, 0], points[:, 1]], axis=1)[list(MIRROR_68)]
+            image, points = image[:, ::-1].copy(), moved if 'moved' in self.does else points
+        return {**results, 'img': image, 'landmarks': points, 'img_shape': image.shape[:2]}
+
+
+@TRANSFORMS.register_module()
+class CounterOfTheTest(BaseTransform):
+    def __init__(self):
+        self.count = 0
+
+    def transform(self, results):
+        self.count += 1
+        return results
 
 
 def faces(*steps, kind=SyntheticFaces, **settings):
@@ -196,14 +215,49 @@ def test_what_cannot_be_measured_is_warned_of(does, why, said):
     )
 
 
-def test_a_first_step_that_reads_another_size_must_move_landmarks():
-    sentence = (
-        'SyntheticFaces train: the pipeline begins with HalfOfTheTest, which makes 32 x 32 pixels of a face of 64 x 64 '
-        'and leaves its landmarks where they were; begin it with dict(type="mmfer.LoadFace", size=32)'
-    )
-    with pytest.raises(ValueError, match=f'^{re.escape(sentence)}$'):
-        faces(dict(type='HalfOfTheTest', moves=False), PACK)
-    assert len(faces(dict(type='HalfOfTheTest', moves=True), PACK)) == 8
+@pytest.mark.parametrize(
+    ('does', 'right'),
+    [('half', False), ('half, moved', True), ('mirror', False), ('mirror, moved', True), ('whole', True)],
+)
+def test_a_first_step_of_ones_own_is_measured_with_files(does, right, tmp_path, said):
+    make_rafdb(tmp_path, size=64)
+    settings = dict(kind=RAFDB, data_root=str(tmp_path), landmarks='landmarks68.npz')
+    read = dict(type='ReaderOfTheTest', does=does)
+    if right:
+        assert len(faces(read, PACK, **settings)) == 28
+    else:
+        with pytest.raises(
+            ValueError, match=r'^RAFDB train: ReaderOfTheTest of the pipeline moves .* % of its side\); read '
+        ):
+            faces(read, PACK, **settings)
+    assert not said
+
+
+def test_a_first_step_that_overlooks_boxes_is_refused(tmp_path, said):
+    LAYOUTS['ExpW'](tmp_path, faces=20)
+    columns = ExpW(str(tmp_path), holdout=None).columns
+    points = np.tile(frontal_face().numpy() * 20, (len(columns['name']), 1, 1))
+    write_landmarks(str(tmp_path / 'landmarks68.npz'), columns['name'].tolist(), points)
+    settings = dict(kind=ExpW, data_root=str(tmp_path), landmarks='landmarks68.npz')
+    with pytest.raises(
+        ValueError,
+        match=r'ExpW train: LoadImageFromFile of the pipeline moves picture and landmarks apart \(by up to \d+ % of '
+        r'its side\); read faces with dict\(type="mmfer.LoadFace", size=100\), which moves both$',
+    ):
+        faces(dict(type='LoadImageFromFile'), PACK, **settings)
+    faces(dict(type='mmfer.LoadFace', size=40), dict(type='Invert'), PACK, **settings)
+    assert not said
+
+
+def test_a_step_in_front_of_loadface_is_measured_where_pictures_are_in_memory():
+    with pytest.raises(ValueError, match='RandomFlip of the pipeline moves picture and landmarks apart'):
+        faces(dict(type='RandomFlip', prob=0.5), LOAD, PACK)
+
+
+def test_a_step_keeps_its_state(said):
+    dataset = faces(LOAD, dict(type='CounterOfTheTest'), PACK)
+    assert dataset.pipeline.transforms[1].count == 0
+    assert not said
 
 
 def test_without_landmarks_pictures_may_be_moved(tmp_path):
