@@ -108,22 +108,6 @@ def check_images(datasets: Sequence[Any]) -> None:
         raise ValueError('; '.join(wrong))
 
 
-def check_mixing(runner: Runner) -> None:
-    """Mmpretrain's mixup and its kind mix images and labels; landmarks cannot be mixed.
-
-    Raises:
-        ValueError: The training set has landmarks, and its images are to be mixed.
-    """
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-    mixes = getattr(model.data_preprocessor, 'batch_augments', None)
-    if mixes is not None and getattr(runner.train_dataloader.dataset, 'has_landmarks', False):
-        names = ', '.join(type(part).__name__ for part in getattr(mixes, 'augments', [mixes]))
-        raise ValueError(
-            f'model.train_cfg mixes images ({names}), and their landmarks stay as they were: leave it out with '
-            'model.train_cfg=None, or the landmarks with train_dataloader.dataset.landmarks=None'
-        )
-
-
 def check_ranks_agree(dataset: Any) -> None:
     """Every process has the same faces in the same order; a sampler deals out row numbers.
 

@@ -142,7 +142,9 @@ def _faces(size: tuple[int, int], seed: int) -> tuple[Tensor, Tensor]:
 
 
 def _apply(change: Change, pictures: Tensor, points: Tensor, seed: int) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
-    torch.default_generator.manual_seed(seed)  # torch.manual_seed would set those of accelerators, too
+    torch.default_generator.manual_seed(seed)
+    if torch.cuda.is_initialized():  # else the seed would be kept for when it is
+        torch.cuda.manual_seed_all(seed)
     np.random.seed(seed)
     random.seed(seed)
     return change(pictures.clone(), points.clone())

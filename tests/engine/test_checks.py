@@ -2,17 +2,15 @@
 
 import re
 import shlex
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from miniature import make_rafdb
-from mmengine.registry import MODELS, DefaultScope
 from tools.conftest import load_tool
 
 from mmfer.datasets import RAFDB
 from mmfer.datasets.landmarks import write_landmarks
-from mmfer.engine.checks import check_images, check_mixing
+from mmfer.engine.checks import check_images
 
 
 @pytest.fixture
@@ -115,26 +113,3 @@ def test_faces_without_landmarks_do_not_count(root, said):
     write_landmarks(str(root / 'landmarks68.npz'), kept['names'].tolist(), kept['points'], kept['score'])
     check_images([faces()])
     assert said == []
-
-
-@pytest.mark.parametrize(
-    'mixes', [None, dict(augments=[dict(type='Mixup', alpha=0.8), dict(type='CutMix', alpha=1.0)])]
-)
-def test_images_are_not_mixed_where_there_are_landmarks(root, mixes):
-    with DefaultScope.overwrite_default_scope('mmpretrain'):
-        preprocessor = MODELS.build(dict(type='ClsDataPreprocessor', num_classes=7, batch_augments=mixes))
-    model = SimpleNamespace(data_preprocessor=preprocessor)
-
-    def check(**settings):
-        check_mixing(SimpleNamespace(model=model, train_dataloader=SimpleNamespace(dataset=faces(**settings))))
-
-    check(landmarks=None)
-    if mixes is None:
-        check()
-        return
-    sentence = (
-        'model.train_cfg mixes images (Mixup, CutMix), and their landmarks stay as they were: leave it out with '
-        'model.train_cfg=None, or the landmarks with train_dataloader.dataset.landmarks=None'
-    )
-    with pytest.raises(ValueError, match=f'^{re.escape(sentence)}$'):
-        check()
