@@ -16,7 +16,8 @@ from mmfer.apis.dataset_configs import dataset_configs
 from mmfer.datasets import FaceDataset, LoadFace
 from mmfer.datasets.bad_images import BadImage, place_of
 from mmfer.datasets.duplicates import CANDIDATE, SAME, digest, nearest, similarity, thumbnail
-from mmfer.datasets.landmark_check import off_image, shape_outlyingness
+from mmfer.datasets.landmark_check import in_corner, off_image, shape_outlyingness
+from mmfer.datasets.landmark_posture import Posture, posture
 
 OUTLYING = 4.0
 """Robust z-score; of 3,956 real faces with landmarks of a good detector none has more than 3.5."""
@@ -36,6 +37,8 @@ class CheckedSet:
         thumbnails: float32 [N, 256].
         outlying: How far the landmarks are from a face's, float [N]; NaN where a face has none.
         off_image: Whether its landmarks are not on the image, bool [N].
+        in_corner: Whether they lie in its upper left corner, bool [N].
+        posture: Of the faces that have landmarks; None where none has.
     """
 
     name: str
@@ -46,6 +49,8 @@ class CheckedSet:
     thumbnails: np.ndarray
     outlying: np.ndarray
     off_image: np.ndarray
+    in_corner: np.ndarray
+    posture: Posture | None
 
     def published(self) -> tuple[np.ndarray, np.ndarray] | None:
         """Faces a class in the label file, and as published, or both in all; None where nothing was published."""
@@ -64,6 +69,12 @@ class CheckedSet:
     def label(self, row: int) -> str:
         """Name of a row's class."""
         return self.dataset.metainfo['classes'][self.dataset.columns['label'][row]]
+
+    def turned(self) -> list[int]:
+        """Rows whose landmarks do not stand upright."""
+        if self.posture is None:
+            return []
+        return np.flatnonzero(self.dataset.columns['landmark_valid'])[self.posture.odd].tolist()
 
     def unusual(self) -> list[int]:
         """Rows whose landmarks hardly have the shape of a face, worst first."""
@@ -188,14 +199,17 @@ def _look_through(dataset: FaceDataset) -> CheckedSet:
     with ThreadPoolExecutor() as pool, tqdm(total=count, desc=name, unit='face') as bar:
         for done in pool.map(look, range(0, count, _CHUNK)):
             bar.update(done)
-    outlying, beside = np.full(count, np.nan), np.zeros(count, bool)
+    outlying, beside, corner = np.full(count, np.nan), np.zeros(count, bool), np.zeros(count, bool)
+    found = None
     if dataset.has_landmarks:
         points, valid = dataset.columns['landmarks'], dataset.columns['landmark_valid']
         beside = off_image(points, size) & valid
         if valid.any():
             outlying[valid] = shape_outlyingness(points[valid])
+            corner[valid] = in_corner(points[valid], size[valid])
+            found = posture(points[valid])
     bad = [*dataset.bad_images, *sorted(bad)]
-    return CheckedSet(name, dataset, bad, size, digests, thumbnails, outlying, beside)
+    return CheckedSet(name, dataset, bad, size, digests, thumbnails, outlying, beside, corner, found)
 
 
 def _shared_people(sets: Sequence[CheckedSet]) -> dict[tuple[int, int], list[str]]:

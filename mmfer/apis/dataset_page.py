@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from mmfer.apis.dataset_check import OUTLYING, CheckedSet, DatasetCheck, Pair
+from mmfer.datasets.landmark_posture import NEARLY_ALL, SOME, cure_of, exchange_command, odd_names
 
 OK, NOTE, WRONG = 'ok', 'note', 'WRONG'
 
@@ -125,12 +126,33 @@ def _landmarks(checked: CheckedSet) -> Iterator[Finding]:
     if checked.off_image.any():
         beside = columns['name'][checked.off_image].tolist()
         yield Finding(WRONG, f'{name}, landmarks that are not on their image: {len(beside):,}', beside)
+    corner = int((checked.in_corner & valid).sum())
+    if valid.any() and corner >= NEARLY_ALL * valid.sum():
+        yield Finding(
+            WRONG,
+            f'{name}, landmarks in the upper left corner of their image: {corner:,}; do they count in pixels of '
+            'smaller images?',
+        )
+    yield from _posture(checked, columns['name'][valid].tolist())
     worst = checked.unusual()
     yield Finding(
         NOTE if len(worst) else OK,
         f'{name}, landmarks further from the mean shape than {OUTLYING:g} robust standard deviations: {len(worst):,}',
         [f'{columns["name"][row]}: {checked.outlying[row]:.1f}' for row in worst],
     )
+
+
+def _posture(checked: CheckedSet, names: list[str]) -> Iterator[Finding]:
+    found, name = checked.posture, checked.name
+    if found is None:
+        return
+    odd = odd_names(found, names)
+    if found.fault or found.odd.mean() >= SOME:
+        exchange = exchange_command(checked.dataset.landmarks, checked.dataset.data_root)
+        text = f'{name}: landmarks of {len(odd):,} of {len(names):,} faces {found.fault or "do not stand upright"}'
+        yield Finding(WRONG, text, [cure_of(found, exchange), *odd])
+    else:
+        yield Finding(NOTE if odd else OK, f'{name}, landmarks that do not stand upright: {len(odd):,}', odd)
 
 
 def _people(check: DatasetCheck) -> Iterator[Finding]:

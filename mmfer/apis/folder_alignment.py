@@ -14,6 +14,7 @@ from tqdm import tqdm
 from mmfer.apis.alignment import TEMPLATES, Template, align
 from mmfer.apis.image_folder import image_names, keep_settings, names_and_sizes, read_or_reason, write_failures
 from mmfer.apis.processes import in_processes
+from mmfer.datasets.landmark_posture import exchange_command, fault_of
 from mmfer.datasets.landmarks import landmarks_of, write_landmarks
 from mmfer.datasets.whole_files import written_whole
 from mmfer.detectors.warp import move
@@ -66,7 +67,8 @@ def align_folder(
 
     Raises:
         FileNotFoundError: There is no such folder or landmark file.
-        ValueError: An image has no row, or `out` has other images or was begun with other settings.
+        ValueError: An image has no row, nearly all landmarks are turned or mirrored, or `out` has other images or was
+            begun with other settings.
     """
     out = Path(out)
     if template not in TEMPLATES:
@@ -78,6 +80,9 @@ def align_folder(
     targets = [_target(name, png) for name in names]
     _check_apart(Path(folder), out, names, targets)
     points, score = landmarks_of(str(landmarks), np.array(names))
+    file = str(landmarks)
+    if wrong := fault_of(np.array(names), points, score, file, exchange_command(file), turned_only=True):
+        raise ValueError(wrong)
     record = out / 'alignment.json'
     if out.is_dir() and not record.exists() and set(os.listdir(out)) - {'alignment.part'}:
         raise ValueError(f'{out} has files that this tool did not write: name a folder that is new or empty')

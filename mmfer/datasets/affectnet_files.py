@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from .csv_table import read_csv
 from .files import BadLines, add_outside, add_repeated, name_a_few, names_array
+from .landmark_folder import xy_of
 
 EXPRESSIONS = 8
 OTHERS = ('none', 'uncertain', 'no face')
@@ -56,7 +57,7 @@ def read_annotations(root: str, folder: str) -> dict[str, np.ndarray]:
                     values[row] = float(_load(place, file).item())
             file = f'{id_}_lnd.npy'
             if file in files:
-                landmarks[row] = _load(place, file).astype(np.float32).reshape(_POINTS, 2)
+                landmarks[row] = xy_of(_load(place, file)).reshape(_POINTS, 2)
         except (ValueError, OSError, EOFError) as error:
             bad.append(f'{file} ({error})')
 

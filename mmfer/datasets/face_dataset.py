@@ -21,6 +21,7 @@ from .columns import add_landmarks, add_noise, check_columns, check_labels, hold
 from .files import require_paths
 from .label_schema import class_names
 from .packed import add_packed, move_landmarks
+from .pipeline_check import check_pipeline
 
 
 @DATASETS.register_module()
@@ -48,7 +49,8 @@ class FaceDataset(BaseDataset):
         on_bad_image: What to do about images that are missing, damaged, animated, huge or none: 'raise' (default) one
             list of all of them before training starts, or 'skip' them and log the list.
         indices: The first ``n`` rows, or those listed. Defaults to None: all.
-        pipeline: Transforms of one face; usually ``mmfer.LoadFace`` and ``mmfer.PackFace``.
+        pipeline: Transforms of one face; usually ``mmfer.LoadFace`` and ``mmfer.PackFace``. Where there are landmarks,
+            others may change colours, but not move the picture alone: it is measured.
         test_mode: As in MMEngine. Defaults to False.
         lazy_init: Do not read the annotations yet. Defaults to False.
         metainfo: ``dict(classes=...)`` asks for another order or naming of the classes; labels are mapped by name.
@@ -168,6 +170,7 @@ class FaceDataset(BaseDataset):
         path = None if self.landmarks is None else osp.join(self.data_root, osp.expanduser(self.landmarks))
         self.columns = move_landmarks(add_landmarks(columns, path))
         self._fully_initialized = True
+        check_pipeline(self)
         self._log()
 
     @force_full_init

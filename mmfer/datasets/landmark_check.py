@@ -8,6 +8,8 @@ _ON_IMAGE = 0.5
 """Share of the points that must lie on the image; a jaw may well reach beyond a tight crop."""
 _SPREAD, _PIXELS = 0.02, 2.0
 """Extent that the points must have, in sides of the image and in pixels; coordinates between 0 and 1 have less."""
+_CORNER = 0.6
+"""Share of the side that the points of a face reach beyond, unless it is a small one on a photo."""
 _ROUNDS = 5
 
 
@@ -26,6 +28,20 @@ def off_image(points: np.ndarray, size: np.ndarray) -> np.ndarray:
     inside = ((points >= -0.5) & (points <= side[..., None] - 0.5)).all(axis=2).mean(axis=1) >= _ON_IMAGE
     spread = np.ptp(points, axis=1).max(axis=1) >= np.maximum(_SPREAD * side[:, 0], _PIXELS)
     return (side[:, 0] > 0) & np.isfinite(points).all(axis=(1, 2)) & ~(inside & spread)
+
+
+def in_corner(points: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """Whether all points lie in the upper left of their image: where nearly all faces do, they count smaller pixels.
+
+    Args:
+        points: (x, y) in pixels, finite, [N, L, 2].
+        size: (width, height) of each image, [N, 2]; 0 where unknown.
+
+    Returns:
+        bool [N].
+    """
+    side = size.min(axis=1).astype(points.dtype)  # an image that was held upright may be stored lying
+    return points.max(axis=(1, 2)) < _CORNER * side
 
 
 def shape_outlyingness(points: np.ndarray) -> np.ndarray:

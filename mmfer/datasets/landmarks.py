@@ -15,7 +15,9 @@ import numpy as np
 
 from .files import name_a_few
 from .image_files import IMAGE_EXTENSIONS
-from .landmark_formats import LandmarkFile, checked, read_csv, read_folder, read_lnd_npy, read_npz
+from .landmark_csv import read_csv
+from .landmark_folder import read_folder, read_lnd_npy
+from .landmark_formats import LandmarkFile, checked, read_npz, require_pixels
 from .whole_files import written_whole
 
 __all__ = ['LandmarkFile', 'landmarks_of', 'read_landmarks', 'read_lnd_npy', 'write_landmarks']
@@ -27,14 +29,16 @@ def read_landmarks(path: str) -> LandmarkFile:
     ==================== ===========================================================================================
     ``x.npz``            ours, see above
     ``x.csv``            a header ``name,score,x0,y0,...,x67,y67`` (``score`` optional; ``filename``, ``confidence``
-                         and ``x_0`` pass as well), one face a line, pixels counted from 0
+                         and ``x_0`` pass as well), one face a line, parted by commas, semicolons or tabs, pixels
+                         counted from 0
     folder of ``.pts``   iBUG's files, one a face; they count pixels from 1, which is undone
     folder of ``.txt``   one a face, a line a point: row, then column - y before x
     ``ID_lnd.npy``       a folder of AffectNet's, one a face
     ==================== ===========================================================================================
 
     Raises:
-        ValueError: It cannot be read, or a face has not 68 points; FileNotFoundError where there is none.
+        ValueError: It cannot be read, a face has not 68 points, or they are no pixels; FileNotFoundError where there
+            is none.
     """
     if not osp.exists(path):
         raise FileNotFoundError(
@@ -48,7 +52,9 @@ def read_landmarks(path: str) -> LandmarkFile:
             f'{path} is no known kind of landmark file; give a .npz, a .csv, or a folder of .pts, .txt or '
             '_lnd.npy files'
         )
-    return reader(path)
+    faces = reader(path)
+    require_pixels(path, faces)
+    return faces
 
 
 def write_landmarks(path: str, names: Sequence[str], points: np.ndarray, score: np.ndarray | None = None) -> None:

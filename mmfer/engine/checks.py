@@ -15,7 +15,8 @@ from torch.utils.data import DataLoader
 
 from mmfer.datasets.bad_images import BadImage, bad_images_error, find_bad_images
 from mmfer.datasets.files import name_a_few
-from mmfer.datasets.landmark_check import off_image
+from mmfer.datasets.landmark_check import in_corner, off_image
+from mmfer.datasets.landmark_posture import NEARLY_ALL, SOME, exchange_command, posture, posture_sentence
 
 _MOST_IMAGES = 2_000_000
 """Of a larger set a look at every image takes longer than a bad one is worth."""
@@ -69,16 +70,19 @@ def check_held_out(runner: Runner) -> None:
 
 
 def check_images(datasets: Sequence[Any]) -> None:
-    """Every picture can be read, as far as its header and end tell; landmarks beside their picture are warned of.
+    """Every picture can be read, as far as its header and end tell, and landmarks are those of upright faces.
+
+    Landmarks beside their picture, and some that do not stand upright, are warned of.
 
     The main process looks, and all raise alike. Pictures in memory are in order, and bad ones were left out already
     where a dataset has ``on_bad_image='skip'``.
 
     Raises:
-        ValueError: One list of all bad pictures of all datasets.
+        ValueError: One list of all bad pictures of all datasets; or nearly all landmarks of a training set are wrong.
     """
     bad: list[BadImage] = []
     whose: list[str] = []
+    wrong: list[str] = []
     for dataset in (part for whole in datasets if is_main_process() for part in face_datasets(whole)):
         columns, name = dataset.columns, f'{type(dataset).__name__} {dataset.split}'
         if 'image' in columns:
@@ -89,17 +93,19 @@ def check_images(datasets: Sequence[Any]) -> None:
                 'its turn comes',
                 logger='current',
             )
-            continue
+            size = np.zeros((len(dataset), 2), dtype=np.int64)
         else:
             found, size = find_bad_images(columns, dataset.image_folder, name, dataset.label_file)
             bad += found
             whose.append(f'{len(dataset):,} images that {name} lists')
-        _warn_of_landmarks(columns, size, name)
-    shared = [bad, whose]
+        wrong += _look_at_landmarks(dataset, size, name)
+    shared = [bad, whose, wrong]
     broadcast_object_list(shared)
-    bad, whose = shared
+    bad, whose, wrong = shared
     if bad:
         raise bad_images_error(bad, f'of the {" and ".join(whose)}')
+    if wrong:
+        raise ValueError('; '.join(wrong))
 
 
 def check_ranks_agree(dataset: Any) -> None:
@@ -121,20 +127,40 @@ def face_datasets(dataset: Any) -> Iterator[Any]:
             yield from face_datasets(part)
 
 
-def _warn_of_landmarks(columns: dict[str, np.ndarray], size: np.ndarray, name: str) -> None:
-    if 'landmarks' not in columns:
-        return
+def _look_at_landmarks(dataset: Any, size: np.ndarray, name: str) -> list[str]:
+    """Warns of some wrong landmarks; returns what is wrong with nearly all."""
+    columns = dataset.columns
+    if 'landmarks' not in columns or not columns['landmark_valid'].any():
+        return []
     if 'box' in columns:
         size = columns['box'][:, 2:] - columns['box'][:, :2]
-    beside = off_image(columns['landmarks'], size) & columns['landmark_valid']
+    valid = columns['landmark_valid']
+    points, size, names = columns['landmarks'][valid], size[valid], columns['name'][valid]
+    beside = off_image(points, size)
     if beside.any():
-        print_log(
-            f'{name}: the landmarks of {beside.sum():,} of {len(beside):,} faces are not on their image (most '
-            f'points beside it, or all in one spot): {name_a_few(columns["name"][beside].tolist())}; see that '
-            'the landmark file belongs to these images and counts in their pixels, or give these rows score 0',
-            logger='current',
-            level=logging.WARNING,
+        _warn(
+            f'{name}: the landmarks of {beside.sum():,} of {len(valid):,} faces are not on their image (most '
+            f'points beside it, or all in one spot): {name_a_few(names[beside].tolist())}; see that '
+            'the landmark file belongs to these images and counts in their pixels, or give these rows score 0'
         )
+    elif in_corner(points, size).mean() >= NEARLY_ALL:
+        _warn(
+            f'{name}: the landmarks of nearly all faces lie in the upper left corner of their image: see that the '
+            'landmark file counts in pixels of these images, not of smaller ones'
+        )
+    found = posture(points)
+    if not found.fault and found.odd.mean() < SOME:
+        return []
+    exchange = exchange_command(dataset.landmarks, dataset.data_root)
+    sentence = posture_sentence(found, names.tolist(), name, exchange)
+    if found.fault and not dataset.test_mode:
+        return [sentence]
+    _warn(sentence)
+    return []
+
+
+def _warn(text: str) -> None:
+    print_log(text, logger='current', level=logging.WARNING)
 
 
 def _faces(dataset: Any) -> set[tuple[str, str]]:

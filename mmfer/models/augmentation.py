@@ -2,15 +2,15 @@
 
 import inspect
 from collections.abc import Sequence
-from difflib import get_close_matches
 from itertools import groupby
 
 import kornia.augmentation as kornia
 import torch
 from torch import Tensor
 
+from mmfer.models.augmentation_check import require_fit
+from mmfer.models.kornia_sequence import KorniaSequence, build_transform
 from mmfer.registry import MODELS
-from mmfer.structures.landmark_sets import MIRROR_68, NUM_POINTS
 
 
 class FaceAugmentation:
@@ -19,22 +19,30 @@ class FaceAugmentation:
     One affine map moves both; where it mirrors the face, left and right landmarks change places, so that the left eye
     stays the left eye. Not a module: it has no state that a checkpoint should hold.
 
+    What pictures and landmarks do not survive together is refused, also where no landmarks are there: each transform is
+    measured when it is built, see :mod:`mmfer.structures.landmark_probe`.
+
     Args:
         transforms: Configs; ``type`` is a class of `kornia.augmentation`, ``'package.Name'`` for one that a plugin
             registered in its `MODELS`, or ``'OneOf'`` for :class:`OneOf`.
         size: (H, W) for those that need a ``size`` and name none, such as `RandomResizedCrop`.
 
     Raises:
-        ValueError: If there is no such augmentation.
+        ValueError: If there is no such augmentation, or one that mixes pictures, moves them without their landmarks,
+            or confuses left and right landmarks.
     """
 
     def __init__(self, transforms: Sequence[dict], size: tuple[int, int]):
-        self._steps: list[_Sequence | OneOf] = []
+        self._steps: list[KorniaSequence | OneOf] = []
         for choice, group in groupby(transforms, lambda cfg: cfg['type'] == 'OneOf'):
             if choice:
                 self._steps += [OneOf(size=size, **{k: v for k, v in cfg.items() if k != 'type'}) for cfg in group]
             else:
-                self._steps.append(_Sequence([_build(dict(cfg), size) for cfg in group]))
+                cfgs = list(group)
+                parts = [build_transform(cfg, size) for cfg in cfgs]
+                self._steps.append(KorniaSequence(parts))
+                for cfg, part in zip(cfgs, parts, strict=True):
+                    require_fit(cfg, size, type(part))
 
     def __call__(self, images: Tensor, landmarks: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
         """Augments a batch, one draw per image.
@@ -91,46 +99,7 @@ class OneOf:
         return changed, moved
 
 
-class _Sequence:
-    """Augmentations of kornia in a row."""
-
-    def __init__(self, parts: Sequence[torch.nn.Module]):
-        self._images = kornia.AugmentationSequential(*parts, data_keys=['input'])
-        self._both = kornia.AugmentationSequential(*parts, data_keys=['input', 'keypoints'])
-        self._mirror = torch.tensor(MIRROR_68)
-
-    def __call__(self, images: Tensor, landmarks: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
-        if landmarks is None:
-            return self._images(images), None
-        images, landmarks = self._both(images, landmarks)
-        matrix = self._both.transform_matrix
-        if matrix is not None and landmarks.size(1) == NUM_POINTS:
-            # A mirror, however it came about, is what has a negative determinant.
-            mirrored = matrix[:, 0, 0] * matrix[:, 1, 1] < matrix[:, 0, 1] * matrix[:, 1, 0]
-            self._mirror = self._mirror.to(landmarks.device)
-            swapped = landmarks[:, self._mirror]
-            landmarks = torch.where(mirrored.to(landmarks.device)[:, None, None], swapped, landmarks)
-        return images, landmarks
-
-
 def _always(cfg: dict) -> dict:
     """The config of an augmentation that acts on every image: the draw is made elsewhere."""
     cls = getattr(kornia, cfg['type'], None) or MODELS.get(cfg['type'])
     return {**cfg, 'p': 1.0} if cls and 'p' in inspect.signature(cls).parameters else dict(cfg)
-
-
-def _build(cfg: dict, size: tuple[int, int]) -> torch.nn.Module:
-    name = cfg.pop('type')
-    if '.' in name:
-        return MODELS.build({'type': name, **cfg})
-    if not hasattr(kornia, name):
-        near = get_close_matches(name, dir(kornia), n=1)
-        raise ValueError(f'kornia.augmentation has no "{name}"' + (f'; did you mean "{near[0]}"?' if near else ''))
-    cls = getattr(kornia, name)
-    parameters = inspect.signature(cls).parameters
-    if 'size' in parameters:
-        cfg.setdefault('size', size)
-    if 'cropping_mode' in parameters and torch.cuda.is_available():
-        cfg.setdefault('cropping_mode', 'resample')  # kornia's 'slice' launches its kernels face by face
-    # Lists come from configs; kornia wants tuples.
-    return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in cfg.items()})

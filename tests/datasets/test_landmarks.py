@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 
@@ -203,3 +205,163 @@ def test_files_that_cannot_be(tmp_path):
     (tmp_path / 'pts' / 'f.pts').write_text('1 2\n3 4\n')
     with pytest.raises(ValueError, match=r'f\.pts is not a \.pts file'):
         read_landmarks(str(tmp_path / 'pts'))
+
+
+# --- files of others that used to be read wrongly ---
+
+
+def csv_of(path, columns, rows, delimiter=',', decimal='.'):
+    """A csv of columns (name to a function of the face) and rows of (name, face)."""
+    lines = [delimiter.join(columns)]
+    for row in rows:
+        cells = [value(row) if callable(value) else value for value in columns.values()]
+        lines.append(
+            delimiter.join(str(cell).replace('.', decimal) if isinstance(cell, float) else str(cell) for cell in cells)
+        )
+    path.write_text('\n'.join(lines) + '\n')
+    return str(path)
+
+
+def coordinate(point, axis, scale=1.0, shift=0.0):
+    return lambda row: float(row[1][point, axis]) * scale + shift
+
+
+def name_of(row):
+    return row[0]
+
+
+def test_of_openfaces_columns_the_pixels_are_taken(tmp_path):
+    points = faces()
+    columns = {'filename': name_of, ' face_id': 0, ' confidence': 0.9, ' success': lambda row: int(row[0] != NAMES[1])}
+    columns |= {' eye_lmk_x_0': 3.0, ' gaze_0_x': 0.1}
+    columns |= {f' {axis}_{i}': coordinate(i, 'xy'.index(axis)) for axis in 'xy' for i in range(68)}
+    columns |= {f' {axis}_{i}': coordinate(i, 'XYZ'.index(axis) % 2, 1.7, -30) for axis in 'XYZ' for i in range(68)}
+    columns |= {' p_0': 1.0, ' AU01_r': 0.2}
+    again = read_landmarks(csv_of(tmp_path / 'openface.csv', columns, list(zip(NAMES, points, strict=True))))
+    np.testing.assert_allclose(again.points, points, rtol=1e-6)
+    np.testing.assert_allclose(again.score, [0.9, 0, 0.9])  # success 0: it was not found
+
+
+def test_openfaces_points_in_space_are_refused(tmp_path):
+    columns = {'name': name_of} | {f'{axis}_{i}': coordinate(i, 0) for axis in 'XYZ' for i in range(68)}
+    path = csv_of(tmp_path / 'space.csv', columns, [('a.png', faces()[0])])
+    with pytest.raises(ValueError, match=r'space\.csv:1: X, Y and Z are points in space.*not pixels.*\(-2Dfp\)$'):
+        read_landmarks(path)
+    flat = {key: value for key, value in columns.items() if 'Z' not in key}
+    assert read_landmarks(csv_of(tmp_path / 'upper.csv', flat, [('a.png', faces()[0])])).points.shape == (1, 68, 2)
+
+
+def test_two_faces_of_one_image_are_refused(tmp_path):
+    columns = {'name': name_of, 'face_id': 1} | {f'{axis}{i}': coordinate(i, 0) for axis in 'xy' for i in range(68)}
+    path = csv_of(tmp_path / 'two.csv', columns, [('a.png', faces()[0]), ('a.png', faces()[1])])
+    with pytest.raises(ValueError, match=r'two\.csv lists 1 images more than once: a\.png; keep one row'):
+        read_landmarks(path)
+
+
+@pytest.mark.parametrize(
+    ('count', 'whose'),
+    [
+        *((478, 'MediaPipe'), (468, 'MediaPipe'), (194, 'HELEN'), (106, 'JD-landmark'), (98, 'WFLW'), (29, 'COFW')),
+        *((51, 'iBUG without the jaw'), (21, 'AFLW'), (70, None), (67, None), (5, None)),
+    ],
+)
+def test_other_numbers_of_points_are_refused_whatever_the_file(tmp_path, count, whose):
+    points = faces(8, points=count)
+    rows = [(f'{i}.png', face) for i, face in enumerate(points)]
+    columns = {'name': name_of} | {f'{axis}{i}': coordinate(i, 'xy'.index(axis)) for i in range(count) for axis in 'xy'}
+    those = f' (as {whose} has)' if whose else ''
+    sentence = (
+        f'there are {count} points{those} instead of 68 points in the order of iBUG 300-W; find the landmarks anew: '
+        'python tools/dataset_tools/landmarks.py FOLDER OUT.npz'
+    )
+    with pytest.raises(ValueError, match=f'points.csv:1: {re.escape(sentence)}$'):
+        read_landmarks(csv_of(tmp_path / 'points.csv', columns, rows))
+    np.savez(tmp_path / 'points.npz', names=[name for name, _ in rows], points=points, score=np.ones(8))
+    with pytest.raises(ValueError, match=re.escape(f'has points [8, {count}, 2]{those} instead of [N, 68, 2]; detect')):
+        read_landmarks(str(tmp_path / 'points.npz'))
+    for kind in ('pts', 'txt', 'npy'):
+        (tmp_path / kind).mkdir()
+        for i, face in enumerate(points):
+            lines = '\n'.join(f'{x} {y}' for x, y in face.tolist())
+            if kind == 'npy':
+                np.save(tmp_path / kind / f'{i}_lnd.npy', face.ravel())
+            else:
+                text = lines if kind == 'txt' else f'version: 1\nn_points: {count}\n{{\n{lines}\n}}\n'
+                (tmp_path / kind / f'{i}.{kind}').write_text(text)
+        with pytest.raises(
+            ValueError, match=rf'8 of 8 landmark files .* have not 68 points .*\({count}\).*detect these again'
+        ):
+            read_landmarks(str(tmp_path / kind))
+
+
+def test_points_numbered_from_one_and_in_any_order_of_columns(tmp_path):
+    points = faces(1)
+    orders = {
+        'pairs': [(axis, i) for i in range(68) for axis in 'xy'],
+        'y first': [(axis, i) for i in range(68) for axis in 'yx'],
+        'xs, then ys': [(axis, i) for axis in 'xy' for i in range(68)],
+        'backwards': [(axis, i) for i in range(67, -1, -1) for axis in 'xy'],
+    }
+    for kind, order in orders.items():
+        for first in (0, 1):
+            columns = {'name': name_of}
+            columns |= {f'{axis}{i + first}': coordinate(i, 'xy'.index(axis)) for axis, i in order}
+            again = read_landmarks(csv_of(tmp_path / f'{kind}.csv', columns, [('a.png', points[0])]))
+            np.testing.assert_allclose(again.points, points, rtol=1e-6, err_msg=f'{kind}, {first}')
+
+
+@pytest.mark.parametrize(('delimiter', 'decimal'), [(';', '.'), (';', ','), ('\t', '.'), ('\t', ',')])
+def test_semicolons_and_tabs(tmp_path, delimiter, decimal):
+    points = faces()
+    columns = {'name': name_of, 'score': 0.5}
+    columns |= {f'{axis}{i}': coordinate(i, 'xy'.index(axis)) for i in range(68) for axis in 'xy'}
+    rows = list(zip(NAMES, points, strict=True))
+    again = read_landmarks(csv_of(tmp_path / 'l.csv', columns, rows, delimiter, decimal))
+    np.testing.assert_allclose(again.points, points, rtol=1e-6)
+    assert again.score.tolist() == [0.5] * 3
+
+
+def test_columns_that_are_ambiguous_or_lack_one_are_refused(tmp_path):
+    columns = {'name': name_of} | {f'{axis}{i}': coordinate(i, 0) for i in range(68) for axis in 'xy'}
+    rows = [('a.png', faces()[0])]
+
+    def refused(columns, sentence):
+        with pytest.raises(ValueError, match=sentence):
+            read_landmarks(csv_of(tmp_path / 'l.csv', columns, rows))
+
+    refused(columns | {'x_3': 1.0}, r'l\.csv:1: 2 columns are x of point 3: x3 and x_3; keep one')
+    refused(columns | {'Name': 'b.png'}, r'l\.csv:1: 2 columns are called name; keep one')
+    refused(
+        {key: value for key, value in columns.items() if key != 'y7'}, r'l\.csv:1: point 7 has an x and no y; add it'
+    )
+    refused({key: value for key, value in columns.items() if key != 'name'}, r'l\.csv:1: no column is called name: the')
+    refused({key.replace('x', 'u'): value for key, value in columns.items()}, r'point 0 has a y and no x; add it')
+
+
+@pytest.mark.parametrize('low', [0.0, -1.0])
+def test_shares_of_the_image_are_no_pixels(tmp_path, low):
+    points = faces(4) / 100 * (1 - low) + low
+    points[0] = np.nan
+    write_landmarks(str(tmp_path / 'l.npz'), ['a', 'b', 'c', 'd'], points)
+    with pytest.raises(
+        ValueError, match=r'l\.npz lie between -?[01]\.\d\d and [01]\.\d\d: they are shares of the image, not'
+    ):
+        read_landmarks(str(tmp_path / 'l.npz'))
+    write_landmarks(str(tmp_path / 'l.npz'), ['a', 'b', 'c', 'd'], points, np.zeros(4))
+    assert len(read_landmarks(str(tmp_path / 'l.npz')).names) == 4
+
+
+@pytest.mark.parametrize('shape', [(2, 68), (68, 3), (136, 2, 1, 2)])
+def test_arrays_of_another_shape_are_refused(tmp_path, shape):
+    np.save(tmp_path / '7_lnd.npy', np.zeros(shape))
+    with pytest.raises(
+        ValueError, match=re.escape(f'its shape is {list(shape)} instead of [68, 2] (x, then y) or [136]')
+    ):
+        read_landmarks(str(tmp_path))
+
+
+def test_a_pts_file_that_contradicts_itself_is_refused(tmp_path):
+    lines = '\n'.join(f'{x} {y}' for x, y in faces(1)[0])
+    (tmp_path / 'face.pts').write_text(f'version: 1\nn_points: 98\n{{\n{lines}\n}}\n')
+    with pytest.raises(ValueError, match=r'face\.pts says n_points: 98 and has 68; get this file again'):
+        read_landmarks(str(tmp_path))

@@ -120,10 +120,10 @@ def test_a_batch_is_a_list_of_samples_for_every_collate_function(source):
 
 
 def test_other_pipelines_are_run_face_by_face(source):
-    pipeline = [PIPELINE[0], dict(type='RandomFlip', prob=1.0), PIPELINE[1]]
-    samples = rafdb(source, pipeline=pipeline).__getitems__([1, 3])
+    flipped = dict(pipeline=[PIPELINE[0], dict(type='RandomFlip', prob=1.0), PIPELINE[1]], landmarks=None)
+    samples = rafdb(source, **flipped).__getitems__([1, 3])
     assert not isinstance(samples, ReadBatch)
-    assert_same(collate_faces(samples), one_by_one(rafdb(source, packed=False, pipeline=pipeline), [1, 3]))
+    assert_same(collate_faces(samples), one_by_one(rafdb(source, packed=False, **flipped), [1, 3]))
 
 
 def test_formats_that_change_what_a_sample_is_are_read_face_by_face(source):
@@ -313,3 +313,13 @@ def test_a_face_cut_out_elsewhere_is_refused(tmp_path):
     labels.write_text('\n'.join([' '.join([name, number, str(int(top) + 1), *others]), *rest]))
     with pytest.raises(ValueError, match=r'the boxes of 1 of \d+ images .* have changed since .*; pack again'):
         DATASETS.build(dict(settings, packed=str(tmp_path / 'x.pack')))
+
+
+def test_a_packed_dataset_refuses_steps_that_leave_landmarks_behind(source):
+    init_default_scope('mmpretrain')
+    with pytest.raises(ValueError, match='RAFDB train: RandomFlip of the pipeline moves picture and landmarks apart'):
+        rafdb(source, pipeline=[PIPELINE[0], dict(type='RandomFlip', prob=0.5), PIPELINE[1]])
+    negative = rafdb(source, pipeline=[PIPELINE[0], dict(type='Invert', prob=1.0), PIPELINE[1]])
+    assert not isinstance(negative.__getitems__([0, 1]), ReadBatch)
+    plain = one_by_one(rafdb(source), [0, 1])['data_samples'].landmarks
+    assert torch.equal(one_by_one(negative, [0, 1])['data_samples'].landmarks, plain)

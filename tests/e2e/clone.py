@@ -61,7 +61,7 @@ def tiny(config: str, faces: int = TRAIN_FACES) -> dict[str, object]:
 
     One epoch of batches of eight faces; `faces` counts for drawn ones only.
     """
-    cfg = Config.fromfile(ROOT / config)
+    cfg = Config.fromfile(config if Path(config).is_file() else ROOT / config)
     small: dict[str, object] = {'train_cfg.max_epochs': 1, 'data_preprocessor.size': 32}
     for split, number in (('train', faces), ('val', TEST_FACES)):
         loader = f'{split}_dataloader'

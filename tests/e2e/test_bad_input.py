@@ -83,6 +83,17 @@ def spoil_pictures():
     (FACES / 'test_00001_aligned.jpg').write_bytes(bomb)
 
 
+def change_landmarks(change: Callable[[np.ndarray], np.ndarray]):
+    with np.load(LANDMARKS) as rows:
+        rows = dict(rows)
+    np.savez(LANDMARKS, **rows | dict(points=change(rows['points'])))
+
+
+def flip_in_the_pipeline():
+    steps = "dict(type='mmfer.LoadFace', size=100), dict(type='RandomFlip', prob=0.5), dict(type='mmfer.PackFace')"
+    Path('flipped.py').write_text(f"_base_ = '{CONFIG}'\ntrain_dataloader = dict(dataset=dict(pipeline=[{steps}]))\n")
+
+
 def keep_five_landmarks():
     with np.load(LANDMARKS) as rows:
         np.savez(LANDMARKS, **dict(rows) | dict(points=rows['points'][:, :5]))
@@ -179,6 +190,37 @@ MISTAKES = [
         spoil=lambda: Path(LANDMARKS).write_text('1 2 3'),
     ),
     Mistake('landmarks that are not 68', (LANDMARKS, '[25, 5, 2]', '[N, 68, 2]'), spoil=keep_five_landmarks),
+    Mistake(
+        'landmarks in shares of the image',
+        (LANDMARKS, 'not pixels', 'multiply x by the width'),
+        spoil=lambda: change_landmarks(lambda points: points / 32),
+    ),
+    Mistake(
+        'landmarks whose x and y are exchanged',
+        ('16 of 16', 'train_00001_aligned.jpg', f'--import {LANDMARKS}', '--swap-xy'),
+        spoil=lambda: change_landmarks(lambda points: points[..., ::-1]),
+    ),
+    Mistake(
+        'landmarks that are upside down, mirrored, turned, or in another order',
+        ('16 of 16', 'upside down', 'docs/landmarks.md', 'landmarks=None'),
+        spoil=lambda: change_landmarks(lambda points: points * [1, -1] + [0, 31]),
+    ),
+    Mistake(
+        'a pipeline step that moves pictures without their landmarks',
+        ('RAFDB train', 'RandomFlip', 'data_preprocessor=dict(augment=[dict(type="RandomHorizontalFlip")])'),
+        spoil=flip_in_the_pipeline,
+        config='flipped.py',
+    ),
+    Mistake(
+        'an augmentation that leaves landmarks behind',
+        ('RandomThinPlateSpline', 'RandomAffine'),
+        {'data_preprocessor.augment.0.type': 'RandomThinPlateSpline'},
+    ),
+    Mistake(
+        'an augmentation that mixes faces',
+        ('RandomMixUpV2', 'take it out'),
+        {'data_preprocessor.augment.0.type': 'RandomMixUpV2'},
+    ),
     Mistake(
         'a loss that needs landmarks, on data without',
         ('lanet.losses.heatmap', 'dataset.landmarks=', 'None'),

@@ -75,6 +75,10 @@ def lose_landmarks(points: np.ndarray, score: np.ndarray) -> None:
     points[0, 3], points[1, 5, 0], score[2] = np.nan, np.inf, 0
 
 
+def turn_four(points: np.ndarray, _: np.ndarray) -> None:
+    points[:4] = points[:4, :, ::-1]
+
+
 def spoil_two_pictures():
     face(2).write_bytes(b'')
     face(9).write_text('<html>')
@@ -99,6 +103,16 @@ ODDITIES = [
         'landmarks beside their picture',
         lambda: change_landmarks(lambda points, _: np.add(points, 50, points)),
         says=('RAFDB train: the landmarks of 16 of 16 faces are not on their image', 'or give these rows score 0'),
+    ),
+    Oddity(
+        'some landmarks that are turned or mirrored',
+        lambda: change_landmarks(turn_four),
+        says=('RAFDB train: the landmarks of 4 of 16 faces do not stand upright', 'or give their rows score 0'),
+    ),
+    Oddity(
+        'landmarks in pixels of smaller pictures',
+        lambda: change_landmarks(lambda points, _: np.multiply(points, 0.5, points)),
+        says=('RAFDB train: the landmarks of nearly all faces lie in the upper left corner of their image',),
     ),
     Oddity(
         "pictures that cannot be used, with on_bad_image='skip'",

@@ -170,3 +170,11 @@ def test_the_command_says_what_it_wrote(faces, monkeypatch, capsys):
         'aligned faces: out',
     ]
     assert '100%' in said.err
+
+
+def test_landmarks_that_are_turned_are_refused(faces):
+    points = read_landmarks(str(faces / 'in.npz'))
+    write_landmarks(str(faces / 'in.npz'), points.names, points.points[..., ::-1], points.score)
+    with pytest.raises(ValueError, match=r'in\.npz: the landmarks of 12 of 12 faces have x and y exchanged'):
+        align_folder(faces / 'in', faces / 'in.npz', faces / 'out')
+    assert not (faces / 'out').exists()

@@ -109,6 +109,7 @@ def test_everything_wrong_is_found(spoilt):
     assert found == [('train_00010', 'test_00002', False), ('train_00003', 'train_00007', True)]
     assert [name(0, row) for row in np.flatnonzero(train.off_image)] == ['train_00006']
     assert [name(0, row) for row in train.unusual()] == ['train_00007']
+    assert [name(0, row) for row in train.turned()] == ['train_00007']
     assert sorted(name(0, row) for row in np.flatnonzero(np.isnan(train.outlying))) == ['train_00005', 'train_00009']
     assert not len(test.unusual())
     there, published = train.published()
@@ -134,6 +135,8 @@ def test_the_tool_says_so_on_one_page_with_pictures(spoilt, tool, tmp_path, caps
         'note   RAFDB train: 37 of 39 faces have landmarks, 1 not found, 1 NaN',
         'WRONG  RAFDB train, landmarks that are not on their image: 1',
         '         train_00006_aligned.jpg',
+        'note   RAFDB train, landmarks that do not stand upright: 1\n         train_00007_aligned.jpg',
+        'ok     RAFDB test, landmarks that do not stand upright: 0',
         '4 robust standard deviations: 1\n         train_00007_aligned.jpg: ',
         'note   who the people are is not known',
         'next: python tools/dataset_tools/browse.py',
@@ -192,3 +195,32 @@ def test_a_config_without_data_is_refused(tool, tmp_path, capsys):
     with pytest.raises(SystemExit):
         tool.main([str(tmp_path / 'none.py')])
     assert 'none.py has no dataset of mmfer in its loaders: there is nothing to check' in capsys.readouterr().err
+
+
+def test_landmarks_that_are_wrong_alike(root, tool, tmp_path, capsys):
+    with np.load(root / 'landmarks68.npz') as kept:
+        kept = dict(kept)
+    exchanged = dict(kept, points=kept['points'][..., ::-1])
+    np.savez(root / 'landmarks68.npz', **exchanged)
+    with pytest.raises(SystemExit) as end:
+        run(tool, root, tmp_path / 'out')
+    assert end.value.code == 1
+    page = capsys.readouterr().out
+    assert 'WRONG  RAFDB train: landmarks of 40 of 40 faces have x and y exchanged' in page
+    assert f'--import {root}/landmarks68.npz {root}/landmarks68_xy.npz --swap-xy, and name the new file' in page
+    assert 'WRONG  RAFDB test: landmarks of 12 of 12 faces have x and y exchanged' in page
+
+    some = kept['points'].copy()
+    some[:10] = some[:10, :, ::-1]
+    np.savez(root / 'landmarks68.npz', **dict(kept, points=some))
+    with pytest.raises(SystemExit):
+        run(tool, root, tmp_path / 'out')
+    page = capsys.readouterr().out
+    assert 'WRONG  RAFDB train: landmarks of 10 of 40 faces do not stand upright' in page
+    assert f'find these anew (docs/landmarks.md), or give their rows score 0\n         {kept["names"][0]}\n' in page
+    assert 'ok     RAFDB test, landmarks that do not stand upright: 0' in page
+
+    np.savez(root / 'landmarks68.npz', **dict(kept, points=kept['points'] / 2))
+    with pytest.raises(SystemExit):
+        run(tool, root, tmp_path / 'out')
+    assert 'WRONG  RAFDB train, landmarks in the upper left corner of their image: 40; do' in capsys.readouterr().out

@@ -6,6 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from miniature import face_points
 from tools.blobs import RED_BLOB, blob_image, contents, plugin, write_blobs  # noqa: F401  a fixture
 from tools.conftest import load_tool
 
@@ -253,3 +254,42 @@ def test_import_converts(tmp_path, monkeypatch, capsys):
     assert '3 faces: new/ours.npz' in capsys.readouterr().out
     write_landmarks('again.npz', *faces)
     assert contents(tmp_path)['new/ours.npz'] == contents(tmp_path)['again.npz']
+
+
+@pytest.fixture
+def pairs(tmp_path, monkeypatch):
+    """A folder of 'x y', which is read as row, then column."""
+    monkeypatch.chdir(tmp_path)
+    points = np.stack([100 * face_points(mouth_open=n / 8) for n in range(8)])
+    (tmp_path / 'pairs').mkdir()
+    for n, face in enumerate(points):
+        (tmp_path / f'pairs/{n}.txt').write_text('\n'.join(f'{x:.3f} {y:.3f}' for x, y in face))
+    return points
+
+
+def test_import_refuses_what_is_no_upright_face_and_its_cure_works(pairs, capsys):
+    tool = load_tool('dataset_tools/landmarks')
+    with pytest.raises(SystemExit):
+        tool.main(['--import', 'pairs', 'l.npz'])
+    said = capsys.readouterr().err
+    assert 'mmfer: error: pairs: the landmarks of 8 of 8 faces have x and y exchanged, such as 0, 1, 2, ...; ' in said
+    assert said.endswith('add --swap-xy to the command\n')
+    assert not Path('l.npz').exists()
+    tool.main(['--import', 'pairs', 'l.npz', '--swap-xy'])
+    np.testing.assert_allclose(read_landmarks('l.npz').points, pairs, atol=2e-3)
+    with pytest.raises(SystemExit):
+        tool.main(['--import', 'l.npz', 'again.npz', '--swap-xy'])
+    assert capsys.readouterr().err.endswith('leave out --swap-xy\n')
+    with pytest.raises(SystemExit):
+        tool.main(['pairs', 'l.npz', '--swap-xy'])
+    assert '--swap-xy goes with --import' in capsys.readouterr().err
+
+
+def test_a_detector_whose_answers_are_no_faces_is_warned_of(plugin, tmp_path, monkeypatch, capsys):  # noqa: F811
+    monkeypatch.chdir(tmp_path)
+    write_blobs(tmp_path / 'images', 6)
+    load_tool('dataset_tools/landmarks').main(['images', 'l.npz', '--detector', 'blobs_pkg.RedBlob'])
+    assert (
+        'warning: l.npz: the landmarks of 6 of 6 faces are no face in the order of iBUG 300-W'
+        in capsys.readouterr().err
+    )

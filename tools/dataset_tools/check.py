@@ -45,15 +45,17 @@ def draw(check: DatasetCheck, folder: Path) -> list[Path]:
     images, captions = [], []
     for checked in check.sets:
         columns = checked.dataset.columns
-        worst = [*np.flatnonzero(checked.off_image).tolist(), *checked.unusual()]
+        turned = set(checked.turned())
+        worst = [*np.flatnonzero(checked.off_image).tolist(), *sorted(turned), *checked.unusual()]
         for row in list(dict.fromkeys(worst))[: SHOWN // len(check.sets)]:
             points = columns['landmarks'][row]
             near = (np.abs(points) < 2 * checked.size[row].max()).all(axis=1)
             images.append(draw_landmarks(picture(checked.dataset, row)[..., ::-1], points[near]))
-            why = 'off the image' if checked.off_image[row] else f'{checked.outlying[row]:.1f}'
+            why = 'not upright' if row in turned else f'{checked.outlying[row]:.1f}'
+            why = 'off the image' if checked.off_image[row] else why
             captions.append(f'{Path(str(columns["name"][row])).name}\n{why}')
     if images:
-        title = 'landmarks beside the image, or furthest from the mean shape (robust standard deviations)'
+        title = 'landmarks beside the image, not upright, or far from the mean shape (robust standard deviations)'
         paths.append(draw_contact_sheet(images, captions, folder / 'landmarks.png', 8, title))
     return paths
 

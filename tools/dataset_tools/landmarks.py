@@ -9,7 +9,11 @@ from typing import Any
 from mmfer.apis import user_errors
 from mmfer.apis.config import KeyValue, as_typed
 from mmfer.apis.landmark_extraction import CHUNK, extract_landmarks
-from mmfer.datasets.landmarks import read_landmarks, write_landmarks
+from mmfer.apis.landmark_import import import_landmarks
+from mmfer.datasets.landmark_posture import fault_of
+from mmfer.datasets.landmarks import read_landmarks
+
+DETECTOR = 'see that the detector gives x, then y'
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -24,6 +28,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         dest='convert',
         action='store_true',
         help='only convert: .npz, .csv, or a folder of .pts, row-column .txt or _lnd.npy files',
+    )
+    parser.add_argument(
+        '--swap-xy',
+        action='store_true',
+        help='with --import: x and y are the other way round, as in .txt files of "x y"',
     )
     parser.add_argument(
         '--detector',
@@ -49,7 +58,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--batch-size', type=int, default=16, help=f'images a pass (default: 16, at most {CHUNK})')
     parser.add_argument('--device', help='cuda or cpu (default: the accelerator where there is one)')
     parser.add_argument('--jobs', type=int, default=1, help='processes, each with a detector of its own (default: 1)')
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.swap_xy and not args.convert:
+        parser.error('--swap-xy goes with --import: a detector gives x, then y')
+    return args
 
 
 def detector_config(args: argparse.Namespace) -> dict[str, Any]:
@@ -67,8 +79,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     with user_errors():
         if args.convert:
-            faces = read_landmarks(args.folder)
-            write_landmarks(args.out, *faces)
+            faces = import_landmarks(args.folder, args.out, args.swap_xy)
             print(f'{len(faces.names):,} faces: {as_typed(args.out)}')
         else:
             try:
@@ -81,6 +92,8 @@ def main(argv: list[str] | None = None) -> None:
                 print(f'the worst: {as_typed(done.sheet)}')
             before = '' if done.found_now else ' (was there already; delete it to detect again)'
             print(f'landmarks: {as_typed(done.out)}{before}')
+            if wrong := fault_of(*read_landmarks(str(done.out)), where=as_typed(done.out), exchange=DETECTOR):
+                print(f'warning: {wrong}', file=sys.stderr)
         print(
             "to train with them: --cfg-options train_dataloader.dataset.landmarks=FILE, relative to the data set's "
             'data_root'
