@@ -244,6 +244,11 @@ def test_what_cannot_be_measured_is_warned_of(monkeypatch):
 # --- what measuring leaves alone ---
 
 
+@pytest.mark.parametrize('side', [4, 8, 16, 32])
+def test_a_crop_to_a_few_pixels_is_not_taken_for_wrong(side):
+    FaceAugmentation([dict(type='RandomResizedCrop', scale=(0.75, 1.0), p=1.0)], (side, side))
+
+
 def test_a_crop_that_needs_larger_pictures_is_measured_with_larger_ones():
     augmentation = FaceAugmentation([dict(type='RandomCrop', size=[240, 240])], (224, 224))
     assert augmentation(torch.rand(2, 3, 256, 256))[0].shape == (2, 3, 240, 240)
