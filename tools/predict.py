@@ -1,4 +1,4 @@
-"""Predicts expressions: python tools/predict.py IMAGE_OR_FOLDER --config CONFIG --checkpoint CKPT."""
+"""Predicts expressions: python tools/predict.py IMAGE_OR_FOLDER --checkpoint CKPT."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from pathlib import Path
 
 from mmengine.device import get_device
 
-from mmfer.apis import FaceAligner, FacePredictor, find_pictures, predict_pictures, read_config, user_errors
+from mmfer.apis import FaceAligner, FacePredictor, find_pictures, predict_pictures, user_errors
+from mmfer.apis.agreement import FORCE
+from mmfer.apis.checkpoint_config import ALLOW, config_of
 from mmfer.apis.config import KeyValue, as_typed
 from mmfer.apis.prediction import Prediction, PredictionTable
 from mmfer.visualization import draw_predictions
@@ -22,10 +24,14 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Reads the command line."""
     parser = argparse.ArgumentParser(description='Predict the expression of a picture, or of all of a folder.')
     parser.add_argument('source', metavar='IMAGE_OR_FOLDER', help='aligned faces, or photos with --align')
-    parser.add_argument('--config', required=True, help='the config the checkpoint was trained with')
     parser.add_argument('--checkpoint', required=True, help='a checkpoint of training, or an exported one')
+    parser.add_argument('--config', help='the config it was trained with (default: the one that it carries)')
+    parser.add_argument('--force', action='store_true', help=FORCE)
+    parser.add_argument('--allow', nargs='+', default=[], metavar='PACKAGE', help=ALLOW)
     parser.add_argument('--align', action='store_true', help='find and align the faces first (face-alignment package)')
-    parser.add_argument('--out', help='folder for csv and pictures (default: work_dirs/<method>/<config>/predictions)')
+    parser.add_argument(
+        '--out', help="folder for csv and pictures (default: 'predictions' in the checkpoint's or config's)"
+    )
     parser.add_argument('--sheets', type=int, default=5, help='contact sheets to draw at most (default: 5)')
     parser.add_argument('--batch-size', type=int, default=64, help='faces a forward pass (default: 64)')
     parser.add_argument('--device', help='default: the accelerator where there is one')
@@ -64,10 +70,10 @@ def main(argv: list[str] | None = None) -> None:
     with user_errors():
         source = Path(args.source)
         pictures = find_pictures(source)
-        cfg = read_config(args.config, args.cfg_options)
+        cfg = config_of(args.config, args.checkpoint, args.cfg_options, allow=args.allow, data=False)
         folder = Path(args.out or Path(cfg.work_dir) / 'predictions')
         device = args.device or str(get_device())
-        predictor = FacePredictor(cfg, args.checkpoint, device, args.batch_size)
+        predictor = FacePredictor(cfg, args.checkpoint, device, args.batch_size, args.force)
         aligner = FaceAligner(device=device) if args.align else None
 
         skipped: list[tuple[Path, str]] = []

@@ -18,6 +18,8 @@ from mmengine.device import get_device
 from mmengine.registry import DefaultScope
 from torch import Tensor
 
+from mmfer.apis.agreement import check_agreement
+from mmfer.apis.checkpoint_config import checkpoint_config
 from mmfer.apis.deployment import build_deployed, class_names, load_deployed, read_checkpoint
 from mmfer.apis.image_folder import read_or_reason
 from mmfer.datasets.image_files import IMAGE_EXTENSIONS
@@ -46,21 +48,33 @@ class FacePredictor:
     """The deployed network of a checkpoint with its preprocessing, for faces in memory.
 
     Args:
-        cfg: The config that the checkpoint was trained with.
+        cfg: The config that the checkpoint was trained with. None: the one that it carries (`checkpoint_config`).
         checkpoint: A checkpoint of training, or an exported one.
         device: Defaults to None: the accelerator where there is one.
         batch_size: Faces that go through the network together. Defaults to 64.
+        force: Whether to warn instead of raising where the config differs from the checkpoint's.
 
     Raises:
         FileNotFoundError: There is no checkpoint.
-        ValueError: It does not fit the config, or the config has no pipeline for testing.
+        ValueError: It does not fit the config or differs from it (`check_agreement`), or the config has no pipeline for
+            testing.
     """
 
-    def __init__(self, cfg: Config, checkpoint: str | Path, device: str | None = None, batch_size: int = 64):
+    def __init__(
+        self,
+        cfg: Config | None,
+        checkpoint: str | Path,
+        device: str | None = None,
+        batch_size: int = 64,
+        force: bool = False,
+    ):
         content = read_checkpoint(checkpoint)
+        if cfg is None:
+            cfg = checkpoint_config(content, checkpoint, data=False)
         self.device, self.batch_size = device or str(get_device()), batch_size
         self.model = build_deployed(cfg)
         load_deployed(self.model, content, checkpoint)
+        check_agreement(cfg, content, checkpoint, 'test' if cfg.get('test_dataloader') else 'val', force)
         self.model.to(self.device).eval()
         self.classes = class_names(content, int(self.model.head.num_classes))
         self.pipeline = _pipeline(cfg)

@@ -63,7 +63,7 @@ def test_nothing_else_is_in_the_file(run, tmp_path):
     export_deployed(run.checkpoint, tmp_path / 'deployed.pth')
     content = torch.load(tmp_path / 'deployed.pth', weights_only=True)
     assert set(content) == {'state_dict', 'meta'}
-    assert set(content['meta']) == {'dataset_meta', 'epoch', 'seed', 'mmfer_version'}
+    assert set(content['meta']) == {'cfg', 'dataset_meta', 'training_faces', 'epoch', 'seed', 'mmfer_version'}
     assert len(content['meta']['dataset_meta']['classes']) == 7
     size = sum(value.numel() * value.element_size() for value in content['state_dict'].values())
     assert (tmp_path / 'deployed.pth').stat().st_size < size + 60_000

@@ -1,0 +1,240 @@
+"""What is tested and predicted with where no config is named: the checkpoint's own."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.registry import DATASETS, FUNCTIONS, MODELS, TRANSFORMS, Registry
+
+from mmfer.apis.config import lay_over, read_config
+from mmfer.apis.deployment import read_checkpoint
+from mmfer.apis.errors import nearest
+from mmfer.apis.stored_config import SCOPES, find_part, stored_config
+from mmfer.datasets import ConcatFaces, FaceDataset
+
+NAME_THE_CONFIG = (
+    'name the config that it was trained with (tools/test.py CONFIG CHECKPOINT, tools/predict.py SOURCE --config '
+    'CONFIG --checkpoint CHECKPOINT)'
+)
+ALLOW = f'packages whose parts the checkpoint may name, besides those of {", ".join(SCOPES)}; they are imported'
+"""What `--allow` means, for the tools."""
+
+_TRAINING = ('pretrained', 'init_cfg', 'supervision', 'train_cfg', 'augment', 'augment_normalized', 'batch_augments')
+"""Keys of a model and its preprocessor that only training reads; some of them load files or fetch them."""
+
+_WHICH_FACES = ('num', 'indices', 'pipeline', 'size', 'packed', 'landmarks', 'on_bad_image', 'cache_dir', 'test_mode')
+"""Keys of a dataset that say how many of its faces are taken and how they are read, not of which set they are."""
+
+
+def checkpoint_config(
+    checkpoint: Mapping[str, Any],
+    source: str | Path,
+    options: Mapping[str, Any] | None = None,
+    allow: Collection[str] = (),
+    data: bool = True,
+) -> Config:
+    """The config for testing that a checkpoint carries: its network, its preprocessing, its test data.
+
+    Nothing that the checkpoint says is run, fetched or written, and of packages other than `SCOPES` nothing is
+    imported: pretrained weights, `custom_imports`, hooks, evaluators, folders for caches and the like do nothing. The
+    data are those that training evaluated, unless the config tests on another dataset or split.
+
+    Args:
+        checkpoint: What `read_checkpoint` returns.
+        source: The file, for messages.
+        options: Values by dotted key, as `--cfg-options` gives them; laid over the config, and trusted.
+        allow: Packages whose parts may be named besides `SCOPES`.
+        data: Whether to take the test data, too; otherwise only how faces are prepared, as training evaluated them.
+
+    Returns:
+        A config for testing.
+
+    Raises:
+        ValueError: It carries no config, one that names parts of another package, or one that names files.
+    """
+    stored = stored_config(checkpoint)
+    loaders = {name: stored.get(f'{name}_dataloader') for name in ('val', 'test')}
+    if not isinstance(stored.get('model'), dict) or not any(isinstance(loader, dict) for loader in loaders.values()):
+        raise ValueError(
+            f'{source} does not carry the config that it was trained with, as those of other programs and old exports '
+            f'do not: {NAME_THE_CONFIG}'
+        )
+    reader = _Reader(source, stored.get('default_scope') or 'mmpretrain', allow)
+    model = reader.network(stored['model'], 'model')
+    preprocessor = model.pop('data_preprocessor', None)
+    found = dict(
+        default_scope=reader.scope,
+        model=model,
+        data_preprocessor=preprocessor or reader.network(stored.get('data_preprocessor') or {}, 'data_preprocessor'),
+        test_evaluator=dict(type='mmfer.FERMetric'),
+        test_cfg=dict(fp16=bool((stored.get('val_cfg') or {}).get('fp16', False))),
+        env_cfg=dict(mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0)),
+        visualizer=dict(type='Visualizer', vis_backends=[dict(type='LocalVisBackend')]),
+    )
+    if data:
+        name = 'val' if evaluated_in_training(stored) else 'test'
+        found['test_dataloader'] = reader.loader(loaders[name], f'{name}_dataloader')
+    else:
+        found['test_dataloader'] = dict(dataset=dict(pipeline=reader.pipeline(loaders['val'] or loaders['test'])))
+    for option in options or {}:
+        if option.split('.')[0] not in found:
+            near = nearest(option, [option.replace(option.split('.')[0], name, 1) for name in found])
+            raise ValueError(f'--cfg-options {option}: the config in {source} is read for testing only{near}')
+    return lay_over(Config(found), options)
+
+
+def config_of(
+    config: str | Path | None,
+    checkpoint: str | Path,
+    options: Mapping[str, Any] | None = None,
+    work_dir: str | Path | None = None,
+    allow: Collection[str] = (),
+    data: bool = True,
+) -> Config:
+    """The config that is named, or the one in the checkpoint, which then works in the checkpoint's folder.
+
+    Args:
+        config: A file, or None.
+        checkpoint: A file.
+        options: As of `read_config`.
+        work_dir: As of `read_config`.
+        allow: As of `checkpoint_config`.
+        data: As of `checkpoint_config`.
+
+    Raises:
+        FileNotFoundError: A file is not there.
+        ValueError: As of `read_config` and `checkpoint_config`; or packages are allowed that a config may name anyway.
+    """
+    if config is not None:
+        if allow:
+            raise ValueError(
+                f'--allow {" ".join(allow)} is for a checkpoint without a config: {config} is trusted as it is'
+            )
+        return read_config(config, options, work_dir)
+    cfg = checkpoint_config(read_checkpoint(checkpoint), checkpoint, options, allow, data)
+    cfg.work_dir = str(work_dir or Path(checkpoint).parent)
+    return cfg
+
+
+def evaluated_in_training(stored: Mapping[str, Any]) -> bool:
+    """Whether the test data of a stored config are those that training evaluated, or it has no other."""
+    val, test = ((stored.get(f'{name}_dataloader') or {}).get('dataset') for name in ('val', 'test'))
+    return val is not None and (test is None or _set_of(val) == _set_of(test))
+
+
+def _set_of(dataset: Any) -> Any:
+    """A dataset's settings without those that leave it the same set."""
+    if isinstance(dataset, list):
+        return [_set_of(part) for part in dataset]
+    if not isinstance(dataset, dict):
+        return dataset
+    # A published set is the same wherever it lies; folders and tables of one's own are what lies there.
+    published = 'classes' in getattr(find_part(DATASETS, dataset.get('type')), 'METAINFO', {})
+    left_out = (*_WHICH_FACES, *(['data_root'] if published else []))
+    return {key: _set_of(value) for key, value in dataset.items() if key not in left_out}
+
+
+class _Reader:
+    """Takes over from a stored config what is known to be harmless."""
+
+    def __init__(self, source: str | Path, scope: Any, allow: Collection[str]):
+        self.source, self.allow = source, allow
+        self._check_package(f'{scope}.*', 'default_scope')
+        self.scope = str(scope)
+
+    def part(self, registry: Registry, settings: Any, key: str) -> Any:
+        """What `settings['type']` stands for."""
+        name = settings.get('type') if isinstance(settings, dict) else settings
+        self._check_package(name, key)
+        found = find_part(registry, name, self.scope, self.allow)
+        if found is None:
+            known = ', '.join((*SCOPES, *self.allow))
+            raise ValueError(
+                f'{self.source} names {name!r} ({key}), which is no {registry.name} of {known}: {NAME_THE_CONFIG}'
+            )
+        return found
+
+    def _check_package(self, name: Any, key: str) -> None:
+        package = name.rpartition('.')[0].split('.')[0] if isinstance(name, str) else ''
+        if package and package not in (*SCOPES, *self.allow):
+            raise ValueError(
+                f'{self.source} names {name!r} ({key}), a part of the package {package}, and a checkpoint alone '
+                f'imports nothing but {", ".join(SCOPES)}: if you trust {package}, say --allow {package}, or '
+                f'{NAME_THE_CONFIG}'
+            )
+
+    def network(self, settings: Mapping[str, Any], key: str) -> dict[str, Any]:
+        """A model or preprocessor without what only training reads."""
+        return self._checked(dict(settings), key, MODELS)
+
+    def pipeline(self, loader: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """How faces are prepared."""
+        dataset = loader.get('dataset')
+        while isinstance(dataset, dict) and 'pipeline' not in dataset:
+            dataset = dataset.get('dataset') or next(iter(dataset.get('datasets') or []), None)
+        steps = dataset.get('pipeline') if isinstance(dataset, dict) else None
+        if not isinstance(steps, list | tuple):
+            raise ValueError(f'{self.source} does not say how faces are prepared for the network: {NAME_THE_CONFIG}')
+        return [self._checked(step, f'pipeline.{i}', TRANSFORMS) for i, step in enumerate(steps)]
+
+    def loader(self, loader: Mapping[str, Any], key: str) -> dict[str, Any]:
+        """A loader of faces in their order."""
+        kept = {name: loader[name] for name in ('batch_size', 'num_workers', 'persistent_workers') if name in loader}
+        if 'collate_fn' in loader:
+            kept['collate_fn'] = self._checked(loader['collate_fn'], f'{key}.collate_fn', FUNCTIONS)
+        sampler = dict(type='DefaultSampler', shuffle=False)
+        return dict(**kept, sampler=sampler, dataset=self._dataset(loader.get('dataset'), f'{key}.dataset'))
+
+    def _dataset(self, settings: Any, key: str) -> dict[str, Any]:
+        part = self.part(DATASETS, settings, key)
+        ours = part.__module__.split('.')[0] == 'mmfer' and issubclass(part, FaceDataset | ConcatFaces)
+        if not ours and settings['type'].rpartition('.')[0] not in self.allow:
+            # MMEngine's own datasets unpickle annotation files, and fetch them where they are named as addresses.
+            raise ValueError(
+                f'{self.source} was tested on {part.__name__} ({key}), which is none of the datasets of mmfer, and '
+                f'others may run code from their files: {NAME_THE_CONFIG}'
+            )
+        if 'datasets' in settings:
+            parts = [self._dataset(one, f'{key}.datasets.{i}') for i, one in enumerate(settings['datasets'])]
+            return dict(type=settings['type'], datasets=parts)
+        made = {name: value for name, value in settings.items() if name not in ('pipeline', 'landmarks')}
+        if made.get('cache_dir') is not None:
+            del made['cache_dir']  # a folder that is written to
+        self._no_scopes(made, key)
+        return made | dict(pipeline=self.pipeline(dict(dataset=settings)))
+
+    def _checked(self, value: Any, key: str, registry: Registry) -> Any:
+        """A value of whose dicts every type is known, and of whose texts none is a file or an address."""
+        self._no_scopes(value, key)
+        if isinstance(value, list | tuple):
+            return type(value)(self._checked(item, f'{key}.{i}', registry) for i, item in enumerate(value))
+        if isinstance(value, str) and any(sign in value for sign in '/\\:~'):
+            raise ValueError(
+                f'{self.source} names a file or address ({key}={value!r}), and those of a checkpoint are '
+                f'not read: {NAME_THE_CONFIG}'
+            )
+        if not isinstance(value, dict):
+            return value
+        if 'type' in value:
+            self.part(registry, value, key)
+        return {
+            name: item if name == 'type' else self._checked(item, f'{key}.{name}', registry)
+            for name, item in value.items()
+            if name not in _TRAINING
+        }
+
+    def _no_scopes(self, value: Any, key: str) -> None:
+        for settings in _dicts(value):
+            if '_scope_' in settings:
+                self._check_package(f'{settings["_scope_"]}.*', f'{key}._scope_')
+
+
+def _dicts(value: Any) -> Iterator[dict]:
+    if isinstance(value, dict):
+        yield value
+    if isinstance(value, dict | list | tuple):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _dicts(item)
