@@ -12,7 +12,7 @@ from mmengine.registry import DATASETS, FUNCTIONS, MODELS, TRANSFORMS, Registry
 from mmfer.apis.config import lay_over, read_config
 from mmfer.apis.deployment import read_checkpoint
 from mmfer.apis.errors import nearest
-from mmfer.apis.stored_config import SCOPES, find_part, stored_config
+from mmfer.apis.stored_config import SCOPES, find_part, other_package, stored_config
 from mmfer.datasets import ConcatFaces, FaceDataset
 
 NAME_THE_CONFIG = (
@@ -158,8 +158,8 @@ class _Reader:
         return found
 
     def _check_package(self, name: Any, key: str) -> None:
-        package = name.rpartition('.')[0].split('.')[0] if isinstance(name, str) else ''
-        if package and package not in (*SCOPES, *self.allow):
+        package = other_package(name, self.allow)
+        if package:
             raise ValueError(
                 f'{self.source} names {name!r} ({key}), a part of the package {package}, and a checkpoint alone '
                 f'imports nothing but {", ".join(SCOPES)}: if you trust {package}, say --allow {package}, or '

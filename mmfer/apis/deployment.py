@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,12 +13,13 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.logging import print_log
 from mmengine.registry import MODELS, DefaultScope
 from torch import Tensor, nn
 
 import mmfer
 from mmfer.apis.errors import nearest
-from mmfer.apis.stored_config import find_part, stored_config
+from mmfer.apis.stored_config import find_part, other_package, stored_config
 from mmfer.engine.hooks.training_faces import TRAINING_FACES
 
 DEPLOYED = ('backbone', 'neck', 'head')
@@ -226,6 +228,14 @@ def _train_only(part: Any) -> Sequence[str]:
 
 def _built_of(checkpoint: Mapping[str, Any], name: str, allow: Collection[str]) -> type | None:
     """The class of a classifier's child as the checkpoint's config says, if it is a package's that may be asked."""
-    stored = stored_config(checkpoint)
-    settings = (stored.get('model') or {}).get(name)
-    return find_part(MODELS, settings.get('type'), allow=allow) if isinstance(settings, dict) else None
+    model = stored_config(checkpoint).get('model')
+    settings = model.get(name) if isinstance(model, dict) else None
+    kind = settings.get('type') if isinstance(settings, dict) else None
+    if package := other_package(kind, allow):
+        print_log(
+            f'the {name} is {kind}, and {package} was not asked which of its tensors only training needs: all of them '
+            f'are kept; --allow {package} imports it and asks',
+            logger='current',
+            level=logging.WARNING,
+        )
+    return find_part(MODELS, kind, allow=allow)

@@ -81,3 +81,9 @@ def find_part(registry: Registry, name: Any, scope: str = 'mmpretrain', allow: C
             if part in child.module_dict:
                 return child.module_dict[part]
     return None
+
+
+def other_package(name: Any, allow: Collection[str] = ()) -> str:
+    """The package that a `type` of a stored config is a part of, where it is none that may be asked; else ''."""
+    package = name.rpartition('.')[0].split('.')[0] if isinstance(name, str) else ''
+    return package if package not in (*SCOPES, *allow) else ''

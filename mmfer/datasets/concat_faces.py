@@ -48,8 +48,9 @@ class ConcatFaces(ConcatDataset):
             if not is_same_order(classes, others):
                 raise ValueError(
                     f'dataset {i} of ConcatFaces ({type(dataset).__name__}) does not match the first '
-                    f'({type(first).__name__}): it counts the classes {", ".join(others)}, and not {", ".join(classes)}; '
-                    f"let it map them by name, with metainfo=dict(classes='{order_name(classes)}') in its config"
+                    f'({type(first).__name__}): it counts the classes {", ".join(others)}, and not '
+                    f'{", ".join(classes)}; let it map them by name, with '
+                    f"metainfo=dict(classes='{order_name(classes)}') in its config"
                 )
 
     @force_full_init

@@ -118,10 +118,10 @@ def test_a_predictor_needs_a_checkpoint_only(run, tools, tmp_path):
         ("type='mmfer.RAFDB', split='test', indices=5, data_root='a'", "type='mmfer.RAFDB', split='test'", True),
         ("type='mmfer.RAFDB', split='val', holdout=dict(fraction=.1)", "type='mmfer.RAFDB', split='test'", False),
         ("type='mmfer.RAFDB', split='test'", "type='mmfer.FERPlus', split='test'", False),
-        ("type='mmfer.FolderFaces', split='test', data_root='a'", "type='mmfer.FolderFaces', split='test', data_root='b'", False),
+        ("type='mmfer.FolderFaces', data_root='a'", "type='mmfer.FolderFaces', data_root='b'", False),
     ],
     ids=['fewer of the same', 'held out', 'another dataset', 'another folder'],
-)  # fmt: skip
+)
 def test_other_test_data_than_those_of_training_stay(val, test, same):
     stored = stored_config(
         content_of(f'val_dataloader = dict(dataset=dict({val}))\ntest_dataloader = dict(dataset=dict({test}))')
