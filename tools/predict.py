@@ -28,7 +28,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--config', help='the config it was trained with (default: the one that it carries)')
     parser.add_argument('--force', action='store_true', help=FORCE)
     parser.add_argument('--allow', nargs='+', default=[], metavar='PACKAGE', help=ALLOW)
-    parser.add_argument('--align', action='store_true', help='find and align the faces first (face-alignment package)')
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument('--align', action='store_true', help='find and align the faces first (face-alignment package)')
+    which.add_argument('--aligned', action='store_true', help='every picture is one aligned face, whatever its size')
     parser.add_argument(
         '--out', help="folder for csv and pictures (default: 'predictions' in the checkpoint's or config's)"
     )
@@ -64,6 +66,20 @@ def draw_sheets(predictions: list[Prediction], classes: list[str], source: Path,
     return written
 
 
+def assumption(predictor: FacePredictor, larger: list[tuple[Path, str]]) -> str:
+    """What was taken for granted of pictures that no detector has looked at, and what their size tells against it."""
+    said = 'no detector was asked: each picture was taken as one aligned face (of photos: --align)'
+    if predictor.training_faces is None:
+        return f'{said}; the checkpoint does not say what those of its training looked like'
+    if not larger:
+        return said
+    (path, size), count = min(larger), len(larger)
+    return (
+        f'{said}; {count} of them {"are" if count > 1 else "is"} larger than the faces of training '
+        f'({predictor.training_faces}), first {path} ({size}): of a photo the labels above mean nothing'
+    )
+
+
 def main(argv: list[str] | None = None) -> None:
     """Predicts, writes the csv and the pictures, and names what was left out."""
     args = parse_args(argv)
@@ -77,10 +93,11 @@ def main(argv: list[str] | None = None) -> None:
         aligner = FaceAligner(device=device) if args.align else None
 
         skipped: list[tuple[Path, str]] = []
+        larger: list[tuple[Path, str]] = []
         shown: list[Prediction] = []
         counts: Counter[str] = Counter()
         with closing(PredictionTable(folder / 'predictions.csv', predictor.classes)) as table:
-            for face in predict_pictures(predictor, pictures, aligner, skipped):
+            for face in predict_pictures(predictor, pictures, aligner, skipped, args.aligned, larger):
                 table.add(face)
                 ranked = sorted(zip(predictor.classes, face.score, strict=True), key=lambda pair: -pair[1])
                 if sum(counts.values()) < PRINTED:
@@ -94,11 +111,15 @@ def main(argv: list[str] | None = None) -> None:
         for path, why in skipped:
             print(f'skipped {path}: {why}')
         if not faces:
-            raise ValueError(f'none of the {len(pictures)} pictures of {source} could be predicted, see above')
+            raise ValueError(
+                f'none of the {len(pictures)} pictures of {source} could be predicted; the first: {skipped[0][1]}'
+            )
         if faces > PRINTED:
             print(f'... {faces} faces in all: ' + ', '.join(f'{name} {count}' for name, count in counts.most_common()))
         if skipped:
             print(f'{len(skipped)} of {len(pictures)} pictures skipped, see above')
+        if not args.align and not args.aligned:
+            print(assumption(predictor, larger))
         written = draw_sheets(shown, predictor.classes, source, folder)
         more = f' (the first {len(shown)} of {faces} faces)' if len(shown) < faces else ''
         print(f'table: {as_typed(folder / "predictions.csv")}\npictures: {"  ".join(map(as_typed, written))}{more}')

@@ -21,7 +21,9 @@ from torch import Tensor
 from mmfer.apis.agreement import check_agreement
 from mmfer.apis.checkpoint_config import checkpoint_config
 from mmfer.apis.deployment import build_deployed, class_names, load_deployed, read_checkpoint
+from mmfer.apis.face_arrays import as_face, as_faces
 from mmfer.apis.image_folder import read_or_reason
+from mmfer.apis.seen_in_training import training_faces
 from mmfer.datasets.image_files import IMAGE_EXTENSIONS
 
 
@@ -76,11 +78,13 @@ class FacePredictor:
         load_deployed(self.model, content, checkpoint)
         check_agreement(cfg, content, checkpoint, 'test' if cfg.get('test_dataloader') else 'val', force)
         self.model.to(self.device).eval()
+        self.training_faces = training_faces(content)
         self.classes = class_names(content, int(self.model.head.num_classes))
         self.pipeline = _pipeline(cfg)
 
     def prepare(self, image: np.ndarray) -> Tensor:
-        """Runs the test pipeline on a face, BGR uint8 [H, W, 3]; the part of the work for a reading thread."""
+        """Runs the test pipeline on a face as `as_face` takes it; the part of the work for a reading thread."""
+        image = as_face(image)
         shape = image.shape[:2]
         return self.pipeline(dict(img=image, img_shape=shape, ori_shape=shape, sample_idx=0))['inputs']
 
@@ -96,8 +100,12 @@ class FacePredictor:
         return np.concatenate(scores) if scores else np.empty((0, len(self.classes)), dtype=np.float32)
 
     def __call__(self, images: Sequence[np.ndarray]) -> np.ndarray:
-        """Probabilities [N, K] of aligned faces, BGR uint8 [H, W, 3] of any sizes."""
-        return self.predict([self.prepare(image) for image in images])
+        """Probabilities [N, K] of aligned faces, BGR uint8 [H, W, 3] of any sizes; what else is taken, says `as_face`.
+
+        Raises:
+            ValueError: It is something else, such as a float array, or one face instead of a list.
+        """
+        return self.predict([self.prepare(image) for image in as_faces(images)])
 
 
 def _pipeline(cfg: Config) -> Compose:
@@ -136,21 +144,35 @@ def predict_pictures(
     paths: Iterable[Path],
     aligner: Callable | None = None,
     skipped: list[tuple[Path, str]] | None = None,
+    aligned: bool = False,
+    larger: list[tuple[Path, str]] | None = None,
 ) -> Iterator[Prediction]:
     """Predicts pictures in batches; reading and decoding run beside the network.
 
     Args:
         predictor: The network.
         paths: Pictures.
-        aligner: Finds and cuts out faces. Defaults to None: every picture is one aligned face.
+        aligner: Finds and cuts out faces. Defaults to None: every picture is taken as one aligned face, unless its size
+            or shape tells that it is none.
         skipped: Collects pictures without a prediction, and why.
+        aligned: Whether every picture is known to be one aligned face, whatever its size.
+        larger: Collects pictures that were taken as a face although larger than those of training, and their size.
     """
-    skipped = [] if skipped is None else skipped
+    skipped, larger = [] if skipped is None else skipped, [] if larger is None else larger
+    seen = None if aligned or aligner is not None else predictor.training_faces
 
     def load(path: Path) -> tuple[list[tuple], str]:
         image, fault = read_or_reason(path)
         if image is None:
             return [], f'cannot be read as a picture: {fault}'
+        height, width = image.shape[:2]
+        if seen is not None and seen.is_unlike(width, height):
+            return [], (
+                f'it is {width} x {height} pixels and the faces of training were {seen}, so it seems to be a photo and '
+                'no aligned face: find its faces with --align, or, if it is one aligned face, say --aligned'
+            )
+        if seen is not None and seen.is_larger(width, height):
+            larger.append((path, f'{width} x {height}'))
         faces = [(None, image)] if aligner is None else [(face.box, face.crop) for face in aligner(image)]
         found = [(i, box, _thumbnail(face), predictor.prepare(face)) for i, (box, face) in enumerate(faces)]
         return found, 'no face found'

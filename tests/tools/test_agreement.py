@@ -157,12 +157,12 @@ def test_folders_in_an_order_of_their_own_are_refused_once_they_are_read(run, to
     options = [option for option in run.options if 'test_dataloader' not in option]
     options.append('test_dataloader.num_workers=0')
     options.append('test_dataloader.persistent_workers=False')
-    line = stops(tools.test, [config, run.checkpoint, '--work-dir', tmp_path, *options])
+    line = stops(tools.test, [config, run.checkpoint, '--work-dir', tmp_path / 'test', *options])
     assert 'test_dataloader.dataset counts the classes anger, disgust, fear' in line
     cure = line.partition('--cfg-options ')[2]
     # Another dataset is no contradiction, nor the size that its pictures are read at.
-    tools.test([str(config), str(run.checkpoint), '--work-dir', str(tmp_path), *options, cure])
-    rows = (tmp_path / 'predictions.csv').read_text().splitlines()
+    tools.test([str(config), str(run.checkpoint), '--work-dir', str(tmp_path / 'test'), *options, cure])
+    rows = (tmp_path / 'test' / 'predictions.csv').read_text().splitlines()
     assert rows[0] == 'name,label,predicted,' + ','.join(ORDERS['rafdb'])
     assert len({tuple(row.split(',')[2:]) for row in rows[1:]}) == 1  # one face under seven labels
 

@@ -30,12 +30,12 @@ class TrainingFacesHook(Hook):
 
 
 def summarise_sizes(sizes: np.ndarray) -> dict[str, Any]:
-    """The number of faces, and the smallest and largest width, height and aspect (width / height)."""
-    width, height = np.asarray(sizes, dtype=np.int64).T
-    aspect = width / height
+    """The number of faces, and the range of width, height and aspect (width / height) of all but the odd ones.
+
+    Of either end one in a hundred is left out, so that a single banner among the faces does not make banners usual.
+    """
+    width, height = np.asarray(sizes, dtype=np.float64).T
+    columns = dict(width=width, height=height, aspect=width / height)
     return dict(
-        faces=len(width),
-        width=[int(width.min()), int(width.max())],
-        height=[int(height.min()), int(height.max())],
-        aspect=[float(aspect.min()), float(aspect.max())],
+        faces=len(width), **{key: np.quantile(column, (0.01, 0.99)).tolist() for key, column in columns.items()}
     )
