@@ -14,6 +14,7 @@ from mmfer.apis.deployment import read_checkpoint
 from mmfer.apis.errors import nearest
 from mmfer.apis.stored_config import SCOPES, find_part, other_package, stored_config
 from mmfer.datasets import ConcatFaces, FaceDataset
+from mmfer.datasets.label_schema import ORDERS
 
 NAME_THE_CONFIG = (
     'name the config that it was trained with (tools/test.py CONFIG CHECKPOINT, tools/predict.py SOURCE --config '
@@ -25,8 +26,11 @@ ALLOW = f'packages whose parts the checkpoint may name, besides those of {", ".j
 _TRAINING = ('pretrained', 'init_cfg', 'supervision', 'train_cfg', 'augment', 'augment_normalized', 'batch_augments')
 """Keys of a model and its preprocessor that only training reads; some of them load files or fetch them."""
 
-_WHICH_FACES = ('num', 'indices', 'pipeline', 'size', 'packed', 'landmarks', 'on_bad_image', 'cache_dir', 'test_mode')
-"""Keys of a dataset that say how many of its faces are taken and how they are read, not of which set they are."""
+_SAME_SET = (
+    *('num', 'indices', 'pipeline', 'size', 'packed', 'landmarks', 'metainfo', 'on_bad_image', 'cache_dir'),
+    *('test_mode', 'lazy_init'),
+)
+"""Keys of a dataset that say how many of its faces are taken, how they are read and how classes are called."""
 
 
 def checkpoint_config(
@@ -56,29 +60,32 @@ def checkpoint_config(
         ValueError: It carries no config, one that names parts of another package, or one that names files.
     """
     stored = stored_config(checkpoint)
-    loaders = {name: stored.get(f'{name}_dataloader') for name in ('val', 'test')}
-    if not isinstance(stored.get('model'), dict) or not any(isinstance(loader, dict) for loader in loaders.values()):
+    loaders = {name: stored.get(f'{name}_dataloader') for name in ('val', 'test', 'train')}
+    loaders = {name: loader for name, loader in loaders.items() if isinstance(loader, dict)}
+    if not isinstance(stored.get('model'), dict) or not loaders:
         raise ValueError(
             f'{source} does not carry the config that it was trained with, as those of other programs and old exports '
             f'do not: {NAME_THE_CONFIG}'
         )
     reader = _Reader(source, stored.get('default_scope') or 'mmpretrain', allow)
     model = reader.network(stored['model'], 'model')
-    preprocessor = model.pop('data_preprocessor', None)
+    preprocessor, validation = model.pop('data_preprocessor', None), stored.get('val_cfg')
     found = dict(
         default_scope=reader.scope,
         model=model,
         data_preprocessor=preprocessor or reader.network(stored.get('data_preprocessor') or {}, 'data_preprocessor'),
         test_evaluator=dict(type='mmfer.FERMetric'),
-        test_cfg=dict(fp16=bool((stored.get('val_cfg') or {}).get('fp16', False))),
+        test_cfg=dict(fp16=isinstance(validation, dict) and validation.get('fp16') is True),
         env_cfg=dict(mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0)),
         visualizer=dict(type='Visualizer', vis_backends=[dict(type='LocalVisBackend')]),
     )
     if data:
         name = 'val' if evaluated_in_training(stored) else 'test'
+        if name not in loaders:
+            raise ValueError(f'the config in {source} has nothing to test on: {NAME_THE_CONFIG}')
         found['test_dataloader'] = reader.loader(loaders[name], f'{name}_dataloader')
     else:
-        found['test_dataloader'] = dict(dataset=dict(pipeline=reader.pipeline(loaders['val'] or loaders['test'])))
+        found['test_dataloader'] = dict(dataset=dict(pipeline=reader.pipeline(next(iter(loaders.values())))))
     for option in options or {}:
         if option.split('.')[0] not in found:
             near = nearest(option, [option.replace(option.split('.')[0], name, 1) for name in found])
@@ -121,7 +128,8 @@ def config_of(
 
 def evaluated_in_training(stored: Mapping[str, Any]) -> bool:
     """Whether the test data of a stored config are those that training evaluated, or it has no other."""
-    val, test = ((stored.get(f'{name}_dataloader') or {}).get('dataset') for name in ('val', 'test'))
+    loaders = (stored.get(f'{name}_dataloader') for name in ('val', 'test'))
+    val, test = (loader.get('dataset') if isinstance(loader, dict) else None for loader in loaders)
     return val is not None and (test is None or _set_of(val) == _set_of(test))
 
 
@@ -133,7 +141,7 @@ def _set_of(dataset: Any) -> Any:
         return dataset
     # A published set is the same wherever it lies; folders and tables of one's own are what lies there.
     published = 'classes' in getattr(find_part(DATASETS, dataset.get('type')), 'METAINFO', {})
-    left_out = (*_WHICH_FACES, *(['data_root'] if published else []))
+    left_out = (*_SAME_SET, *(['data_root'] if published else []))
     return {key: _set_of(value) for key, value in dataset.items() if key not in left_out}
 
 
@@ -200,9 +208,12 @@ class _Reader:
         if 'datasets' in settings:
             parts = [self._dataset(one, f'{key}.datasets.{i}') for i, one in enumerate(settings['datasets'])]
             return dict(type=settings['type'], datasets=parts)
-        made = {name: value for name, value in settings.items() if name not in ('pipeline', 'landmarks')}
+        made = {name: value for name, value in settings.items() if name not in ('pipeline', 'landmarks', 'metainfo')}
         if made.get('cache_dir') is not None:
             del made['cache_dir']  # a folder that is written to
+        classes = settings['metainfo'].get('classes') if isinstance(settings.get('metainfo'), dict) else None
+        if isinstance(classes, list | tuple) or classes in ORDERS:  # MMEngine opens whatever else is a text
+            made['metainfo'] = dict(classes=classes)
         self._no_scopes(made, key)
         return made | dict(pipeline=self.pipeline(dict(dataset=settings)))
 

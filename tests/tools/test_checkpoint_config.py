@@ -31,6 +31,7 @@ val_dataloader = dict(
     sampler=dict(type='evil.Sampler'),
     dataset=dict(
         type='mmfer.SyntheticFaces', split='test', num=3, size=32, cache_dir='/tmp/evil', landmarks='evil.npz',
+        metainfo=dict(classes='rafdb', more='http://evil/x.txt'),
         pipeline=[dict(type='mmfer.LoadFace'), dict(type='mmfer.PackFace')]))
 val_evaluator = dict(type='DumpResults', out_file_path='/tmp/evil/x.pkl')
 test_dataloader = dict(dataset=dict(type='mmfer.SyntheticFaces', split='test', num=9, size=32))
@@ -174,6 +175,7 @@ def test_only_network_preprocessing_and_data_are_taken():
     assert 'http' not in str(cfg)
     assert 'evil' not in str(cfg)
     assert cfg['test_dataloader']['dataset']['num'] == 3
+    assert cfg['test_dataloader']['dataset']['metainfo'] == dict(classes='rafdb')
     assert cfg['test_dataloader']['sampler'] == dict(type='DefaultSampler', shuffle=False)
     assert cfg['test_evaluator'] == dict(type='mmfer.FERMetric')
     assert cfg['data_preprocessor'] == dict(type='mmfer.FaceDataPreprocessor', size=32)
@@ -211,6 +213,24 @@ def test_parts_of_others_and_files_are_refused(old, new, names):
         checkpoint_config(content_of(CONFIG.replace(old, new)), 'x.pth')
     for name in (*names, 'name the config that it was trained with'):
         assert name in str(caught.value)
+
+
+@pytest.mark.usefixtures('evil')
+@pytest.mark.parametrize(
+    'config',
+    [
+        "model = 3\nval_dataloader = 'x'",
+        "model = dict(type='ImageClassifier')\nval_dataloader = dict(dataset=3)",
+        "model = dict(type='ImageClassifier')\ntest_dataloader = dict(dataset=dict(type='mmfer.RAFDB', pipeline=3))",
+        "model = dict(type='ImageClassifier')\nval_dataloader = dict()",
+        "model = dict(type='ImageClassifier')\nval_dataloader = dict(dataset=[])\nval_cfg = 3\ndefault_scope = 3",
+        "model = dict(type='ImageClassifier')\nval_dataloader = dict(dataset=dict(type=dict()))",
+    ],
+)
+@pytest.mark.parametrize('data', [True, False])
+def test_what_is_no_config_of_a_classifier_says_to_name_one(config, data):
+    with pytest.raises(ValueError, match='x.pth.* name the config that it was trained with'):
+        checkpoint_config(content_of(config), 'x.pth', data=data)
 
 
 @pytest.mark.usefixtures('evil')
