@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
 from mmengine.registry import DATASETS, FUNCTIONS, MODELS, TRANSFORMS, Registry
+from mmpretrain.models import ImageClassifier
 
 from mmfer.apis.config import lay_over, read_config
 from mmfer.apis.deployment import read_checkpoint
@@ -68,6 +70,9 @@ def checkpoint_config(
             f'do not: {NAME_THE_CONFIG}'
         )
     reader = _Reader(source, stored.get('default_scope') or 'mmpretrain', allow)
+    kind = reader.part(MODELS, stored['model'], 'model')
+    if not (inspect.isclass(kind) and issubclass(kind, ImageClassifier)):
+        raise ValueError(f'{source} holds a {stored["model"]["type"]}, which is no ImageClassifier: {NAME_THE_CONFIG}')
     model = reader.network(stored['model'], 'model')
     preprocessor, validation = model.pop('data_preprocessor', None), stored.get('val_cfg')
     found = dict(

@@ -12,7 +12,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner, find_latest_checkpoint
 
 from mmfer import compat
-from mmfer.engine.checks import check_batches, check_images, check_ranks_agree
+from mmfer.engine.checks import check_batches, check_classes, check_images, check_ranks_agree
 from mmfer.engine.hooks.protocol import ProtocolHook
 from mmfer.engine.hooks.training_faces import TrainingFacesHook
 
@@ -41,6 +41,7 @@ def train(cfg: Config, launcher: str = 'none') -> Runner:
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         model.init_weights = lambda: None
     check_batches(runner.train_loop.dataloader)  # before MMEngine's schedules stumble over an epoch of no steps
+    check_classes(runner)
     check_ranks_agree(runner.train_dataloader.dataset)
     sizes = check_images([loop.dataloader.dataset for loop in (runner.train_loop, runner.val_loop) if loop is not None])
     if len(sizes[0]):

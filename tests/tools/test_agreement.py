@@ -5,11 +5,14 @@ from argparse import ArgumentParser
 
 import pytest
 import torch
-from tools.conftest import load_tool
+from mmengine.config import Config
+from mmengine.config import config as mmengine_config
+from tools.conftest import ROOT, load_tool
 
 from mmfer.apis import export_deployed, read_config
 from mmfer.apis.agreement import check_agreement
 from mmfer.apis.attributions import show_attributions
+from mmfer.apis.checkpoint_config import checkpoint_config
 from mmfer.apis.config import KeyValue
 from mmfer.apis.deployment import read_checkpoint
 from mmfer.apis.inspection import read_run
@@ -203,3 +206,51 @@ def test_the_second_checkpoint_of_the_attribution_is_compared_too(run, tmp_path,
     looked_at = read_run(run.config, run.checkpoint, options_of(run), device='cpu')
     with pytest.raises(ValueError, match='before.pth was trained with: data_preprocessor.size is 32 and was 48'):
         show_attributions(looked_at, tmp_path / 'x.png', before=tmp_path / 'before.pth')
+
+
+# --- every config and its own checkpoint, and configs that others' checkpoints fit ---
+
+
+@pytest.fixture(scope='module')
+def written() -> dict:
+    """Configs, and what a checkpoint of theirs would carry."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mmengine_config, 'FormatCode', lambda text, **_: (text, False))
+        return {
+            name: (cfg, dict(meta=dict(cfg=cfg.pretty_text, dataset_meta=dict(classes=ORDERS['rafdb'])), state_dict={}))
+            for name in WRITTEN
+            for cfg in [Config.fromfile(ROOT / f'configs/{name}.py')]
+        }
+
+
+METHODS = ('arm', 'baseline', 'lanet', 'pal', 'scn', 'sna')
+OTHERS = ('baseline/r18_rafdb_on_ferplus', 'baseline/r18_rafdb_sym30', 'scn/r18_rafdb_affectnet7', 'pal/vgg16_rafdb')
+WRITTEN = (*(f'{method}/r18_rafdb' for method in METHODS), *OTHERS)
+
+
+@pytest.mark.parametrize('name', WRITTEN)
+def test_a_config_agrees_with_its_own_checkpoint(name, written):
+    cfg, content = written[name]
+    for split in ('train', 'val', 'test'):
+        check_agreement(cfg, content, name, split)
+    for data in (True, False):
+        check_agreement(checkpoint_config(content, name, data=data), content, name)
+
+
+@pytest.mark.parametrize(
+    ('name', 'trained', 'split'),
+    [
+        ('baseline/r18_rafdb_on_ferplus', 'baseline/r18_rafdb', 'test'),
+        ('baseline/r18_rafdb_on_ferplus', 'lanet/r18_rafdb', 'test'),
+        ('pal/r18_rafdb', 'baseline/r18_rafdb', 'train'),
+        ('baseline/r18_rafdb_sym30', 'baseline/r18_rafdb', 'train'),
+        ('baseline/r18_rafdb', 'scn/r18_rafdb', 'test'),
+    ],
+)
+def test_a_config_of_the_same_network_agrees_too(name, trained, split, written):
+    check_agreement(written[name][0], written[trained][1], trained, split)
+
+
+def test_a_checkpoint_of_another_network_does_not(written):
+    with pytest.raises(ValueError, match='model.neck.type is mmfer.ARM and was GlobalAveragePooling'):
+        check_agreement(written['arm/r18_rafdb'][0], written['baseline/r18_rafdb'][1], 'x.pth')

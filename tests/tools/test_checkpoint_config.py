@@ -191,6 +191,7 @@ def test_only_network_preprocessing_and_data_are_taken():
         ("type='mmfer.FERClassifier'", "type='Evil'", ("'Evil' (model), which is no model of mmengine",)),
         ("type='mmfer.FERClassifier'", "type='mmfer.os.system'", ("'mmfer.os.system'", 'no model of')),
         ("type='mmfer.FERClassifier'", "type=['evil']", ("['evil']", 'no model of')),
+        ("type='mmfer.FERClassifier'", "type='BaseTTAModel'", ('holds a BaseTTAModel', 'no ImageClassifier')),
         ("type='ResNet'", "type='ResNet', _scope_='evil'", ('_scope_', '--allow evil')),
         ("type='ResNet'", "type='ResNet', norm_cfg=dict(type='evil.BN')", ('model.backbone.norm_cfg', '--allow evil')),
         ("type='ResNet'", "type='TIMMBackbone', checkpoint_path='/tmp/x.pth'", ('checkpoint_path', 'file or address')),
