@@ -13,7 +13,7 @@ from mmfer.apis import FaceAligner, FacePredictor, find_pictures, predict_pictur
 from mmfer.apis.agreement import FORCE
 from mmfer.apis.checkpoint_config import ALLOW, config_of
 from mmfer.apis.config import KeyValue, as_typed
-from mmfer.apis.prediction import Prediction, PredictionTable
+from mmfer.apis.prediction import Prediction, PredictionTable, check_any
 from mmfer.visualization import draw_predictions
 
 FACES_A_SHEET = 32
@@ -110,10 +110,7 @@ def main(argv: list[str] | None = None) -> None:
         faces = sum(counts.values())
         for path, why in skipped:
             print(f'skipped {path}: {why}')
-        if not faces:
-            raise ValueError(
-                f'none of the {len(pictures)} pictures of {source} could be predicted; the first: {skipped[0][1]}'
-            )
+        check_any(faces, pictures, source, skipped)
         if faces > PRINTED:
             print(f'... {faces} faces in all: ' + ', '.join(f'{name} {count}' for name, count in counts.most_common()))
         if skipped:

@@ -41,8 +41,6 @@ def main(argv: list[str] | None = None) -> None:
     """Evaluates, and prints every figure."""
     args = parse_args(argv)
     with user_errors():
-        if args.config is None and args.checkpoint.endswith('.py'):
-            raise ValueError(f'{args.checkpoint} is a config: name the checkpoint after it')
         folder = default_work_dir(args.config) if args.config else Path(args.checkpoint).parent
         cfg = config_of(args.config, args.checkpoint, args.cfg_options, args.work_dir or folder / 'test', args.allow)
         report = evaluate(cfg, args.checkpoint, args.out, args.launcher, args.force)

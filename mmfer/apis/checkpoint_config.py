@@ -126,6 +126,8 @@ def config_of(
                 f'--allow {" ".join(allow)} is for a checkpoint without a config: {config} is trusted as it is'
             )
         return read_config(config, options, work_dir)
+    if str(checkpoint).endswith('.py'):
+        raise ValueError(f'{checkpoint} is a config: name the checkpoint, too')
     cfg = checkpoint_config(read_checkpoint(checkpoint), checkpoint, options, allow, data)
     cfg.work_dir = str(work_dir or Path(checkpoint).parent)
     return cfg

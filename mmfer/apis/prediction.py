@@ -190,6 +190,18 @@ def predict_pictures(
                 yield Prediction(path, i, box, picture, score)
 
 
+def check_any(faces: int, pictures: Sequence[Path], source: str | Path, skipped: Sequence[tuple[Path, str]]) -> None:
+    """Something was predicted.
+
+    Raises:
+        ValueError: All pictures were skipped; the first reason is named.
+    """
+    if not faces:
+        raise ValueError(
+            f'none of the {len(pictures)} pictures of {source} could be predicted; the first: {skipped[0][1]}'
+        )
+
+
 def _thumbnail(image: np.ndarray, side: int = 224) -> np.ndarray:
     scale = side / max(image.shape[:2])
     return image if scale >= 1 else cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)

@@ -131,7 +131,7 @@ def test_other_test_data_than_those_of_training_stay(val, test, same):
 
 
 def test_a_config_alone_is_told_apart(run, tools, stops):
-    assert 'r18_rafdb_96px_12e.py is a config: name the checkpoint after it' in stops(tools.test, [run.config])
+    assert stops(tools.test, [run.config]).endswith('r18_rafdb_96px_12e.py is a config: name the checkpoint, too')
 
 
 def test_options_of_training_are_met_with_what_is_read(run, tools, stops):
