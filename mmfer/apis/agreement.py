@@ -57,7 +57,9 @@ def check_agreement(
     name = as_typed(cfg.filename) if cfg.filename else '--cfg-options'
     faults = list(_differences(cfg, stored, split)) if 'model' in stored else []
     trained = trained_classes(checkpoint)
-    cures = ['name the config that it was trained with']
+    cures = ['name the config and the --cfg-options that it was trained with']
+    if split == 'test':
+        cures.append('no config, as the checkpoint carries its own')
     for key, settings in dataset_configs(cfg, [split]) if trained else ():
         with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmpretrain'):
             classes = _declared_classes(settings)

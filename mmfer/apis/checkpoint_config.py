@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.logging import print_log
 from mmengine.registry import DATASETS, FUNCTIONS, MODELS, TRANSFORMS, Registry
 from mmpretrain.models import ImageClassifier
 
@@ -88,6 +89,8 @@ def checkpoint_config(
         name = 'val' if evaluated_in_training(stored) else 'test'
         if name not in loaders:
             raise ValueError(f'the config in {source} has nothing to test on: {NAME_THE_CONFIG}')
+        if name == 'test' and 'val' in loaders:
+            print_log(f'{source} is tested on its test_dataloader; training evaluated other faces', logger='current')
         found['test_dataloader'] = reader.loader(loaders[name], f'{name}_dataloader')
     else:
         found['test_dataloader'] = dict(dataset=dict(pipeline=reader.pipeline(next(iter(loaders.values())))))
@@ -121,6 +124,8 @@ def config_of(
         ValueError: As of `read_config` and `checkpoint_config`; or packages are allowed that a config may name anyway.
     """
     if config is not None:
+        if str(config).endswith(('.pth', '.pt')):
+            raise ValueError(f'{config} is no config: give the config first, then the checkpoint')
         if allow:
             raise ValueError(
                 f'--allow {" ".join(allow)} is for a checkpoint without a config: {config} is trusted as it is'

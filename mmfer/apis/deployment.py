@@ -169,10 +169,20 @@ def check_fits(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor], source
 
 
 def class_names(checkpoint: Mapping[str, Any], num_classes: int) -> list[str]:
-    """The names that the training data gave the classes, or numbers."""
-    meta = checkpoint.get('meta') or {}
-    names = (meta.get('dataset_meta') or {}).get('classes') or ()
-    return list(names) if len(names) == num_classes else [f'class{i}' for i in range(num_classes)]
+    """The names that the training data gave the classes, or numbers where they had none.
+
+    Raises:
+        ValueError: There are names, but not as many as classes.
+    """
+    names = ((checkpoint.get('meta') or {}).get('dataset_meta') or {}).get('classes')
+    if not isinstance(names, list | tuple) or not names:
+        return [f'class{i}' for i in range(num_classes)]
+    if len(names) != num_classes:
+        raise ValueError(
+            f'the checkpoint names {len(names)} classes ({", ".join(map(str, names[:3]))}, ...), its network scores '
+            f'{num_classes}: which scores are whose is not known; write it anew with the training that made it'
+        )
+    return list(map(str, names))
 
 
 def export_deployed(

@@ -124,11 +124,17 @@ def differs_from(trained: Sequence[str], classes: Sequence[str], key: str) -> tu
         key: Where the dataset stands in the config, such as 'val_dataloader.dataset'.
 
     Returns:
-        What differs, and the cure: the option that maps the dataset's classes by name.
+        What differs, and the cure: the options that map the dataset's classes by name, and leave out those that
+        training does not know.
     """
+    known = [canonical(name) for name in trained]
+    unknown = [name.replace(' ', '_') for name in classes if canonical(name) not in known]
+    options = f'{key}.metainfo.classes={order_name(trained)}'
+    if unknown and len(unknown) < len(classes):
+        options += f" '{key}.drop_classes=[{','.join(unknown)}]'"
     return (
         f'{key} counts the classes {", ".join(classes)}, training {", ".join(trained)}',
-        f'let it map classes by name: --cfg-options {key}.metainfo.classes={order_name(trained)}',
+        f'let it map classes by name: --cfg-options {options}',
     )
 
 

@@ -1,13 +1,19 @@
 """Class orders that meet in a run: mapped by name where the config says so, refused otherwise."""
 
 import re
+import shlex
+from argparse import ArgumentParser
 from types import SimpleNamespace
 
 import pytest
 import torch
+from layouts import LAYOUTS
+from mmengine.config import Config
 from mmengine.dataset import RepeatDataset
+from mmengine.registry import DATASETS
 
 from mmfer.apis import read_config, train
+from mmfer.apis.config import KeyValue
 from mmfer.datasets import SyntheticFaces
 from mmfer.datasets.label_schema import ORDERS, check_same_order, is_same_order, order_name
 from mmfer.engine.checks import check_dataset_classes, check_loaded_classes
@@ -94,3 +100,29 @@ def test_a_run_that_starts_from_a_checkpoint_is_checked(tmp_path, monkeypatch):
     options = small | {'load_from': str(tmp_path / 'start.pth')}
     with pytest.raises(ValueError, match='train_dataloader.dataset counts the classes surprise'):
         train(read_config(CONFIG, options, tmp_path / 'run'))
+
+
+def test_the_cure_for_more_classes_than_were_trained_works_as_typed(tmp_path):
+    """FER+ has contempt, which RAF-DB lacks."""
+    LAYOUTS['FERPlus'](tmp_path, faces=3)
+    settings = dict(type='mmfer.FERPlus', data_root=str(tmp_path), split='test')
+    cfg = Config(dict(test_dataloader=dict(dataset=settings)))
+    with pytest.raises(ValueError, match='counts the classes') as caught:
+        check_dataset_classes(DATASETS.build(settings), ORDERS['rafdb'], 'test_dataloader.dataset')
+    cure = shlex.split(str(caught.value).partition('let it map classes by name: ')[2])
+    assert cure[1:] == [
+        'test_dataloader.dataset.metainfo.classes=rafdb',
+        'test_dataloader.dataset.drop_classes=[contempt]',
+    ]
+    parser = ArgumentParser()
+    parser.add_argument('--cfg-options', nargs='+', action=KeyValue)
+    cfg.merge_from_dict(parser.parse_args(cure).cfg_options)
+    dataset = DATASETS.build(cfg.test_dataloader.dataset)
+    check_dataset_classes(dataset, ORDERS['rafdb'], 'test_dataloader.dataset')
+    assert dataset.get_gt_labels()[:3].tolist() == [6, 3, 0]  # neutral, happiness, surprise
+
+
+def test_the_cure_for_fewer_classes_works_too(tmp_path):
+    check_dataset_classes(faces('affectnet8'), ORDERS['affectnet8'], 'x')
+    with pytest.raises(ValueError, match='--cfg-options x.metainfo.classes=affectnet8$'):
+        check_dataset_classes(faces(), ORDERS['affectnet8'], 'x')

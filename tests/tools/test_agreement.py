@@ -74,7 +74,10 @@ def test_what_differs_is_named_with_the_cure(run, tools, stops, option, sentence
     option, sentence = option.format(split='test'), sentence.format(split='test')
     for checkpoint in (run.checkpoint, export_deployed(run.checkpoint, tmp_path / 'exported.pth').path):
         line = stops(tools.test, [run.config, checkpoint, '--work-dir', tmp_path, *run.options, option])
-        assert f'differs from what {checkpoint} was trained with: {sentence}: name the config that it was' in line
+        assert (
+            f'differs from what {checkpoint} was trained with: {sentence}: name the config and the --cfg-options'
+            in line
+        )
         assert line.endswith(', or go on all the same with --force')
     line = stops(tools.predict, [run.faces, '--config', run.config, '--checkpoint', checkpoint, *run.options, option])
     assert sentence in line

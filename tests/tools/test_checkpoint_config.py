@@ -134,6 +134,16 @@ def test_a_config_alone_is_told_apart(run, tools, stops):
     assert stops(tools.test, [run.config]).endswith('r18_rafdb_96px_12e.py is a config: name the checkpoint, too')
 
 
+def test_files_in_the_wrong_order_are_told_apart(run, tools, stops):
+    line = stops(tools.test, [run.checkpoint, run.config])
+    assert line.endswith('epoch_2.pth is no config: give the config first, then the checkpoint')
+
+
+def test_options_stand_between_the_files_too(run, tools, tmp_path):
+    tools.test([run.config, '--work-dir', str(tmp_path), str(run.checkpoint), *run.options])
+    assert figures(tmp_path)['accuracy'] == last_of(run.folder)['accuracy']
+
+
 def test_options_of_training_are_met_with_what_is_read(run, tools, stops):
     line = stops(tools.test, [run.checkpoint, '--cfg-options', 'val_dataloader.dataset.indices=3'])
     assert line.endswith('is read for testing only; did you mean test_dataloader.dataset.indices?')
