@@ -101,8 +101,8 @@ def _differences(cfg: Config, stored: Mapping[str, Any], split: str) -> Iterator
 
 
 def _preprocessor(cfg: Mapping[str, Any]) -> dict[str, Any]:
-    model = cfg.get('model') or {}
-    return {'type': 'ClsDataPreprocessor', **(model.get('data_preprocessor') or cfg.get('data_preprocessor') or {})}
+    found = (cfg.get('model') or {}).get('data_preprocessor') or cfg.get('data_preprocessor')
+    return {'type': 'ClsDataPreprocessor', **(found if isinstance(found, Mapping) else {})}
 
 
 def _reading_differs(settings: Mapping[str, Any], stored: Mapping[str, Any], key: str) -> Iterator[str]:
