@@ -1,18 +1,23 @@
 #!/usr/bin/env bash
 # Tests a checkpoint on several GPUs with torchrun, or on several CPU processes where there is no GPU (NCCL or gloo).
 #
-#   tools/dist_test.sh CONFIG CHECKPOINT GPUS [arguments of tools/test.py]
+#   tools/dist_test.sh [CONFIG] CHECKPOINT GPUS [arguments of tools/test.py]
 #
 # Environment: as tools/dist_train.sh, on one machine.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-if [[ $# -lt 3 || ! $3 =~ ^[1-9][0-9]*$ ]]; then
-    echo "usage: tools/dist_test.sh CONFIG CHECKPOINT GPUS [arguments of tools/test.py]; GPUS is a number from 1" >&2
+files=()
+while [[ $# -gt 0 && ! $1 =~ ^[1-9][0-9]*$ && ${#files[@]} -lt 3 ]]; do
+    files+=("$1")
+    shift
+done
+if [[ $# -lt 1 || ${#files[@]} -lt 1 || ${#files[@]} -gt 2 || ${files[-1]} == *.py ]]; then
+    echo "usage: tools/dist_test.sh [CONFIG] CHECKPOINT GPUS [arguments of tools/test.py]; GPUS is a number from 1" >&2
     exit 2
 fi
-config=$1 checkpoint=$2 gpus=$3
-shift 3
+gpus=$1
+shift
 
 if [[ -z ${PYTHON:-} ]]; then
     PYTHON=python3
@@ -28,4 +33,4 @@ else # a free port; by address, as a container's host name need not resolve
     rendezvous=(--nnodes=1 --rdzv_backend=c10d --rdzv_endpoint=127.0.0.1:0 --local_addr=127.0.0.1)
 fi
 exec "$PYTHON" -m torch.distributed.run "${rendezvous[@]}" --nproc_per_node="$gpus" \
-    "$root/tools/test.py" "$config" "$checkpoint" --launcher pytorch "$@"
+    "$root/tools/test.py" "${files[@]}" --launcher pytorch "$@"

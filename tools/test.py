@@ -1,29 +1,38 @@
-"""Evaluates a checkpoint: python tools/test.py CONFIG CHECKPOINT."""
+"""Evaluates a checkpoint: python tools/test.py [CONFIG] CHECKPOINT."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import shlex
+from pathlib import Path
 
 from mmengine.dist import is_main_process
 
-from mmfer.apis import default_work_dir, evaluate, read_config, user_errors
+from mmfer.apis import default_work_dir, evaluate, user_errors
+from mmfer.apis.agreement import FORCE
+from mmfer.apis.checkpoint_config import ALLOW, config_of
 from mmfer.apis.config import KeyValue, as_typed
 from mmfer.evaluation.protocol import HEADLINE
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Reads the command line."""
-    parser = argparse.ArgumentParser(description='Evaluate a checkpoint on the test data of its config.')
-    parser.add_argument('config', help='the config it was trained with')
+    parser = argparse.ArgumentParser(
+        description='Evaluate a checkpoint: as its training did, or on the test data of the config that is named.'
+    )
+    parser.add_argument('config', nargs='?', help='a config (default: the one that the checkpoint carries)')
     parser.add_argument('checkpoint', help='a checkpoint of training, or an exported one')
-    parser.add_argument('--work-dir', help='folder for what is written (default: work_dirs/<method>/<config>/test)')
+    parser.add_argument(
+        '--work-dir', help="folder for what is written (default: 'test' in the checkpoint's or config's)"
+    )
+    parser.add_argument('--force', action='store_true', help=FORCE)
+    parser.add_argument('--allow', nargs='+', default=[], metavar='PACKAGE', help=ALLOW)
     parser.add_argument('--out', metavar='CSV', help='where to write one row an image (default: in the work folder)')
     parser.add_argument('--cfg-options', nargs='+', action=KeyValue, metavar='KEY=VALUE', help='overrides the config')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm'], default='none', help='set by dist_test.sh')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
-    args = parser.parse_args(argv)
+    args = parser.parse_intermixed_args(argv)
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return args
 
@@ -32,9 +41,9 @@ def main(argv: list[str] | None = None) -> None:
     """Evaluates, and prints every figure."""
     args = parse_args(argv)
     with user_errors():
-        folder = args.work_dir or default_work_dir(args.config) / 'test'
-        cfg = read_config(args.config, args.cfg_options, folder)
-        report = evaluate(cfg, args.checkpoint, args.out, args.launcher)
+        folder = default_work_dir(args.config) if args.config else Path(args.checkpoint).parent
+        cfg = config_of(args.config, args.checkpoint, args.cfg_options, args.work_dir or folder / 'test', args.allow)
+        report = evaluate(cfg, args.checkpoint, args.out, args.launcher, args.force)
         if not is_main_process():
             return
         print(f'\n{report.faces} faces of {report.split}, percent')
@@ -42,8 +51,9 @@ def main(argv: list[str] | None = None) -> None:
             print(f'  {HEADLINE.get(name, name):24}{value:8.2f}')
         print(f'  {f"always {report.majority[0]}":24}{report.majority[1]:8.2f}')
         print(f'confusion matrix: {as_typed(report.picture)}\nevery face: {as_typed(report.table)}')
-        command = ['python', 'tools/predict.py', 'IMAGE_OR_FOLDER', '--config', args.config, '--checkpoint']
-        print(f'next: {shlex.join([*command, args.checkpoint])}')
+        config = ['--config', args.config] if args.config else []
+        command = ['python', 'tools/predict.py', 'IMAGE_OR_FOLDER', *config, '--checkpoint', args.checkpoint]
+        print(f'next: {shlex.join(command)}')
 
 
 if __name__ == '__main__':

@@ -1,6 +1,7 @@
 """What the command-line tools do, as functions."""
 
 from mmfer.apis.alignment import FaceAligner
+from mmfer.apis.checkpoint_config import config_of
 from mmfer.apis.config import default_work_dir, read_config
 from mmfer.apis.deployment import export_deployed
 from mmfer.apis.errors import user_errors
@@ -11,6 +12,7 @@ from mmfer.apis.training import train
 __all__ = [
     'FaceAligner',
     'FacePredictor',
+    'config_of',
     'default_work_dir',
     'evaluate',
     'export_deployed',

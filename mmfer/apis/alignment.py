@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from mmfer.apis.face_arrays import as_face
 from mmfer.detectors import FaceAlignmentDetector
 from mmfer.detectors.warp import similarity, warp
 
@@ -87,8 +88,9 @@ class FaceAligner:
         """Cuts out every face, left to right.
 
         Args:
-            image: BGR uint8 [H, W, 3].
+            image: BGR uint8 [H, W, 3], or what else `as_face` takes.
         """
+        image = as_face(image)
         rgb = np.ascontiguousarray(image[..., ::-1])
         boxes = self.detector.find_boxes([rgb])[0]
         boxes = boxes[boxes[:, 0].argsort(kind='stable')]

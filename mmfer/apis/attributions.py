@@ -10,8 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from mmfer.apis.agreement import check_agreement, trained_classes
 from mmfer.apis.deployment import load_deployed, read_checkpoint
 from mmfer.apis.inspection import Run
+from mmfer.engine.checks import check_dataset_classes
 from mmfer.functional import privileged_attribution
 from mmfer.models.losses import PrivilegedAttributionLoss
 from mmfer.models.supervision.branches import GradientActivation
@@ -35,7 +37,12 @@ class Attributions:
 
 
 def show_attributions(
-    run: Run, path: str | Path, faces: int = 6, before: str | Path | None = None, seed: int = 0
+    run: Run,
+    path: str | Path,
+    faces: int = 6,
+    before: str | Path | None = None,
+    seed: int = 0,
+    force: bool = False,
 ) -> tuple[Path, dict[str, float]]:
     """Draws faces, their prior, and the attribution of one or two checkpoints.
 
@@ -45,12 +52,13 @@ def show_attributions(
         faces: How many training faces that have landmarks, every class in turn.
         before: A second checkpoint of the same network, such as the plain one's; drawn to the left of the run's.
         seed: Of the choice of faces.
+        force: Whether to warn instead of raising where the config differs from the second checkpoint's.
 
     Returns:
         The path, and the mean agreement of each checkpoint with the prior.
 
     Raises:
-        ValueError: The run has no PAL, there is no such face, or the second checkpoint does not fit.
+        ValueError: The run has no PAL, there is no such face, or the second checkpoint does not fit it.
     """
     shown = choose_faces(run, faces, seed)
     results = {'attribution' if before is None else 'after': attribution_maps(run, shown)}
@@ -58,6 +66,8 @@ def show_attributions(
         content = read_checkpoint(before)
         after = {key: value.clone() for key, value in run.model.state_dict().items()}
         load_deployed(run.model, content, before)
+        check_agreement(run.cfg, content, before, 'train', force)
+        check_dataset_classes(run.dataset, trained_classes(content), 'train_dataloader.dataset')
         results = {'before': attribution_maps(run, shown), **results}
         run.model.load_state_dict(after)
     classes = run.dataset.metainfo['classes']

@@ -52,6 +52,20 @@ def read_config(
         cfg = Config.fromfile(path)
     except SyntaxError as error:
         raise ValueError(f'{path} or a file it builds on is no Python: {error.msg} in line {error.lineno}') from None
+    lay_over(cfg, options)
+    if work_dir is not None:
+        cfg.work_dir = str(work_dir)
+    elif not cfg.get('work_dir'):
+        cfg.work_dir = str(default_work_dir(path))
+    return cfg
+
+
+def lay_over(cfg: Config, options: Mapping[str, Any] | None) -> Config:
+    """Lays options over a config, in place.
+
+    Raises:
+        ValueError: An option's first key is one that neither the config nor a runner has, or it does not fit.
+    """
     for key in options or {}:
         top = key.split('.')[0]
         known = {*cfg, *list(inspect.signature(Runner.__init__).parameters)[1:], *OTHER_KEYS}
@@ -63,10 +77,6 @@ def read_config(
         cfg.merge_from_dict(dict(options or {}))
     except TypeError as error:
         raise ValueError(f'--cfg-options do not fit the config: {error}') from None
-    if work_dir is not None:
-        cfg.work_dir = str(work_dir)
-    elif not cfg.get('work_dir'):
-        cfg.work_dir = str(default_work_dir(path))
     return cfg
 
 

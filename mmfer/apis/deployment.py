@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import ast
 import hashlib
+import logging
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,11 +13,14 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.logging import print_log
 from mmengine.registry import MODELS, DefaultScope
 from torch import Tensor, nn
 
 import mmfer
 from mmfer.apis.errors import nearest
+from mmfer.apis.stored_config import find_part, other_package, stored_config
+from mmfer.engine.hooks.training_faces import TRAINING_FACES
 
 DEPLOYED = ('backbone', 'neck', 'head')
 """The children of mmpretrain's `ImageClassifier`; nothing else is deployed.
@@ -73,7 +76,9 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     return checkpoint if 'state_dict' in checkpoint else dict(state_dict=checkpoint)
 
 
-def deployed_state(checkpoint: Mapping[str, Any], averaged: bool | None = None) -> dict[str, Tensor]:
+def deployed_state(
+    checkpoint: Mapping[str, Any], averaged: bool | None = None, allow: Collection[str] = ()
+) -> dict[str, Tensor]:
     """The tensors of `backbone`, `neck` and `head`, as far as they are not for training only.
 
     MMEngine's EMAHook leaves the averaged weights, which validation used, in `state_dict` and files the others under
@@ -83,20 +88,37 @@ def deployed_state(checkpoint: Mapping[str, Any], averaged: bool | None = None) 
         checkpoint: What `read_checkpoint` returns.
         averaged: True insists on averaged weights, False on those that were not. Defaults to None: those that
             validation used.
+        allow: Packages that may be asked what only training needs, besides mmfer and OpenMMLab's.
 
     Raises:
         ValueError: There are no such weights.
     """
-    state, other = checkpoint['state_dict'], checkpoint.get('ema_state_dict')
+    state, other = evaluated_state(checkpoint), checkpoint.get('ema_state_dict')
     if averaged and other is None:
         raise ValueError('the checkpoint has no averaged (EMA) weights: its run had no EMAHook; export without --ema')
     if averaged is False and other is not None:
         state = {key.removeprefix('module.'): value for key, value in other.items() if key.startswith('module.')}
     state = {key.removeprefix('module.'): value for key, value in state.items()}
-    train_only = {f'{name}.{child}' for name in DEPLOYED for child in _train_only(_built_of(checkpoint, name))}
+    train_only = {f'{name}.{child}' for name in DEPLOYED for child in _train_only(_built_of(checkpoint, name, allow))}
     state = {key: value for key, value in state.items() if _is_deployed(key, train_only)}
     if not state:
         raise ValueError('the checkpoint has no tensor of a backbone, neck or head: it is none of a classifier')
+    return state
+
+
+def evaluated_state(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
+    """All tensors as validation had them when the checkpoint was written.
+
+    MMEngine's EMAHook swaps averaged buffers in as well, while validation used those of the network itself, unless they
+    are averaged, too (`update_buffers`). The two differ where several processes share a run.
+    """
+    state, other = dict(checkpoint['state_dict']), checkpoint.get('ema_state_dict') or {}
+    stored = stored_config(checkpoint) if other else {}
+    hooks = [*(stored.get('custom_hooks') or []), *(stored.get('default_hooks') or {}).values()]
+    if not any(isinstance(hook, dict) and hook.get('update_buffers') for hook in hooks):
+        state |= {
+            key: other[f'module.{key}'] for key in state if key.split('.')[-1] in BUFFERS and f'module.{key}' in other
+        }
     return state
 
 
@@ -147,26 +169,42 @@ def check_fits(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor], source
 
 
 def class_names(checkpoint: Mapping[str, Any], num_classes: int) -> list[str]:
-    """The names that the training data gave the classes, or numbers."""
-    meta = checkpoint.get('meta') or {}
-    names = (meta.get('dataset_meta') or {}).get('classes') or ()
-    return list(names) if len(names) == num_classes else [f'class{i}' for i in range(num_classes)]
+    """The names that the training data gave the classes, or numbers where they had none.
+
+    Raises:
+        ValueError: There are names, but not as many as classes.
+    """
+    names = ((checkpoint.get('meta') or {}).get('dataset_meta') or {}).get('classes')
+    if not isinstance(names, list | tuple) or not names:
+        return [f'class{i}' for i in range(num_classes)]
+    if len(names) != num_classes:
+        raise ValueError(
+            f'the checkpoint names {len(names)} classes ({", ".join(map(str, names[:3]))}, ...), its network scores '
+            f'{num_classes}: which scores are whose is not known; write it anew with the training that made it'
+        )
+    return list(map(str, names))
 
 
-def export_deployed(source: str | Path, target: str | Path, averaged: bool | None = None) -> ExportReport:
+def export_deployed(
+    source: str | Path, target: str | Path, averaged: bool | None = None, allow: Collection[str] = ()
+) -> ExportReport:
     """Writes only the deployed state; it loads strictly into a stock mmpretrain `ImageClassifier`.
+
+    The config, the classes and what the training faces looked like stay in the file, so that nothing else is needed to
+    test it or to predict with it.
 
     Args:
         source: A checkpoint of training.
         target: The file to write; its folder is made.
         averaged: As in `deployed_state`.
+        allow: As in `deployed_state`.
     """
     checkpoint = read_checkpoint(source)
     if Path(target).resolve() == Path(source).resolve():
         raise ValueError(f'{target} is the checkpoint itself: give the export another name')
-    state = {key: value.clone() for key, value in deployed_state(checkpoint, averaged).items()}
+    state = {key: value.clone() for key, value in deployed_state(checkpoint, averaged, allow).items()}
     meta = checkpoint.get('meta') or {}
-    kept = {key: meta[key] for key in ('dataset_meta', 'epoch', 'seed') if key in meta}
+    kept = {key: meta[key] for key in ('cfg', 'dataset_meta', TRAINING_FACES, 'epoch', 'seed') if key in meta}
     target = Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     torch.save(dict(state_dict=state, meta=dict(**kept, mmfer_version=mmfer.__version__)), target)
@@ -198,18 +236,16 @@ def _train_only(part: Any) -> Sequence[str]:
     return getattr(part, 'train_only', ())
 
 
-def _built_of(checkpoint: Mapping[str, Any], name: str) -> type | None:
-    """The class of a classifier's child as the config says that MMEngine keeps in checkpoints; read, never run."""
-    try:
-        config = ast.parse((checkpoint.get('meta') or {}).get('cfg') or '')
-        value: Any = next(
-            line.value
-            for line in config.body
-            if isinstance(line, ast.Assign) and ast.unparse(line.targets[0]) == 'model'
+def _built_of(checkpoint: Mapping[str, Any], name: str, allow: Collection[str]) -> type | None:
+    """The class of a classifier's child as the checkpoint's config says, if it is a package's that may be asked."""
+    model = stored_config(checkpoint).get('model')
+    settings = model.get(name) if isinstance(model, dict) else None
+    kind = settings.get('type') if isinstance(settings, dict) else None
+    if package := other_package(kind, allow):
+        print_log(
+            f'the {name} is {kind}, and {package} was not asked which of its tensors only training needs: all of them '
+            f'are kept; --allow {package} imports it and asks',
+            logger='current',
+            level=logging.WARNING,
         )
-        for key in (name, 'type'):
-            value = next(keyword.value for keyword in value.keywords if keyword.arg == key)
-        return MODELS.get(ast.literal_eval(value))
-    # No config, none with such a child, or a class of mmpretrain (which has no scope there) or not installed here.
-    except (SyntaxError, StopIteration, AttributeError, ValueError, TypeError, RuntimeError):
-        return None
+    return find_part(MODELS, kind, allow=allow)

@@ -11,9 +11,10 @@ from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
 from mmfer import compat
-from mmfer.apis.deployment import load_deployed, read_checkpoint
+from mmfer.apis.agreement import check_agreement, trained_classes
+from mmfer.apis.deployment import build_deployed, load_deployed, read_checkpoint
 from mmfer.apis.training import pin_memory
-from mmfer.engine.checks import check_images
+from mmfer.engine.checks import check_dataset_classes, check_images
 from mmfer.evaluation import FERMetric, majority_class, write_report
 from mmfer.visualization import draw_confusion_matrix
 
@@ -54,22 +55,30 @@ class EvaluationReport:
 
 
 def evaluate(
-    cfg: Config, checkpoint: str | Path, table: str | Path | None = None, launcher: str = 'none'
+    cfg: Config,
+    checkpoint: str | Path,
+    table: str | Path | None = None,
+    launcher: str = 'none',
+    force: bool = False,
 ) -> EvaluationReport:
     """Evaluates a checkpoint on the config's test data; nothing that only training needs is built.
 
     Args:
-        cfg: A config with a `work_dir`, see `read_config`. It is changed in place.
+        cfg: A config with a `work_dir`, see `read_config` and `checkpoint_config`. It is changed in place.
         checkpoint: A checkpoint of training, or an exported one.
         table: The csv to write. Defaults to None: `predictions.csv` in the work folder.
         launcher: As for training.
+        force: Whether to warn instead of raising where the config differs from the checkpoint's.
 
     Raises:
-        ValueError: The config has no test data or no FERMetric, or the checkpoint does not fit.
+        ValueError: The config has no test data or no FERMetric, differs from what the checkpoint was trained with
+            (`check_agreement`), or the checkpoint does not fit.
     """
     content = read_checkpoint(checkpoint)
     if cfg.get('test_dataloader') is None or cfg.get('test_evaluator') is None:
         raise ValueError(f'{cfg.filename} has no test_dataloader or no test_evaluator: there is nothing to test on')
+    load_deployed(build_deployed(cfg), content, checkpoint)  # weights that do not fit say more than a parameter
+    check_agreement(cfg, content, checkpoint, 'test', force)
     for key in TRAINING_KEYS:
         cfg[key] = None
     cfg.default_hooks = {name: hook for name, hook in (cfg.get('default_hooks') or {}).items() if name == 'logger'}
@@ -82,6 +91,7 @@ def evaluate(
     runner = Runner.from_cfg(cfg)
     model = runner.model.module if runner.distributed else runner.model
     load_deployed(model, content, checkpoint)
+    check_dataset_classes(runner.test_dataloader.dataset, trained_classes(content), 'test_dataloader.dataset')
     check_images([runner.test_dataloader.dataset])
     metrics = runner.test()
     metric = next((m for m in runner.test_evaluator.metrics if isinstance(m, FERMetric)), None)

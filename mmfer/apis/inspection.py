@@ -12,9 +12,11 @@ from mmengine.device import get_device
 from mmengine.registry import DATASETS, MODELS, DefaultScope
 from torch import Tensor, nn
 
+from mmfer.apis.agreement import check_agreement, trained_classes
 from mmfer.apis.config import read_config
-from mmfer.apis.deployment import check_fits, read_checkpoint
+from mmfer.apis.deployment import check_fits, evaluated_state, read_checkpoint
 from mmfer.datasets import LoadFace, collate_faces
+from mmfer.engine.checks import check_dataset_classes
 from mmfer.structures import FaceBatch
 
 
@@ -71,7 +73,11 @@ class Run:
 
 
 def read_run(
-    config: str | Path, checkpoint: str | Path, cfg_options: Mapping[str, Any] | None = None, device: str | None = None
+    config: str | Path,
+    checkpoint: str | Path,
+    cfg_options: Mapping[str, Any] | None = None,
+    device: str | None = None,
+    force: bool = False,
 ) -> Run:
     """Reads a run to look into it: every tensor of the checkpoint, also those that only training needs.
 
@@ -82,10 +88,12 @@ def read_run(
         checkpoint: A checkpoint of training.
         cfg_options: Values by dotted key, as `--cfg-options` gives them.
         device: Defaults to None: the accelerator where there is one.
+        force: Whether to warn instead of raising where the config differs from the checkpoint's.
 
     Raises:
         FileNotFoundError: There is no such config or checkpoint, or the training data are not there.
-        ValueError: The checkpoint does not fit the config, or the config has no training set.
+        ValueError: The checkpoint does not fit the config or differs from it (`check_agreement`), or the config has no
+            training set.
     """
     cfg = read_config(config, cfg_options)
     content = read_checkpoint(checkpoint)
@@ -102,8 +110,10 @@ def read_run(
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmpretrain'):
         model = MODELS.build(settings)
         load_whole(model, content, checkpoint)
+        check_agreement(cfg, content, checkpoint, 'train', force)
         dataset = DATASETS.build(cfg.train_dataloader.dataset)
     dataset.full_init()
+    check_dataset_classes(dataset, trained_classes(content), 'train_dataloader.dataset')
     model.to(device or get_device()).eval()
     return Run(cfg, model, dataset, content.get('sample_bank'), checkpoint)
 
@@ -114,7 +124,7 @@ def load_whole(model: nn.Module, checkpoint: Mapping[str, Any], source: str | Pa
     Raises:
         ValueError: They do not fit the model.
     """
-    state = {key.removeprefix('module.'): value for key, value in checkpoint['state_dict'].items()}
+    state = {key.removeprefix('module.'): value for key, value in evaluated_state(checkpoint).items()}
     wanted = model.state_dict()
     missing = [key for key in wanted if key not in state]
     if (

@@ -45,6 +45,7 @@ def confused_manifest(
     rate: float,
     seed: int = 0,
     track: Track = lambda batches, _total: batches,
+    force: bool = False,
 ) -> NoiseManifest:
     """Makes instance-dependent noise from the predictions of a run that was trained with clean labels.
 
@@ -55,17 +56,18 @@ def confused_manifest(
         rate: Share of the faces that are mislabelled.
         seed: Decides among faces of equal score only; see `instance_noise`.
         track: Wraps the batches and their number.
+        force: Whether to warn instead of raising where the config differs from the checkpoints'.
     """
     faces = TrainingLabels(read_config(config, options))
     probs = np.zeros((len(faces.names), len(faces.classes)))
     for checkpoint in checkpoints:
-        run = read_run(config, checkpoint, {**(options or {}), **ALL_FACES})
+        run = read_run(config, checkpoint, {**(options or {}), **ALL_FACES}, force=force)
         if len(run.dataset) < len(faces.names):
             raise ValueError(
                 f'{len(faces.names) - len(run.dataset):,} training faces cannot be read, and the network '
                 'says nothing of these: restore their images, or take their rows out of the label file'
             )
-        probs += predict(run, track)
+        probs[:, label_map(run.dataset.metainfo['classes'], faces.classes)] += predict(run, track)
     digests = [hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in checkpoints]
     made = dict(
         kind='instance',

@@ -18,8 +18,12 @@ from mmengine.device import get_device
 from mmengine.registry import DefaultScope
 from torch import Tensor
 
+from mmfer.apis.agreement import check_agreement
+from mmfer.apis.checkpoint_config import checkpoint_config
 from mmfer.apis.deployment import build_deployed, class_names, load_deployed, read_checkpoint
+from mmfer.apis.face_arrays import as_face, as_faces
 from mmfer.apis.image_folder import read_or_reason
+from mmfer.apis.seen_in_training import training_faces
 from mmfer.datasets.image_files import IMAGE_EXTENSIONS
 
 
@@ -46,27 +50,41 @@ class FacePredictor:
     """The deployed network of a checkpoint with its preprocessing, for faces in memory.
 
     Args:
-        cfg: The config that the checkpoint was trained with.
+        cfg: The config that the checkpoint was trained with. None: the one that it carries (`checkpoint_config`).
         checkpoint: A checkpoint of training, or an exported one.
         device: Defaults to None: the accelerator where there is one.
         batch_size: Faces that go through the network together. Defaults to 64.
+        force: Whether to warn instead of raising where the config differs from the checkpoint's.
 
     Raises:
         FileNotFoundError: There is no checkpoint.
-        ValueError: It does not fit the config, or the config has no pipeline for testing.
+        ValueError: It does not fit the config or differs from it (`check_agreement`), or the config has no pipeline for
+            testing.
     """
 
-    def __init__(self, cfg: Config, checkpoint: str | Path, device: str | None = None, batch_size: int = 64):
+    def __init__(
+        self,
+        cfg: Config | None,
+        checkpoint: str | Path,
+        device: str | None = None,
+        batch_size: int = 64,
+        force: bool = False,
+    ):
         content = read_checkpoint(checkpoint)
+        if cfg is None:
+            cfg = checkpoint_config(content, checkpoint, data=False)
         self.device, self.batch_size = device or str(get_device()), batch_size
         self.model = build_deployed(cfg)
         load_deployed(self.model, content, checkpoint)
+        check_agreement(cfg, content, checkpoint, 'test' if cfg.get('test_dataloader') else 'val', force)
         self.model.to(self.device).eval()
+        self.training_faces = training_faces(content)
         self.classes = class_names(content, int(self.model.head.num_classes))
         self.pipeline = _pipeline(cfg)
 
     def prepare(self, image: np.ndarray) -> Tensor:
-        """Runs the test pipeline on a face, BGR uint8 [H, W, 3]; the part of the work for a reading thread."""
+        """Runs the test pipeline on a face as `as_face` takes it; the part of the work for a reading thread."""
+        image = as_face(image)
         shape = image.shape[:2]
         return self.pipeline(dict(img=image, img_shape=shape, ori_shape=shape, sample_idx=0))['inputs']
 
@@ -82,8 +100,12 @@ class FacePredictor:
         return np.concatenate(scores) if scores else np.empty((0, len(self.classes)), dtype=np.float32)
 
     def __call__(self, images: Sequence[np.ndarray]) -> np.ndarray:
-        """Probabilities [N, K] of aligned faces, BGR uint8 [H, W, 3] of any sizes."""
-        return self.predict([self.prepare(image) for image in images])
+        """Probabilities [N, K] of aligned faces, BGR uint8 [H, W, 3] of any sizes; what else is taken, says `as_face`.
+
+        Raises:
+            ValueError: It is something else, such as a float array, or one face instead of a list.
+        """
+        return self.predict([self.prepare(image) for image in as_faces(images)])
 
 
 def _pipeline(cfg: Config) -> Compose:
@@ -122,21 +144,35 @@ def predict_pictures(
     paths: Iterable[Path],
     aligner: Callable | None = None,
     skipped: list[tuple[Path, str]] | None = None,
+    aligned: bool = False,
+    larger: list[tuple[Path, str]] | None = None,
 ) -> Iterator[Prediction]:
     """Predicts pictures in batches; reading and decoding run beside the network.
 
     Args:
         predictor: The network.
         paths: Pictures.
-        aligner: Finds and cuts out faces. Defaults to None: every picture is one aligned face.
+        aligner: Finds and cuts out faces. Defaults to None: every picture is taken as one aligned face, unless its size
+            or shape tells that it is none.
         skipped: Collects pictures without a prediction, and why.
+        aligned: Whether every picture is known to be one aligned face, whatever its size.
+        larger: Collects pictures that were taken as a face although larger than those of training, and their size.
     """
-    skipped = [] if skipped is None else skipped
+    skipped, larger = [] if skipped is None else skipped, [] if larger is None else larger
+    seen = None if aligned or aligner is not None else predictor.training_faces
 
     def load(path: Path) -> tuple[list[tuple], str]:
         image, fault = read_or_reason(path)
         if image is None:
             return [], f'cannot be read as a picture: {fault}'
+        height, width = image.shape[:2]
+        if seen is not None and seen.is_unlike(width, height):
+            return [], (
+                f'it is {width} x {height} pixels and the faces of training were {seen}, so it seems to be a photo and '
+                'no aligned face: find its faces with --align, or, if it is one aligned face, say --aligned'
+            )
+        if seen is not None and seen.is_larger(width, height):
+            larger.append((path, f'{width} x {height}'))
         faces = [(None, image)] if aligner is None else [(face.box, face.crop) for face in aligner(image)]
         found = [(i, box, _thumbnail(face), predictor.prepare(face)) for i, (box, face) in enumerate(faces)]
         return found, 'no face found'
@@ -152,6 +188,18 @@ def predict_pictures(
             scores = predictor.predict([prepared for *_, prepared in faces])
             for (path, i, box, picture, _), score in zip(faces, scores, strict=True):
                 yield Prediction(path, i, box, picture, score)
+
+
+def check_any(faces: int, pictures: Sequence[Path], source: str | Path, skipped: Sequence[tuple[Path, str]]) -> None:
+    """Something was predicted.
+
+    Raises:
+        ValueError: All pictures were skipped; the first reason is named.
+    """
+    if not faces:
+        raise ValueError(
+            f'none of the {len(pictures)} pictures of {source} could be predicted; the first: {skipped[0][1]}'
+        )
 
 
 def _thumbnail(image: np.ndarray, side: int = 224) -> np.ndarray:

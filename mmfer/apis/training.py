@@ -12,9 +12,10 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner, find_latest_checkpoint
 
 from mmfer import compat
-from mmfer.engine.checks import check_batches, check_images, check_ranks_agree
+from mmfer.engine.checks import check_batches, check_classes, check_images, check_ranks_agree
 from mmfer.engine.hooks.protocol import ProtocolHook
 from mmfer.engine.preprocessor_check import check_preprocessor
+from mmfer.engine.hooks.training_faces import TrainingFacesHook
 
 MMENGINE_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
 """What MMEngine's runner adds by itself to `default_hooks`."""
@@ -41,9 +42,12 @@ def train(cfg: Config, launcher: str = 'none') -> Runner:
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         model.init_weights = lambda: None
     check_batches(runner.train_loop.dataloader)  # before MMEngine's schedules stumble over an epoch of no steps
+    check_classes(runner)
     check_ranks_agree(runner.train_dataloader.dataset)
     check_preprocessor(runner)
-    check_images([loop.dataloader.dataset for loop in (runner.train_loop, runner.val_loop) if loop is not None])
+    sizes = check_images([loop.dataloader.dataset for loop in (runner.train_loop, runner.val_loop) if loop is not None])
+    if len(sizes[0]):
+        runner.register_hook(TrainingFacesHook(sizes[0]))
     runner.train()
     return runner
 

@@ -13,6 +13,7 @@ from mmfer.registry import DATASETS
 
 from .batches import join_columns, read_columns, readable_at_once, rows_of, to_batch
 from .face_dataset import FaceDataset
+from .label_schema import is_same_order, order_name
 
 _SHARED = ('landmarks', 'landmark_valid', 'score', 'valence', 'arousal')
 
@@ -28,6 +29,29 @@ class ConcatFaces(ConcatDataset):
         datasets: Datasets or their configs.
         lazy_init: Do not read the annotations yet. Defaults to False.
     """
+
+    def __init__(self, datasets: Sequence[Any], lazy_init: bool = False):
+        super().__init__(datasets, lazy_init, ignore_keys='classes')  # compared by what they mean, and once known
+
+    def full_init(self) -> None:
+        """Reads the annotations of all.
+
+        Raises:
+            ValueError: Some count other classes than the first, or the same in another order.
+        """
+        super().full_init()
+        first = self.datasets[0]
+        self._metainfo = first.metainfo
+        classes = self._metainfo.get('classes') or ()
+        for i, dataset in enumerate(self.datasets[1:], 2):
+            others = dataset.metainfo.get('classes') or ()
+            if not is_same_order(classes, others):
+                raise ValueError(
+                    f'dataset {i} of ConcatFaces ({type(dataset).__name__}) does not match the first '
+                    f'({type(first).__name__}): it counts the classes {", ".join(others)}, and not '
+                    f'{", ".join(classes)}; let it map them by name, with '
+                    f"metainfo=dict(classes='{order_name(classes)}') in its config"
+                )
 
     @force_full_init
     def get_data_info(self, idx: int) -> dict[str, Any]:

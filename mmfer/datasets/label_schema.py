@@ -101,3 +101,48 @@ def label_map(source: Sequence[str], target: Sequence[str], drop: Collection[str
             f'classes, or say drop_classes={lost!r}'
         )
     return np.array([there.index(name) if name in there else -1 for name in here], dtype=np.int64)
+
+
+def is_same_order(trained: Sequence[str], classes: Sequence[str]) -> bool:
+    """Whether class ids mean the same in both; synonyms and capitals do not matter."""
+    return [canonical(name) for name in trained] == [canonical(name) for name in classes]
+
+
+def order_name(classes: Sequence[str]) -> str:
+    """An order of :data:`ORDERS` by its name, or the names of the classes, as ``metainfo.classes=`` takes them."""
+    known = next((name for name, order in ORDERS.items() if is_same_order(order, classes)), None)
+    # A blank would not survive --cfg-options; `canonical` takes an underscore for one.
+    return known or ','.join(name.replace(' ', '_') for name in classes)
+
+
+def differs_from(trained: Sequence[str], classes: Sequence[str], key: str) -> tuple[str, str]:
+    """What to say where two lists of classes meet that differ.
+
+    Args:
+        trained: The names in the order that counts, such as that of a network's scores.
+        classes: Those of the dataset.
+        key: Where the dataset stands in the config, such as 'val_dataloader.dataset'.
+
+    Returns:
+        What differs, and the cure: the options that map the dataset's classes by name, and leave out those that
+        training does not know.
+    """
+    known = [canonical(name) for name in trained]
+    unknown = [name.replace(' ', '_') for name in classes if canonical(name) not in known]
+    options = f'{key}.metainfo.classes={order_name(trained)}'
+    if unknown and len(unknown) < len(classes):
+        options += f" '{key}.drop_classes=[{','.join(unknown)}]'"
+    return (
+        f'{key} counts the classes {", ".join(classes)}, training {", ".join(trained)}',
+        f'let it map classes by name: --cfg-options {options}',
+    )
+
+
+def check_same_order(trained: Sequence[str], classes: Sequence[str], key: str) -> None:
+    """Class ids mean the same in both.
+
+    Raises:
+        ValueError: They do not; `differs_from` says how.
+    """
+    if not is_same_order(trained, classes):
+        raise ValueError(': '.join(differs_from(trained, classes, key)))

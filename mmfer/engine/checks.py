@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 
 from mmfer.datasets.bad_images import BadImage, bad_images_error, find_bad_images
 from mmfer.datasets.files import name_a_few
+from mmfer.datasets.label_schema import canonical, check_same_order
 from mmfer.datasets.landmark_check import in_corner, off_image
 from mmfer.datasets.landmark_posture import NEARLY_ALL, SOME, exchange_command, posture, posture_sentence
 
@@ -23,19 +24,57 @@ _MOST_IMAGES = 2_000_000
 
 
 def check_classes(runner: Runner) -> None:
-    """The head scores as many classes as the training set has.
+    """The head scores the classes of the training set, and every dataset counts them in the same order.
 
     Raises:
-        ValueError: It does not.
+        ValueError: It does not, or a dataset counts other classes, or the same in another order.
     """
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
     scores = getattr(getattr(model, 'head', None), 'num_classes', None)
-    classes = getattr(runner.train_dataloader.dataset, 'metainfo', {}).get('classes')
+    classes = _classes(runner.train_dataloader.dataset)
     if scores and classes and scores != len(classes):
         raise ValueError(
             f'model.head.num_classes is {scores} but the training set has {len(classes)} classes '
             f'({", ".join(classes)}): set model.head.num_classes={len(classes)}'
         )
+    check_dataset_classes(runner.train_dataloader.dataset, classes, 'train_dataloader.dataset')
+    if runner.val_loop is not None:
+        check_dataset_classes(runner.val_dataloader.dataset, classes, 'val_dataloader.dataset')
+
+
+def check_dataset_classes(dataset: Any, trained: Sequence[str] | None, key: str) -> None:
+    """A dataset, and whatever it is made of, counts its classes in the order that was trained.
+
+    Args:
+        dataset: A dataset, read already.
+        trained: The classes in the order of the network's scores; None where they have no names.
+        key: Where the dataset stands in the config.
+
+    Raises:
+        ValueError: It counts others, or in another order.
+    """
+    parts = getattr(dataset, 'datasets', None)
+    classes = _classes(dataset)
+    if trained and classes and not parts:
+        check_same_order(trained, classes, key)
+    for i, part in enumerate(parts or []):
+        check_dataset_classes(part, trained, f'{key}.datasets.{i}')
+    if getattr(dataset, 'dataset', None) is not None:
+        check_dataset_classes(dataset.dataset, trained, f'{key}.dataset')
+
+
+def check_loaded_classes(runner: Runner, checkpoint: Mapping[str, Any]) -> None:
+    """The weights that a run starts from do not count its classes in another order.
+
+    Weights of other classes may be a start; a resumed run goes on with its own.
+
+    Raises:
+        ValueError: They do, or a run is to be resumed whose classes were others.
+    """
+    before = ((checkpoint.get('meta') or {}).get('dataset_meta') or {}).get('classes')
+    classes = _classes(runner.train_dataloader.dataset)
+    if before and classes and (runner._resume or sorted(map(canonical, before)) == sorted(map(canonical, classes))):
+        check_same_order(before, classes, 'train_dataloader.dataset')
 
 
 def check_batches(loader: DataLoader) -> None:
@@ -69,7 +108,7 @@ def check_held_out(runner: Runner) -> None:
         )
 
 
-def check_images(datasets: Sequence[Any]) -> None:
+def check_images(datasets: Sequence[Any]) -> list[np.ndarray]:
     """Every picture can be read, as far as its header and end tell, and landmarks are those of upright faces.
 
     Landmarks beside their picture, and some that do not stand upright, are warned of.
@@ -77,13 +116,18 @@ def check_images(datasets: Sequence[Any]) -> None:
     The main process looks, and all raise alike. Pictures in memory are in order, and bad ones were left out already
     where a dataset has ``on_bad_image='skip'``.
 
+    Returns:
+        Of each dataset the (width, height) of its faces [n, 2], of those that were looked at; none on other processes.
+
     Raises:
         ValueError: One list of all bad pictures of all datasets; or nearly all landmarks of a training set are wrong.
     """
     bad: list[BadImage] = []
     whose: list[str] = []
     wrong: list[str] = []
-    for dataset in (part for whole in datasets if is_main_process() for part in face_datasets(whole)):
+    sizes = [np.empty((0, 2), dtype=np.int64) for _ in datasets]
+    parts = [(i, part) for i, whole in enumerate(datasets) if is_main_process() for part in face_datasets(whole)]
+    for which, dataset in parts:
         columns, name = dataset.columns, f'{type(dataset).__name__} {dataset.split}'
         if 'image' in columns:
             size = np.broadcast_to(columns['image'].shape[2:0:-1], (len(dataset), 2))
@@ -98,7 +142,11 @@ def check_images(datasets: Sequence[Any]) -> None:
             found, size = find_bad_images(columns, dataset.image_folder, name, dataset.label_file)
             bad += found
             whose.append(f'{len(dataset):,} images that {name} lists')
+        if 'box' in columns:
+            size = columns['box'][:, 2:] - columns['box'][:, :2]
         wrong += _look_at_landmarks(dataset, size, name)
+        stored = columns['ori_shape'][:, ::-1] if 'ori_shape' in columns else size  # packed ones were resized
+        sizes[which] = np.concatenate([sizes[which], stored[(stored > 0).all(1)]])
     shared = [bad, whose, wrong]
     broadcast_object_list(shared)
     bad, whose, wrong = shared
@@ -106,6 +154,7 @@ def check_images(datasets: Sequence[Any]) -> None:
         raise bad_images_error(bad, f'of the {" and ".join(whose)}')
     if wrong:
         raise ValueError('; '.join(wrong))
+    return sizes
 
 
 def check_ranks_agree(dataset: Any) -> None:
@@ -132,8 +181,6 @@ def _look_at_landmarks(dataset: Any, size: np.ndarray, name: str) -> list[str]:
     columns = dataset.columns
     if 'landmarks' not in columns or not columns['landmark_valid'].any():
         return []
-    if 'box' in columns:
-        size = columns['box'][:, 2:] - columns['box'][:, :2]
     valid = columns['landmark_valid']
     points, size, names = columns['landmarks'][valid], size[valid], columns['name'][valid]
     beside = off_image(points, size)
@@ -166,3 +213,7 @@ def _warn(text: str) -> None:
 def _faces(dataset: Any) -> set[tuple[str, str]]:
     """Where each face is; nothing for datasets that are no FaceDataset."""
     return {(part.image_folder, name) for part in face_datasets(dataset) for name in part.columns['name'].tolist()}
+
+
+def _classes(dataset: Any) -> Sequence[str] | None:
+    return (getattr(dataset, 'metainfo', None) or {}).get('classes')

@@ -1,3 +1,4 @@
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -71,10 +72,38 @@ def test_a_face_that_is_held_out_may_not_be_trained_on_within_several_datasets(p
 
 def test_classes_must_agree(parts):
     other = dict(parts[1], metainfo=dict(classes=RAFDB.METAINFO['classes'][::-1]))
-    with pytest.raises(ValueError, match='does not match'):
+    sentence = (
+        'dataset 2 of ConcatFaces (RAFDB) does not match the first (RAFDB): it counts the classes neutral, anger, '
+        'sadness, happiness, disgust, fear, surprise, and not surprise, fear, disgust, happiness, sadness, anger, '
+        "neutral; let it map them by name, with metainfo=dict(classes='rafdb') in its config"
+    )
+    with pytest.raises(ValueError, match=re.escape(sentence)):
         build([parts[0], other])
+    cured = build([parts[0], dict(other, metainfo=dict(classes='rafdb'))])
+    assert np.array_equal(cured.get_gt_labels(), build(parts).get_gt_labels())
     same = build([dict(part, metainfo=dict(classes=list(RAFDB.METAINFO['classes'][::-1]))) for part in parts])
     assert np.array_equal(same.get_gt_labels(), 6 - build(parts).get_gt_labels())
+
+
+def test_classes_that_are_known_from_files_only_must_agree_too(parts, tmp_path):
+    """Folders say their classes when they are read, in alphabetical order."""
+    face = next((tmp_path / 'a' / 'basic' / 'Image' / 'aligned').glob('train_*.jpg')).read_bytes()
+    for name in RAFDB.METAINFO['classes']:
+        (tmp_path / 'folders' / 'train' / name).mkdir(parents=True)
+        (tmp_path / 'folders' / 'train' / name / 'a.jpg').write_bytes(face)
+    folders = dict(type='mmfer.FolderFaces', data_root=str(tmp_path / 'folders'), pipeline=PIPELINE)
+    for lazy in (False, True):
+        with pytest.raises(ValueError, match='dataset 2 of ConcatFaces .FolderFaces. does not match the first .RAFDB.'):
+            build([parts[0], dict(folders, lazy_init=lazy)])
+    both = build([parts[0], dict(folders, metainfo=dict(classes='rafdb'))])
+    names = RAFDB.METAINFO['classes']
+    assert [names[label] for label in both.get_gt_labels()[14:]] == sorted(names)
+
+
+def test_synonyms_agree(parts):
+    names = ['Surprised', 'fearful', 'disgusted', 'happy', 'sad', 'angry', 'neutrality']
+    both = build([parts[0], dict(parts[1], metainfo=dict(classes=names))])
+    assert np.array_equal(both.get_gt_labels(), build(parts).get_gt_labels())
 
 
 def test_a_batch_from_the_dataset_without_landmarks_has_the_columns_of_the_others(parts):

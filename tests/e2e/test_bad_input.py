@@ -268,6 +268,11 @@ MISTAKES = [
         {'model.head.num_classes': 8},
     ),
     Mistake(
+        'a validation set whose classes are in another order',
+        ('val_dataloader.dataset', 'neutral, happiness', 'metainfo.classes=rafdb'),
+        {'val_dataloader.dataset.metainfo.classes': 'affectnet7'},
+    ),
+    Mistake(
         'a batch that the training set does not fill',
         ('16 faces', 'one of 64', 'train_dataloader.batch_size'),
         {'train_dataloader.batch_size': 64},

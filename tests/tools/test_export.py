@@ -14,7 +14,7 @@ from scn_run import scn_run
 from torch import nn
 
 from mmfer.apis import export_deployed
-from mmfer.apis.deployment import build_deployed, load_deployed, read_checkpoint
+from mmfer.apis.deployment import build_deployed, class_names, load_deployed, read_checkpoint
 
 
 def stock_of(run) -> ImageClassifier:
@@ -63,7 +63,7 @@ def test_nothing_else_is_in_the_file(run, tmp_path):
     export_deployed(run.checkpoint, tmp_path / 'deployed.pth')
     content = torch.load(tmp_path / 'deployed.pth', weights_only=True)
     assert set(content) == {'state_dict', 'meta'}
-    assert set(content['meta']) == {'dataset_meta', 'epoch', 'seed', 'mmfer_version'}
+    assert set(content['meta']) == {'cfg', 'dataset_meta', 'training_faces', 'epoch', 'seed', 'mmfer_version'}
     assert len(content['meta']['dataset_meta']['classes']) == 7
     size = sum(value.numel() * value.element_size() for value in content['state_dict'].values())
     assert (tmp_path / 'deployed.pth').stat().st_size < size + 60_000
@@ -186,3 +186,11 @@ def test_an_attention_is_left_out_only_where_the_head_says_so(meta, kept, tmp_pa
     export_deployed(tmp_path / 'in.pth', tmp_path / 'out.pth')
     found = torch.load(tmp_path / 'out.pth', weights_only=True)['state_dict']
     assert set(found) == {'head.fc.weight', *(['head.attention.0.weight'] if kept else [])}
+
+
+def test_classes_have_names_as_many_as_scores_or_numbers():
+    named = dict(meta=dict(dataset_meta=dict(classes=('a', 'b'))))
+    assert class_names(named, 2) == ['a', 'b']
+    assert class_names({}, 2) == class_names(dict(meta=dict(dataset_meta=dict(classes=5))), 2) == ['class0', 'class1']
+    with pytest.raises(ValueError, match=r'names 2 classes \(a, b, ...\), its network scores 3'):
+        class_names(named, 3)

@@ -211,3 +211,91 @@ def test_align_without_weights_ends_as_one_sentence(predict, run, tmp_path, monk
     assert line.startswith('mmfer: error: finding faces needs the weights')
     assert line.endswith('leave --align out')
     assert str(tmp_path / 'checkpoints') in line
+
+
+# --- photos that are no aligned face ---
+
+
+def mosaic(run, rows: int, columns: int) -> np.ndarray:
+    """Several people in one photo."""
+    face = cv2.imread(str(run.faces / 'test_00001_aligned.jpg'))  # 32 x 32, as all of training
+    return np.tile(face, (rows, columns, 1))
+
+
+def test_a_photo_of_several_people_is_not_guessed(predict, run, tmp_path):
+    cv2.imwrite(str(tmp_path / 'group.png'), mosaic(run, 1, 3))
+    seen = predict(tmp_path / 'group.png')
+    assert seen.code == 1
+    assert seen.rows == []
+    assert seen.err.splitlines()[-1].startswith(
+        'mmfer: error: none of the 1 pictures of '
+        f'{tmp_path / "group.png"} could be predicted; the first: it is 96 x 32 pixels and the faces of training were '
+        '32 x 32, so it seems to be a photo and no aligned face: find its faces with --align, or, if it is one aligned '
+        'face, say --aligned'
+    )
+
+
+def test_photos_in_a_folder_are_skipped_and_named(predict, run, tmp_path):
+    folder = tmp_path / 'mixed'
+    folder.mkdir()
+    shutil.copy(run.faces / 'test_00001_aligned.jpg', folder / 'face.jpg')
+    cv2.imwrite(str(folder / 'wide.png'), mosaic(run, 3, 4))  # 4 : 3
+    cv2.imwrite(str(folder / 'huge.png'), mosaic(run, 5, 5))
+    seen = predict(folder)
+    assert [row['image'] for row in seen.rows] == [str(folder / 'face.jpg')]
+    assert f'skipped {folder / "wide.png"}: it is 128 x 96 pixels and the faces of training were 32 x 32' in seen.out
+    assert f'skipped {folder / "huge.png"}: it is 160 x 160 pixels' in seen.out
+    assert 'no detector was asked: each picture was taken as one aligned face (of photos: --align)\n' in seen.out
+
+
+def test_a_larger_picture_is_predicted_and_told_of(predict, run, tmp_path):
+    cv2.imwrite(str(tmp_path / 'group.png'), mosaic(run, 2, 2))
+    seen = predict(tmp_path / 'group.png')
+    assert len(seen.rows) == 1
+    assert (
+        'each picture was taken as one aligned face (of photos: --align); 1 of them is larger than the faces of '
+        f'training (32 x 32), first {tmp_path / "group.png"} (64 x 64): of a photo the labels above mean nothing'
+    ) in seen.out
+
+
+def test_who_knows_that_they_are_aligned_says_so(predict, run, tmp_path):
+    cv2.imwrite(str(tmp_path / 'wide.png'), mosaic(run, 1, 3))
+    seen = predict(tmp_path / 'wide.png', '--aligned')
+    assert len(seen.rows) == 1
+    assert 'no detector' not in seen.out
+
+
+def test_faces_that_were_found_are_not_doubted(predictor, run, tmp_path):
+    cv2.imwrite(str(tmp_path / 'group.png'), mosaic(run, 1, 3))
+    face = cv2.imread(str(run.faces / 'test_00001_aligned.jpg'))
+    predictions = list(
+        predict_pictures(
+            predictor, [tmp_path / 'group.png'], lambda _: [FoundFace(face, (i, 0, 1, 1)) for i in range(3)]
+        )
+    )
+    assert [prediction.face for prediction in predictions] == [0, 1, 2]
+
+
+def test_a_checkpoint_that_does_not_know_its_faces_says_so(predict, run, tmp_path, monkeypatch):
+    content = torch.load(run.checkpoint, weights_only=True)
+    del content['meta']['training_faces']
+    torch.save(content, tmp_path / 'old.pth')
+    monkeypatch.setattr(run, 'checkpoint', tmp_path / 'old.pth')
+    cv2.imwrite(str(tmp_path / 'wide.png'), mosaic(run, 1, 3))
+    seen = predict(tmp_path / 'wide.png')
+    assert len(seen.rows) == 1
+    assert 'taken as one aligned face (of photos: --align); the checkpoint does not say what those of its' in seen.out
+
+
+# --- faces in memory ---
+
+
+def test_a_face_in_floats_is_refused_and_a_grey_one_taken(predictor, run):
+    face = cv2.imread(str(run.faces / 'test_00001_aligned.jpg'))
+    with pytest.raises(ValueError, match='must be uint8 .* give .image . 255..round'):
+        predictor([face / 255])
+    with pytest.raises(ValueError, match='give a list of faces'):
+        predictor(face)
+    grey = face[..., 0]
+    np.testing.assert_array_equal(predictor([grey]), predictor([np.dstack([grey] * 3)]))
+    np.testing.assert_allclose(predictor(np.stack([face, face]))[1], predictor([face])[0], atol=1e-6)

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from mmfer.apis import user_errors
+from mmfer.apis.agreement import FORCE
 from mmfer.apis.config import KeyValue, as_typed
 from mmfer.apis.doubts import draw_importance
 from mmfer.apis.inspection import read_run
@@ -21,6 +22,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('checkpoint', help='a checkpoint of training')
     parser.add_argument('--out', metavar='PNG', help="picture to write (default: importance.png in the run's folder)")
     parser.add_argument('--faces', type=int, default=32, metavar='N', help='faces to show, half of each (default: 32)')
+    parser.add_argument('--force', action='store_true', help=FORCE)
     parser.add_argument('--cfg-options', nargs='+', action=KeyValue, metavar='KEY=VALUE', help='overrides the config')
     return parser.parse_args(argv)
 
@@ -29,7 +31,7 @@ def main(argv: list[str] | None = None) -> None:
     """Draws."""
     args = parse_args(argv)
     with user_errors():
-        run = read_run(args.config, args.checkpoint, args.cfg_options, device='cpu')
+        run = read_run(args.config, args.checkpoint, args.cfg_options, device='cpu', force=args.force)
         path = draw_importance(run, args.out or Path(run.cfg.work_dir) / 'importance.png', args.faces)
         print(f'picture: {as_typed(path)}')
 

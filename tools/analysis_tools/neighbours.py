@@ -9,6 +9,7 @@ import numpy as np
 from rich.progress import track
 
 from mmfer.apis import user_errors
+from mmfer.apis.agreement import FORCE
 from mmfer.apis.config import KeyValue, as_typed
 from mmfer.apis.inspection import Run, read_run
 from mmfer.apis.neighbours import Neighbours, choose_faces, find_neighbours
@@ -34,6 +35,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         metavar='N',
         help='look for neighbours among N random faces (default: the whole training set)',
     )
+    parser.add_argument('--force', action='store_true', help=FORCE)
     parser.add_argument('--cfg-options', nargs='+', action=KeyValue, metavar='KEY=VALUE', help='overrides the config')
     return parser.parse_args(argv)
 
@@ -71,7 +73,7 @@ def main(argv: list[str] | None = None) -> None:
     """Embeds the training set, and draws."""
     args = parse_args(argv)
     with user_errors():
-        run = read_run(args.config, args.checkpoint, args.cfg_options)
+        run = read_run(args.config, args.checkpoint, args.cfg_options, force=args.force)
         faces = args.indices or choose_faces(run, args.faces, args.seed)
         among = None if args.among is None else choose_faces(run, args.among, args.seed + 1)
         found = find_neighbours(

@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.progress import track
 
 from mmfer.apis import user_errors
+from mmfer.apis.agreement import FORCE
 from mmfer.apis.beliefs import Beliefs, beliefs_of, score, separation
 from mmfer.apis.config import KeyValue, as_typed
 from mmfer.apis.inspection import read_run
@@ -25,6 +26,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('checkpoint', help='a checkpoint of training')
     parser.add_argument('--out', metavar='FOLDER', help="where to write (default: noise_report in the run's folder)")
     parser.add_argument('--faces', type=int, default=32, metavar='N', help='faces to show at most (default: 32)')
+    parser.add_argument('--force', action='store_true', help=FORCE)
     parser.add_argument('--cfg-options', nargs='+', action=KeyValue, metavar='KEY=VALUE', help='overrides the config')
     return parser.parse_args(argv)
 
@@ -57,7 +59,7 @@ def main(argv: list[str] | None = None) -> None:
     """Writes tables and pictures."""
     args = parse_args(argv)
     with user_errors():
-        run = read_run(args.config, args.checkpoint, args.cfg_options)
+        run = read_run(args.config, args.checkpoint, args.cfg_options, force=args.force)
         beliefs = beliefs_of(run, lambda batches, total: track(batches, 'Predicting the training set', total=total))
         folder = Path(args.out or Path(run.cfg.work_dir) / 'noise_report')
         say(beliefs, held_out=getattr(run.dataset, 'split', 'train') != 'train')

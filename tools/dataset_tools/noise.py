@@ -9,6 +9,7 @@ import shlex
 from rich.progress import track
 
 from mmfer.apis import read_config, user_errors
+from mmfer.apis.agreement import FORCE
 from mmfer.apis.config import KeyValue
 from mmfer.apis.noise import confused_manifest, draw_manifest, imported_manifest
 from mmfer.datasets.noise_manifest import NoiseManifest
@@ -47,6 +48,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help='for instance: trained with this config on clean labels; of several the predictions are averaged',
     )
     parser.add_argument('--base', type=int, choices=[0, 1], help="what --import's first class counts as")
+    parser.add_argument('--force', action='store_true', help=f'with --checkpoint: {FORCE}')
     parser.add_argument('--cfg-options', nargs='+', action=KeyValue, metavar='KEY=VALUE', help='overrides the config')
     return parser.parse_args(argv)
 
@@ -71,6 +73,7 @@ def make(args: argparse.Namespace) -> NoiseManifest:
             args.rate,
             args.seed,
             lambda batches, total: track(batches, 'Predicting the training set', total=total),
+            args.force,
         )
     noise = dict(kind=args.kind, rate=args.rate, seed=args.seed)
     if args.confusions is not None:

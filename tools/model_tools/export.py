@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from mmfer.apis import export_deployed, user_errors
+from mmfer.apis.checkpoint_config import ALLOW
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -22,14 +23,15 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help='insist on averaged weights, or on those before averaging (default: those validated with, '
         'which are the averaged ones where the run averaged)',
     )
-    return parser.parse_args(argv)
+    parser.add_argument('--allow', nargs='+', default=[], metavar='PACKAGE', help=ALLOW)
+    return parser.parse_intermixed_args(argv)
 
 
 def main(argv: list[str] | None = None) -> None:
     """Exports, and prints what is in the file."""
     args = parse_args(argv)
     with user_errors():
-        report = export_deployed(args.checkpoint, args.out, args.ema)
+        report = export_deployed(args.checkpoint, args.out, args.ema, args.allow)
         dropped = ', '.join(f'{count} of {name}' for name, count in report.dropped.items()) or 'nothing'
         print(
             f'{report.path}: {report.parameters:,} parameters{", averaged (EMA)" if report.averaged else ""}; '

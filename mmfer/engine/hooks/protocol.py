@@ -9,9 +9,9 @@ import torch
 from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.hooks import CheckpointHook, EarlyStoppingHook, Hook
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner
 
-from mmfer.engine.checks import check_classes, check_held_out
+from mmfer.engine.checks import check_classes, check_held_out, check_loaded_classes
 from mmfer.evaluation import FERMetric, protocol_report, report_table, write_report
 from mmfer.registry import HOOKS
 from mmfer.visualization import draw_confusion_matrix, draw_learning_curves
@@ -162,6 +162,8 @@ class ProtocolHook(Hook):
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Takes the history back when resuming; a run that only starts from given weights has its own."""
+        if isinstance(runner._train_loop, BaseLoop):
+            check_loaded_classes(runner, checkpoint)
         if not runner._resume:
             return
         self._resumed = True
