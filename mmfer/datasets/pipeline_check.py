@@ -32,7 +32,8 @@ def check_pipeline(dataset: FaceDataset) -> None:
 
     `LoadFace` moves landmarks along with the picture. Most other steps know nothing of them, and only those that leave
     points where they are, such as those that change colours, may be used. A dataset without landmarks is not looked at,
-    and one whose pipeline is `LoadFace` and `PackFace` neither.
+    and one whose pipeline is `LoadFace` and `PackFace` neither. Landmarks that a format brings along cannot be left
+    out; where faces are only tested nobody reads them, and a warning is enough.
 
     Args:
         dataset: With its columns read.
@@ -51,7 +52,11 @@ def check_pipeline(dataset: FaceDataset) -> None:
             if results is None:
                 break
             if type(step) not in (LoadFace, PackFace):
-                _require_together(step, results, where, folder)
+                wrong = _fault_of(step, results, where, folder)
+                if wrong and not (dataset.test_mode and dataset.landmarks is None):
+                    raise ValueError(wrong)
+                if wrong:
+                    print_log(wrong, logger='current', level=logging.WARNING)
             results = _after(step, results)
 
 
@@ -63,7 +68,8 @@ def _after(step: Callable, results: Results) -> Results | None:
         return None
 
 
-def _require_together(step: Callable, results: Results, where: str, folder: str) -> None:
+def _fault_of(step: Callable, results: Results, where: str, folder: str) -> str | None:
+    """What a step does wrong, as a sentence; warns where nothing can be told."""
     reads = 'img' not in results and 'inputs' not in results
     why = 'nothing of a face is left, or it draws random numbers of its own'
     try:
@@ -75,10 +81,10 @@ def _require_together(step: Callable, results: Results, where: str, folder: str)
         for each in (step, _always(step)):
             measured = measure(_change(each, results, folder), (height, width), rounds)
             if measured.fault:
-                raise ValueError(_sentence(step, measured.fault, measured.distance, where, reads))
+                return _sentence(step, measured.fault, measured.distance, where, reads)
             found += measured.found
         if found:
-            return
+            return None
     except _NoFace as error:
         why = str(error)
     print_log(
@@ -87,6 +93,7 @@ def _require_together(step: Callable, results: Results, where: str, folder: str)
         logger='current',
         level=logging.WARNING,
     )
+    return None
 
 
 def _sentence(step: Callable, fault: str, distance: float, where: str, reads: bool) -> str:

@@ -10,12 +10,12 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
+from mmfer.engine.hooks.sample_bank import supervision_of
 from mmfer.models import FaceDataPreprocessor
 from mmfer.structures import FaceBatch
 from mmfer.structures.landmark_probe import Change, measure
 
 _ROUNDS = 6
-_WITHOUT = 'train_dataloader.dataset.landmarks=None'
 
 
 def check_preprocessor(runner: Runner) -> None:
@@ -24,20 +24,19 @@ def check_preprocessor(runner: Runner) -> None:
     mmpretrain's mixup (``model.train_cfg``) mixes images and labels; landmarks cannot be mixed.
 
     Raises:
-        ValueError: The training set has landmarks, and they would not be those of its pictures.
+        ValueError: A part needs landmarks, and they would not be those of the pictures.
     """
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    needs = getattr(supervision_of(runner), 'needs_landmarks', None)
     preprocessor = model.data_preprocessor
-    if type(preprocessor) is FaceDataPreprocessor or not getattr(
-        runner.train_dataloader.dataset, 'has_landmarks', False
-    ):
+    if needs is None or type(preprocessor) is FaceDataPreprocessor:
         return
     mixes = getattr(preprocessor, 'batch_augments', None)
     if mixes is not None:
         names = ', '.join(type(part).__name__ for part in getattr(mixes, 'augments', [mixes]))
         raise ValueError(
-            f'model.train_cfg mixes images ({names}), and their landmarks stay as they were: leave it out with '
-            f'model.train_cfg=None, or the landmarks with {_WITHOUT}'
+            f'model.train_cfg mixes images ({names}), and the landmarks that {needs} needs stay as they were: leave it '
+            'out with model.train_cfg=None'
         )
     name = type(preprocessor).__name__
     try:
@@ -46,8 +45,8 @@ def check_preprocessor(runner: Runner) -> None:
         found, why = None, f' ({type(error).__name__}: {error})'
     if found and found.fault:
         raise ValueError(
-            f'data_preprocessor: {name} {found.fault}; take data_preprocessor.type=mmfer.FaceDataPreprocessor, or '
-            f'train without landmarks: {_WITHOUT}'
+            f'data_preprocessor: {name} {found.fault}, and {needs} needs landmarks; take mmfer.FaceDataPreprocessor '
+            'as data_preprocessor.type'
         )
     if not found or not found.found:
         print_log(

@@ -281,3 +281,14 @@ def test_the_processs_random_numbers_are_what_they_were():
     seed_all()
     faces(LOAD, dict(type='ColorJitter', brightness=0.4), PACK)
     assert (random.random(), np.random.rand(), torch.rand(1)) == expected
+
+
+def test_brought_along_landmarks_of_faces_that_are_only_tested_are_warned_of(said, tmp_path):
+    flip = dict(type='RandomFlip', prob=0.5)
+    assert len(faces(LOAD, flip, PACK, split='test', test_mode=True)) == 8
+    assert len(said) == 1
+    assert 'SyntheticFaces test: RandomFlip of the pipeline moves picture and landmarks apart' in said[0]
+    make_rafdb(tmp_path)
+    named = dict(kind=RAFDB, data_root=str(tmp_path), landmarks='landmarks68.npz', split='test', test_mode=True)
+    with pytest.raises(ValueError, match='RAFDB test: RandomFlip of the pipeline'):
+        faces(LOAD, flip, PACK, **named)

@@ -12,10 +12,9 @@ from mmfer.models import FaceDataPreprocessor
 MIXES = dict(augments=[dict(type='Mixup', alpha=0.8), dict(type='CutMix', alpha=1.0)])
 
 
-def check(preprocessor, landmarks=True):
-    dataset = SimpleNamespace(has_landmarks=landmarks)
-    model = SimpleNamespace(data_preprocessor=preprocessor)
-    check_preprocessor(SimpleNamespace(model=model, train_dataloader=SimpleNamespace(dataset=dataset)))
+def check(preprocessor, needs='supervision.pal.losses.attribution'):
+    model = SimpleNamespace(data_preprocessor=preprocessor, supervision=SimpleNamespace(needs_landmarks=needs))
+    check_preprocessor(SimpleNamespace(model=model))
 
 
 def stock(**settings):
@@ -32,12 +31,12 @@ def said(monkeypatch):
 
 def test_images_are_not_mixed_where_there_are_landmarks(said):
     sentence = (
-        'model.train_cfg mixes images (Mixup, CutMix), and their landmarks stay as they were: leave it out with '
-        'model.train_cfg=None, or the landmarks with train_dataloader.dataset.landmarks=None'
+        'model.train_cfg mixes images (Mixup, CutMix), and the landmarks that supervision.pal.losses.attribution needs '
+        'stay as they were: leave it out with model.train_cfg=None'
     )
     with pytest.raises(ValueError, match=f'^{re.escape(sentence)}$'):
         check(stock(batch_augments=MIXES))
-    check(stock(batch_augments=MIXES), landmarks=False)
+    check(stock(batch_augments=MIXES), needs=None)
     assert not said
 
 
@@ -75,13 +74,14 @@ class Failing(FaceDataPreprocessor):
 
 
 def test_a_preprocessor_of_ones_own_is_measured(said):
-    cure = 'take data_preprocessor.type=mmfer.FaceDataPreprocessor, or train without landmarks'
-    with pytest.raises(ValueError, match=f'data_preprocessor: Larger moves picture and landmarks apart; {cure}'):
+    why = 'and supervision.pal.losses.attribution needs landmarks; take mmfer.FaceDataPreprocessor as data_preprocessor'
+    with pytest.raises(ValueError, match=f'data_preprocessor: Larger moves picture and landmarks apart, {why}'):
         check(Larger(size=64, moves=False))
     with pytest.raises(ValueError, match='data_preprocessor: Rolled mixes pictures or cuts them up'):
         check(Rolled(size=64))
-    check(Larger(size=64, moves=False), landmarks=False)
+    check(Larger(size=64, moves=False), needs=None)
     assert not said
     check(Failing(size=64))
     why = 'could not be measured (RuntimeError: no)'
     assert said == [f'data_preprocessor: whether Failing moves landmarks as it moves pictures {why}']
+    check_preprocessor(SimpleNamespace(model=SimpleNamespace(data_preprocessor=stock(batch_augments=MIXES))))
