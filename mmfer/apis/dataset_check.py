@@ -16,6 +16,7 @@ from mmfer.apis.dataset_configs import dataset_configs
 from mmfer.datasets import FaceDataset, LoadFace
 from mmfer.datasets.bad_images import BadImage, place_of
 from mmfer.datasets.duplicates import CANDIDATE, SAME, digest, nearest, similarity, thumbnail
+from mmfer.datasets.jpeg_scans import decoder_warnings
 from mmfer.datasets.landmark_check import off_image, shape_outlyingness
 
 OUTLYING = 4.0
@@ -173,14 +174,16 @@ def _look_through(dataset: FaceDataset) -> CheckedSet:
     size, digests = np.zeros((count, 2), np.int64), [b''] * count
     thumbnails, bad = np.zeros((count, thumbnail(np.zeros((1, 1, 3), np.uint8)).size), np.float32), []
 
+    def where(row: int) -> str:
+        return place_of(row, dataset.columns, dataset.image_folder, dataset.label_file)
+
     def look(start: int) -> int:
         rows = range(start, min(start + _CHUNK, count))
         for row in rows:
             try:
                 image = picture(dataset, row)
             except (ValueError, FileNotFoundError):  # the header and the end are in order, or it would be left out
-                place = place_of(row, dataset.columns, dataset.image_folder, dataset.label_file)
-                bad.append(BadImage(row, place, 'cut off or damaged'))
+                bad.append(BadImage(row, where(row), 'cut off or damaged'))
                 continue
             size[row], digests[row], thumbnails[row] = image.shape[1::-1], digest(image), thumbnail(image)
         return len(rows)
@@ -188,6 +191,10 @@ def _look_through(dataset: FaceDataset) -> CheckedSet:
     with ThreadPoolExecutor() as pool, tqdm(total=count, desc=name, unit='face') as bar:
         for done in pool.map(look, range(0, count, _CHUNK)):
             bar.update(done)
+    if 'image' not in dataset.columns:
+        rows = np.flatnonzero(size[:, 0]).tolist()
+        warnings = decoder_warnings([dataset.get_data_info(row)['img_path'] for row in rows], f'{name}: damage inside')
+        bad += [BadImage(rows[i], where(rows[i]), f'damaged ({text})') for i, text in warnings.items()]
     outlying, beside = np.full(count, np.nan), np.zeros(count, bool)
     if dataset.has_landmarks:
         points, valid = dataset.columns['landmarks'], dataset.columns['landmark_valid']
