@@ -107,6 +107,11 @@ class FaceDataset(BaseDataset):
         self.bad_images: list[BadImage] = []  # those left out
         if metainfo is not None and isinstance(metainfo.get('classes'), str):
             metainfo = {**metainfo, 'classes': class_names(metainfo['classes'])}
+        if metainfo is not None and not all(isinstance(name, str) for name in metainfo.get('classes') or ()):
+            raise ValueError(
+                f"metainfo=dict(classes=...) must be names, or the name of an order such as 'rafdb', got "
+                f'{metainfo["classes"]!r}'
+            )
         super().__init__(
             ann_file='',
             metainfo=metainfo,

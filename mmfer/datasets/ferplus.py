@@ -17,6 +17,7 @@ from .fer_csv import SPLIT_OF_USAGE, read_fer_csv
 from .ferplus_votes import READINGS
 from .files import BadLines, add_repeated, iter_lines, names_array, require_inside, require_paths
 from .image_files import log_unlisted
+from .label_numbers import whole_number
 from .label_schema import ORDERS
 
 _VOTES = ('neutral', 'happiness', 'surprise', 'sadness', 'anger', 'disgust', 'fear', 'contempt', 'unknown', 'NF')
@@ -158,6 +159,7 @@ class FERPlus(FaceDataset):
 def _votes(cells: list[str]) -> list[int]:
     if len(cells) != len(_VOTES):
         raise ValueError(f'{len(cells)} votes')
-    if not all(cell.strip().isdecimal() for cell in cells):
+    votes = [whole_number(cell) for cell in cells]
+    if any(vote is None or vote < 0 for vote in votes):
         raise ValueError('votes must be whole numbers')
-    return [int(cell) for cell in cells]
+    return votes
