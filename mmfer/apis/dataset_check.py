@@ -16,6 +16,7 @@ from mmfer.apis.dataset_configs import dataset_configs
 from mmfer.datasets import FaceDataset, LoadFace
 from mmfer.datasets.bad_images import BadImage, place_of
 from mmfer.datasets.duplicates import CANDIDATE, SAME, digest, nearest, similarity, thumbnail
+from mmfer.datasets.face_places import FacePlaces
 from mmfer.datasets.jpeg_scans import decoder_warnings
 from mmfer.datasets.landmark_check import off_image, shape_outlyingness
 
@@ -110,9 +111,9 @@ def check_datasets(cfg: Config) -> DatasetCheck:
         ValueError: One of them cannot be read, or the config has no dataset of mmfer.
     """
     sets: list[CheckedSet] = []
-    seen = set()
+    seen, places = set(), FacePlaces()
     for dataset in _datasets(cfg):
-        key = (dataset.image_folder, dataset.split, dataset.fingerprint())
+        key = (places.folder(dataset.image_folder), dataset.split, dataset.fingerprint())
         if key not in seen:
             seen.add(key)
             sets.append(_look_through(dataset))
@@ -207,10 +208,10 @@ def _look_through(dataset: FaceDataset) -> CheckedSet:
 
 def _shared_people(sets: Sequence[CheckedSet]) -> dict[tuple[int, int], list[str]]:
     """Identities in two sets of the same source: another's person 1 is somebody else."""
-    shared = {}
+    shared, places = {}, FacePlaces()
     for a, b in combinations(range(len(sets)), 2):
         one, other = sets[a].dataset, sets[b].dataset
-        if type(one) is type(other) and one.data_root == other.data_root:
+        if type(one) is type(other) and places.folder(one.data_root) == places.folder(other.data_root):
             people = [set(dataset.columns.get('identity', np.array([])).tolist()) for dataset in (one, other)]
             if all(people):
                 shared[a, b] = sorted(map(str, people[0] & people[1]))

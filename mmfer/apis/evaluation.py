@@ -14,6 +14,7 @@ from mmfer import compat
 from mmfer.apis.deployment import load_deployed, read_checkpoint
 from mmfer.apis.training import pin_memory
 from mmfer.engine.checks import check_images
+from mmfer.engine.held_out import check_tested
 from mmfer.evaluation import FERMetric, majority_class, write_report
 from mmfer.visualization import draw_confusion_matrix
 
@@ -65,11 +66,13 @@ def evaluate(
         launcher: As for training.
 
     Raises:
-        ValueError: The config has no test data or no FERMetric, or the checkpoint does not fit.
+        ValueError: The config has no test data or no FERMetric, the checkpoint does not fit, or the test faces are
+            those of the training set because a csv does not part them.
     """
     content = read_checkpoint(checkpoint)
     if cfg.get('test_dataloader') is None or cfg.get('test_evaluator') is None:
         raise ValueError(f'{cfg.filename} has no test_dataloader or no test_evaluator: there is nothing to test on')
+    trained_on = (cfg.get('train_dataloader') or {}).get('dataset')
     for key in TRAINING_KEYS:
         cfg[key] = None
     cfg.default_hooks = {name: hook for name, hook in (cfg.get('default_hooks') or {}).items() if name == 'logger'}
@@ -82,6 +85,7 @@ def evaluate(
     runner = Runner.from_cfg(cfg)
     model = runner.model.module if runner.distributed else runner.model
     load_deployed(model, content, checkpoint)
+    check_tested(trained_on, runner.test_dataloader.dataset)
     check_images([runner.test_dataloader.dataset])
     metrics = runner.test()
     metric = next((m for m in runner.test_evaluator.metrics if isinstance(m, FERMetric)), None)

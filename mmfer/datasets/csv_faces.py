@@ -49,7 +49,8 @@ class CsvFaces(FaceDataset):
     ============= ======================================================================================================
     name          path of the image in ``data_root/image_folder``; each once
     label         the name of a class, synonyms allowed, or its number from 0, such as 3 or 3.0
-    split         optional: train, val or test. Without it every row is of the split that is asked for
+    split         optional: train, val or test. Without it every row is of the split that is asked for, so that another
+                  split needs another file
     identity      optional: who it is, empty where unknown; ``holdout`` keeps people together
     clean_label   optional: a better label where ``label`` is noisy, empty where unknown; for diagnostics only
     ============= ======================================================================================================
@@ -108,7 +109,8 @@ class CsvFaces(FaceDataset):
         return columns if mine.all() else {key: column[mine] for key, column in columns.items()}
 
     def _mine(self, line: np.ndarray, cells: dict[str, list[str]], bad: BadLines) -> np.ndarray:
-        if 'split' not in cells:
+        self.parted = 'split' in cells
+        if not self.parted:
             return np.ones(len(line), dtype=bool)
         split_of = {text: _SPLIT_OF.get(text.lower(), text.lower()) for text in set(cells['split'])}
         for number, text in zip(line.tolist(), cells['split'], strict=True):

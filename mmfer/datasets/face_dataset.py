@@ -63,6 +63,8 @@ class FaceDataset(BaseDataset):
     REQUIRED: tuple[str, ...] = ()
     """Files and folders of ``data_root`` without which nothing can be read."""
     HOW_TO_GET = 'put the dataset there'
+    parted = True
+    """Whether the format itself says which split a face is of; otherwise all are of the one that is asked for."""
     COUNTS: ClassVar[dict[str, tuple[int, ...]]] = {}
     """Published number of faces of each split: one a class, or only their sum."""
 
