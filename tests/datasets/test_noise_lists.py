@@ -278,3 +278,12 @@ def test_a_manifest_is_no_list(tmp_path):
         ValueError, match=r"is a manifest, not a list .* train with it, label_noise=dict\(kind='manifest'"
     ):
         read_noise_list(str(tmp_path / 'noise.csv'), ['a.jpg'], 'xyz')
+
+
+@pytest.mark.parametrize('row', ['{name} {0} 0.{i}', '{name},{0},{i}'])
+def test_a_number_behind_the_label_that_is_none(row, faces, tmp_path):
+    names, label, noisy = faces
+    written(tmp_path, names, noisy, row=row)
+    with pytest.raises(ValueError, match='if that is no column of labels, say --column 1'):
+        chosen(tmp_path, names, label)
+    assert np.array_equal(chosen(tmp_path, names, label, column=1)[0], noisy)

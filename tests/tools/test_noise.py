@@ -172,6 +172,16 @@ def test_a_list_counts_in_the_data_sets_own_order(main, scn, order, tmp_path, ca
         assert 'half of the labels' not in capsys.readouterr().out
 
 
+def test_a_list_of_the_very_labels_of_the_training_set_is_noticed(main, scn, tmp_path, capsys):
+    clean = clean_set(scn)
+    rows = zip(clean.columns['name'].tolist(), clean.get_gt_labels().tolist(), strict=True)
+    (tmp_path / 'list.txt').write_text('\n'.join(f'{name} {CLASSES[label]}' for name, label in rows))
+    main([scn.config, str(tmp_path / 'x.csv'), '--import', str(tmp_path / 'list.txt'), *scn.typed])
+    said = capsys.readouterr().out
+    assert 'list.txt: classes by name; 100.0 % are the labels of the training set' in said
+    assert 'no label changes: if you did not ask for that, these are the labels of the training set' in said
+
+
 def test_the_order_that_a_message_names_can_be_typed(main, scn, tmp_path, capsys):
     clean = clean_set(scn)
     noisy, list_ = clean.get_gt_labels(), str(tmp_path / 'list.txt')

@@ -107,6 +107,8 @@ def summary(manifest: NoiseManifest) -> str:
     lines += [
         f'{name:14}{faces:10,}{changed:13,}{100 * changed / max(faces, 1):9.2f} %' for name, faces, changed in counts
     ]
+    if manifest.realised == 0:
+        lines.append('no label changes: if you did not ask for that, these are the labels of the training set')
     if manifest.realised > 0.5:
         lines.append(
             'more than half of the labels change: if you did not ask for that, classes are counted from '
