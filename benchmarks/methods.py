@@ -41,7 +41,8 @@ METHODS = {
 AUTOENCODERS = {'synthfaces': 'sna/autoencoder_synthfaces.py', 'rafdb': 'sna/autoencoder_rafdb_96px.py'}
 STARTS = {'synthfaces_sym30_40e': 'baseline/r18_synthfaces_people.py'}
 FIGURES = {'last': 'last', 'last5': 'last 5', 'best': 'best'}
-TELLS = ('relabel_precision', 'relabel_recall', 'importance_auc', 'reliability_auc', 'distribution_top1')
+TELLS = ('relabel_to_clean', 'relabel_mended', 'importance_auc', 'reliability_auc', 'distribution_top1')
+FORMERLY = {'relabel_to_clean': 'relabel_precision', 'relabel_mended': 'relabel_recall'}  # in reports of earlier runs
 
 
 def train(config: str, work_dir: Path, *options: str) -> None:
@@ -99,7 +100,11 @@ def table(runs: dict[str, list[dict]]) -> str:
         figures = [[report[key]['accuracy'] for report in reports] for key in FIGURES]
         figures.append([report['last5']['mean_class_accuracy'] for report in reports])
         cells = [f'{statistics.mean(f):.2f}' + (f' ± {statistics.stdev(f):.2f}' if len(f) > 1 else '') for f in figures]
-        tells = {name: [r['last'][name] for r in reports if name in r['last']] for name in TELLS}
+        last = [report['last'] for report in reports]
+        tells = {
+            name: [figures[key] for figures in last for key in (name, FORMERLY.get(name)) if key in figures]
+            for name in TELLS
+        }
         cells.append(', '.join(f'{name} {statistics.mean(values):.1f}' for name, values in tells.items() if values))
         lines.append(f'| {method} | {len(reports)} | {" | ".join(cells)} |')
     return '\n'.join(lines)

@@ -1,7 +1,7 @@
 # All five methods together on RAF-DB, in the setting of LA-Net: 80 epochs, 224 px, batch 128 in all. Train SNA's
 # autoencoder first: python tools/train.py configs/sna/autoencoder_rafdb.py
-# On N GPUs set train_dataloader.batch_size to 128 / N. Watch scn.relabelled: together with methods that learn more
-# slowly SCN can relabel whole classes away (docs/benchmarks.md); then --cfg-options model.supervision.scn=None.
+# On N GPUs set train_dataloader.batch_size to 128 / N. Watch scn.newly_relabelled: together with methods that learn
+# more slowly SCN can relabel whole classes away (docs/benchmarks.md); then --cfg-options model.supervision.scn=None.
 _base_ = [
     '../_base_/models/arm_resnet18.py',
     '../_base_/datasets/rafdb.py',

@@ -29,6 +29,8 @@ class Beliefs:
         probs: How likely it holds each class to be [N, K].
         clean: Labels before noise was added, -1 where unknown [N].
         sources: Where `believed`, `trust` and `probs` come from: a column of the bank, or 'prediction'.
+        seen: Of which faces that is known [N]: not of those that training has never drawn, whose memory is where it
+            started.
     """
 
     classes: tuple[str, ...]
@@ -39,16 +41,18 @@ class Beliefs:
     probs: np.ndarray
     clean: np.ndarray
     sources: dict[str, str]
+    seen: np.ndarray
 
     @property
     def worst(self) -> np.ndarray:
-        """All rows [N]: first those whose observed label is held to be wrong; within both, the least trusted first."""
-        return np.lexsort((self.trust, self.believed == self.observed))
+        """The rows that were seen: first those whose observed label is held to be wrong; then the least trusted."""
+        order = np.lexsort((self.trust, self.believed == self.observed))
+        return order[self.seen[order]]
 
     @property
     def doubted(self) -> np.ndarray:
         """Rows whose observed label is held to be wrong, the least trusted first."""
-        return self.worst[: (self.believed != self.observed).sum()]
+        return self.worst[: ((self.believed != self.observed) & self.seen).sum()]
 
 
 def beliefs_of(run: Run, track: Track = lambda batches, _total: batches) -> Beliefs:
@@ -79,9 +83,9 @@ def beliefs_of(run: Run, track: Track = lambda batches, _total: batches) -> Beli
     rows = range(len(dataset))
     columns = getattr(dataset, 'columns', None) or {}
     names = columns['name'].tolist() if 'name' in columns else [dataset.get_data_info(i)['img_path'] for i in rows]
-    return Beliefs(
-        tuple(dataset.metainfo['classes']), names, observed, believed, trust, probs, clean_labels(run, rows), sources
-    )
+    seen = np.ones(len(observed), bool) if set(sources.values()) == {'prediction'} else run.seen
+    clean, classes = clean_labels(run, rows), tuple(dataset.metainfo['classes'])
+    return Beliefs(classes, names, observed, believed, trust, probs, clean, sources, seen)
 
 
 @torch.inference_mode()
@@ -110,21 +114,29 @@ class Score:
     mended: int
 
     def __str__(self) -> str:
-        precision, recall, mended = (
+        precision, recall, mended, of_all = (
             f'{100 * part / whole:5.1f} %' if whole else '      -'
-            for part, whole in ((self.found, self.doubted), (self.found, self.wrong), (self.mended, self.found))
+            for part, whole in (
+                (self.found, self.doubted),
+                (self.found, self.wrong),
+                (self.mended, self.found),
+                (self.mended, self.wrong),
+            )
         )
-        return f'precision {precision}  recall {recall}  right label for {mended} of those found'
+        return (
+            f'detection precision {precision}  detection recall {recall}  '
+            f'right label for {mended} of those found, {of_all} of all wrong'
+        )
 
 
 def score(beliefs: Beliefs, label: int | None = None) -> Score:
-    """Holds doubts against the truth, over the faces whose clean label is known.
+    """Holds doubts against the truth, over the faces that were seen and whose clean label is known.
 
     Args:
         beliefs: What `beliefs_of` returns.
         label: Count only the faces observed as this class. Defaults to None: all.
     """
-    chosen = beliefs.clean >= 0
+    chosen = (beliefs.clean >= 0) & beliefs.seen
     if label is not None:
         chosen &= beliefs.observed == label
     observed, believed, clean = beliefs.observed[chosen], beliefs.believed[chosen], beliefs.clean[chosen]
@@ -135,6 +147,6 @@ def score(beliefs: Beliefs, label: int | None = None) -> Score:
 
 def separation(beliefs: Beliefs) -> float | None:
     """Share of pairs in which the rightly labelled face is trusted more; None where faces of one kind are missing."""
-    known = beliefs.clean >= 0
+    known = (beliefs.clean >= 0) & beliefs.seen
     trust, right = torch.as_tensor(beliefs.trust[known]), torch.as_tensor((beliefs.observed == beliefs.clean)[known])
     return None if right.all() or not right.any() else auroc(trust[right], trust[~right])

@@ -16,6 +16,8 @@ from mmfer.apis.dataset_configs import dataset_configs
 from mmfer.datasets import FaceDataset, LoadFace
 from mmfer.datasets.bad_images import BadImage, place_of
 from mmfer.datasets.duplicates import CANDIDATE, SAME, digest, nearest, similarity, thumbnail
+from mmfer.datasets.face_places import FacePlaces
+from mmfer.datasets.jpeg_scans import decoder_warnings
 from mmfer.datasets.landmark_check import in_corner, off_image, shape_outlyingness
 from mmfer.datasets.landmark_posture import Posture, posture
 
@@ -120,9 +122,9 @@ def check_datasets(cfg: Config) -> DatasetCheck:
         ValueError: One of them cannot be read, or the config has no dataset of mmfer.
     """
     sets: list[CheckedSet] = []
-    seen = set()
+    seen, places = set(), FacePlaces()
     for dataset in _datasets(cfg):
-        key = (dataset.image_folder, dataset.split, dataset.fingerprint())
+        key = (places.folder(dataset.image_folder), dataset.split, dataset.fingerprint())
         if key not in seen:
             seen.add(key)
             sets.append(_look_through(dataset))
@@ -184,14 +186,16 @@ def _look_through(dataset: FaceDataset) -> CheckedSet:
     size, digests = np.zeros((count, 2), np.int64), [b''] * count
     thumbnails, bad = np.zeros((count, thumbnail(np.zeros((1, 1, 3), np.uint8)).size), np.float32), []
 
+    def where(row: int) -> str:
+        return place_of(row, dataset.columns, dataset.image_folder, dataset.label_file)
+
     def look(start: int) -> int:
         rows = range(start, min(start + _CHUNK, count))
         for row in rows:
             try:
                 image = picture(dataset, row)
             except (ValueError, FileNotFoundError):  # the header and the end are in order, or it would be left out
-                place = place_of(row, dataset.columns, dataset.image_folder, dataset.label_file)
-                bad.append(BadImage(row, place, 'cut off or damaged'))
+                bad.append(BadImage(row, where(row), 'cut off or damaged'))
                 continue
             size[row], digests[row], thumbnails[row] = image.shape[1::-1], digest(image), thumbnail(image)
         return len(rows)
@@ -199,6 +203,10 @@ def _look_through(dataset: FaceDataset) -> CheckedSet:
     with ThreadPoolExecutor() as pool, tqdm(total=count, desc=name, unit='face') as bar:
         for done in pool.map(look, range(0, count, _CHUNK)):
             bar.update(done)
+    if 'image' not in dataset.columns:
+        rows = np.flatnonzero(size[:, 0]).tolist()
+        warnings = decoder_warnings([dataset.get_data_info(row)['img_path'] for row in rows], f'{name}: damage inside')
+        bad += [BadImage(rows[i], where(rows[i]), f'damaged ({text})') for i, text in warnings.items()]
     outlying, beside, corner = np.full(count, np.nan), np.zeros(count, bool), np.zeros(count, bool)
     found = None
     if dataset.has_landmarks:
@@ -214,10 +222,10 @@ def _look_through(dataset: FaceDataset) -> CheckedSet:
 
 def _shared_people(sets: Sequence[CheckedSet]) -> dict[tuple[int, int], list[str]]:
     """Identities in two sets of the same source: another's person 1 is somebody else."""
-    shared = {}
+    shared, places = {}, FacePlaces()
     for a, b in combinations(range(len(sets)), 2):
         one, other = sets[a].dataset, sets[b].dataset
-        if type(one) is type(other) and one.data_root == other.data_root:
+        if type(one) is type(other) and places.folder(one.data_root) == places.folder(other.data_root):
             people = [set(dataset.columns.get('identity', np.array([])).tolist()) for dataset in (one, other)]
             if all(people):
                 shared[a, b] = sorted(map(str, people[0] & people[1]))

@@ -55,20 +55,27 @@ def draw_relabels(run: Run, path: str | Path, faces: int = 32, seed: int = 0) ->
 def draw_importance(run: Run, path: str | Path, faces: int = 32) -> Path:
     """Draws the faces of lowest and highest importance (or reliability), framed by whether their label is right.
 
+    Faces that training has never drawn are left out: nothing has said anything about them yet.
+
     Args:
         run: What `read_run` returns.
         path: The PNG to write.
         faces: How many in all, half of them lowest, the other half highest; rounded down to whole rows.
 
     Raises:
-        ValueError: The run remembers neither.
+        ValueError: The run remembers neither, or has drawn less than two faces.
     """
     name = next((name for name in TRUST if name in run.bank), TRUST[0])
-    trust = _remembered(run, name, 'SCN (configs/scn) or SNA (configs/sna)')
-    half = min(_at_least(faces, 2), len(trust)) // 2
+    trust, seen = _remembered(run, name, 'SCN (configs/scn) or SNA (configs/sna)'), run.seen
+    if seen.sum() < 2:
+        raise ValueError(
+            f'the run has drawn {seen.sum()} of its {len(seen):,} training faces, and of the others the {name} is '
+            'where it started: give a checkpoint after more steps'
+        )
+    half = min(_at_least(faces, 2), int(seen.sum())) // 2
     columns = min(half, 8)
     half -= half % columns
-    order = np.argsort(trust, kind='stable')
+    order = np.flatnonzero(seen)[np.argsort(trust[seen], kind='stable')]
     shown = [*order[:half], *order[-half:]]
     classes = run.dataset.metainfo['classes']
     observed, clean = run.dataset.get_gt_labels()[shown], clean_labels(run, shown)
@@ -76,7 +83,9 @@ def draw_importance(run: Run, path: str | Path, faces: int = 32) -> Path:
         f'{trust[face]:.3f}  {classes[label]}\n{_truth(truth, classes)}'
         for face, label, truth in zip(shown, observed, clean, strict=True)
     ]
-    title = f'{name}: the {half} lowest, then the {half} highest of {len(trust):,} faces'
+    title = f'{name}: the {half} lowest, then the {half} highest of {len(order):,} faces'
+    if len(order) < len(trust):
+        title += f' ({len(trust) - len(order):,} were never drawn and are left out)'
     if (clean >= 0).any():
         title += '; green: the label is right'
     return draw_contact_sheet(run.pictures(shown), captions, path, columns, title, frames(observed, clean))

@@ -15,6 +15,7 @@ from mmfer.apis.agreement import check_agreement, trained_classes
 from mmfer.apis.deployment import build_deployed, load_deployed, read_checkpoint
 from mmfer.apis.training import pin_memory
 from mmfer.engine.checks import check_dataset_classes, check_images
+from mmfer.engine.held_out import check_tested
 from mmfer.evaluation import FERMetric, majority_class, write_report
 from mmfer.visualization import draw_confusion_matrix
 
@@ -72,13 +73,15 @@ def evaluate(
 
     Raises:
         ValueError: The config has no test data or no FERMetric, differs from what the checkpoint was trained with
-            (`check_agreement`), or the checkpoint does not fit.
+            (`check_agreement`), the checkpoint does not fit, or the test faces are those of the training set because a
+            csv does not part them.
     """
     content = read_checkpoint(checkpoint)
     if cfg.get('test_dataloader') is None or cfg.get('test_evaluator') is None:
         raise ValueError(f'{cfg.filename} has no test_dataloader or no test_evaluator: there is nothing to test on')
     load_deployed(build_deployed(cfg), content, checkpoint)  # weights that do not fit say more than a parameter
     check_agreement(cfg, content, checkpoint, 'test', force)
+    trained_on = (cfg.get('train_dataloader') or {}).get('dataset')
     for key in TRAINING_KEYS:
         cfg[key] = None
     cfg.default_hooks = {name: hook for name, hook in (cfg.get('default_hooks') or {}).items() if name == 'logger'}
@@ -92,6 +95,7 @@ def evaluate(
     model = runner.model.module if runner.distributed else runner.model
     load_deployed(model, content, checkpoint)
     check_dataset_classes(runner.test_dataloader.dataset, trained_classes(content), 'test_dataloader.dataset')
+    check_tested(trained_on, runner.test_dataloader.dataset)
     check_images([runner.test_dataloader.dataset])
     metrics = runner.test()
     metric = next((m for m in runner.test_evaluator.metrics if isinstance(m, FERMetric)), None)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.registry import DATASETS, MODELS, DefaultScope
@@ -50,6 +51,19 @@ class Run:
                 'names: give the data and the label noise that it was trained with'
             )
         return dict(self._remembered['columns'])
+
+    @property
+    def seen(self) -> np.ndarray:
+        """Which faces were drawn in training, so that something is remembered of them, bool [N]; all without a bank."""
+        columns, labels = self.bank, torch.as_tensor(self.dataset.get_gt_labels())
+        if not columns:
+            return np.ones(len(labels), dtype=bool)
+        assert self._remembered is not None
+        seen = self._remembered.get('seen')
+        if seen is None:  # earlier checkpoints do not say
+            bank, classes = self.model.supervision.bank, self.dataset.metainfo['classes']
+            seen = bank.changed(columns, labels, len(classes))
+        return seen.cpu().numpy()
 
     def pictures(self, indices: Sequence[int], size: int = 96) -> list[np.ndarray]:
         """Stored faces without augmentation, RGB uint8 [size, size, 3]."""

@@ -26,7 +26,8 @@ class Neighbours:
         faces: The faces asked for [n].
         spaces: By name of the space, each face's nearest others, the nearest first [n, k].
         distribution: Of labels, for each face [n, K].
-        remembered: Whether the distribution is the bank's `label_distribution`; otherwise it is the prediction.
+        remembered: Of which faces the distribution is the bank's `label_distribution` [n]; of the others, such as those
+            that training has never drawn, it is the prediction.
         agreement: By name of the space, share of nearest others that are of the face's own class (the clean one, where
             known), over all faces that were searched, or `SAMPLE` of them.
         chance: The same share among faces drawn at random.
@@ -35,7 +36,7 @@ class Neighbours:
     faces: np.ndarray
     spaces: dict[str, np.ndarray]
     distribution: np.ndarray
-    remembered: bool
+    remembered: np.ndarray
     agreement: dict[str, float]
     chance: float
 
@@ -87,12 +88,16 @@ def find_neighbours(
     for name, features in found.items():
         agrees = classes[nearest_rows(features, counted, count)] == classes[counted, None]
         agreement[name] = agrees.double().mean().item()
-    remembered = run.bank.get('label_distribution')
+    bank = run.bank.get('label_distribution')
+    remembered = torch.zeros(len(faces), dtype=torch.bool) if bank is None else torch.from_numpy(run.seen)[list(faces)]
+    estimated = (
+        probs[place] if bank is None else torch.where(remembered[:, None], bank[list(faces)].cpu(), probs[place])
+    )
     return Neighbours(
         faces=np.asarray(faces),
         spaces={name: np.asarray(rows)[nearest_rows(features, place, count)] for name, features in found.items()},
-        distribution=(probs[place] if remembered is None else remembered[torch.as_tensor(faces)]).numpy(),
-        remembered=remembered is not None,
+        distribution=estimated.numpy(),
+        remembered=remembered.numpy(),
         agreement=agreement,
         chance=(classes.bincount() / len(classes)).square().sum().item(),
     )

@@ -18,6 +18,7 @@ from mmfer.datasets.columns import check_columns, map_classes
 from mmfer.datasets.files import require_paths
 from mmfer.datasets.label_noise import instance_noise, noisy_labels
 from mmfer.datasets.label_schema import label_map
+from mmfer.datasets.listed_labels import choose_labels
 from mmfer.datasets.noise_lists import read_noise_list
 from mmfer.datasets.noise_manifest import NoiseManifest
 
@@ -83,26 +84,34 @@ def confused_manifest(
 
 
 def imported_manifest(
-    config: str | Path, options: Mapping[str, Any] | None, path: str | Path, base: int | None = None
+    config: str | Path,
+    options: Mapping[str, Any] | None,
+    path: str | Path,
+    base: int | None = None,
+    order: str | None = None,
+    column: int | None = None,
 ) -> NoiseManifest:
-    """Takes noise from a list of names and class numbers, which count in the data set's own order.
+    """Takes noise from a list of names and classes; what was read how is in its `made['reading']`.
 
     Args:
         config: A config file.
         options: Values by dotted key, as `--cfg-options` gives them.
         path: The list; see `read_noise_list`.
         base: What the first class counts as, 0 or 1. Defaults to None: as the numbers tell.
+        order: What numbers count in: 'dataset', 'config' or the name of an order; see `choose_labels`.
+        column: Which of two columns of labels is the noisy one, 1 or 2.
     """
     faces = TrainingLabels(read_config(config, options))
-    numbers, base = read_noise_list(str(path), faces.names, len(faces.source_classes), base)
-    noisy = label_map(faces.source_classes, faces.classes, faces.drop_classes)[numbers]
+    listed = read_noise_list(str(path), faces.names, {*faces.source_classes, *faces.classes})
+    orders = {'dataset': faces.source_classes, 'config': faces.classes}
+    noisy, reading = choose_labels(str(path), listed, faces.labels, orders, base, order, column)
     if (noisy < 0).any():
         raise ValueError(
             f'{path} gives {(noisy < 0).sum():,} faces a class of drop_classes={faces.drop_classes!r}: '
             'take drop_classes out, or make noise of your own'
         )
     digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()
-    made = dict(kind='list', source=f'{Path(path).name} sha256 {digest}, classes counted from {base}')
+    made = dict(kind='list', source=f'{Path(path).name} sha256 {digest}', reading=reading)
     return NoiseManifest(faces.names, faces.labels, noisy, faces.classes, made)
 
 

@@ -42,18 +42,19 @@ def write_doubts(beliefs: Beliefs, path: Path) -> Path:
 
 
 def write_cleanlab(beliefs: Beliefs, path: Path) -> Path:
-    """Writes all faces as npz without pickles, as cleanlab takes them.
+    """Writes all faces that were seen as npz without pickles, as cleanlab takes them.
 
     Arrays: `labels` int64 [N] and `pred_probs` float32 [N, K], rows of which sum to 1; beside them `names`, `classes`
     and `trust` [N].
     """
+    seen = beliefs.seen
     with written_whole(path, 'wb') as stream:
         np.savez_compressed(
             stream,
-            labels=beliefs.observed,
-            pred_probs=beliefs.probs,
-            trust=beliefs.trust,
-            names=np.array(beliefs.names, dtype=str),
+            labels=beliefs.observed[seen],
+            pred_probs=beliefs.probs[seen],
+            trust=beliefs.trust[seen],
+            names=np.array(beliefs.names, dtype=str)[seen],
             classes=np.array(beliefs.classes, dtype=str),
         )
     return path
@@ -64,14 +65,14 @@ def draw_matrix(beliefs: Beliefs, path: Path) -> Path:
     k = len(beliefs.classes)
 
     def count(other: np.ndarray) -> np.ndarray:
-        known = other >= 0
+        known = (other >= 0) & beliefs.seen
         return np.bincount(k * beliefs.observed[known] + other[known], minlength=k * k).reshape(k, k)
 
     panels = {f'believed ({beliefs.sources["believed"]})': count(beliefs.believed)}
     if (beliefs.clean >= 0).any():
         panels['clean'] = count(beliefs.clean)
     title = (
-        f'{len(beliefs.doubted):,} of {len(beliefs.names):,} labels believed to be wrong; rows: observed label, '
+        f'{len(beliefs.doubted):,} of {beliefs.seen.sum():,} labels believed to be wrong; rows: observed label, '
         '% of its faces, and how many'
     )
     return draw_label_noise(panels, beliefs.classes, path, title)
@@ -93,7 +94,7 @@ def draw_worst(run: Run, beliefs: Beliefs, path: Path, faces: int = 32) -> Path:
         captions.append(f'{" → ".join(dict.fromkeys(labels))}\n{beliefs.trust[face]:.3f}{clean}')
     title = (
         f'observed → believed ({beliefs.sources["believed"]}), least trusted ({beliefs.sources["trust"]}) first; '
-        f'{len(beliefs.doubted):,} of {len(beliefs.names):,} doubted'
+        f'{len(beliefs.doubted):,} of {beliefs.seen.sum():,} doubted'
     )
     if (beliefs.clean[shown] >= 0).any():
         title += '; green: the belief is right'

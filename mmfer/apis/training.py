@@ -14,8 +14,8 @@ from mmengine.runner import Runner, find_latest_checkpoint
 from mmfer import compat
 from mmfer.engine.checks import check_batches, check_classes, check_images, check_ranks_agree
 from mmfer.engine.hooks.protocol import ProtocolHook
-from mmfer.engine.preprocessor_check import check_preprocessor
 from mmfer.engine.hooks.training_faces import TrainingFacesHook
+from mmfer.engine.preprocessor_check import check_preprocessor
 
 MMENGINE_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
 """What MMEngine's runner adds by itself to `default_hooks`."""

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from .csv_table import read_csv
 from .files import BadLines, add_outside, add_repeated, name_a_few, names_array
+from .label_numbers import whole_number
 from .landmark_folder import xy_of
 
 EXPRESSIONS = 8
@@ -20,7 +21,6 @@ OTHERS = ('none', 'uncertain', 'no face')
 _LABELS = EXPRESSIONS + len(OTHERS)
 _POINTS = 68
 _CSV_HEADER = 'subDirectory_filePath,face_x,face_y,face_width,face_height,facial_landmarks,expression,valence,arousal'
-_LABEL_OF = {str(label): label for label in range(_LABELS)}
 _BOX = ('face_x', 'face_y', 'face_width', 'face_height')
 
 
@@ -48,9 +48,11 @@ def read_annotations(root: str, folder: str) -> dict[str, np.ndarray]:
         id_ = ids[row]
         try:
             file = f'{id_}_exp.npy'
-            label[row] = int(_load(place, file).item())
-            if not 0 <= label[row] < _LABELS:
-                raise ValueError(f'label {label[row]} is not among 0-{_LABELS - 1}')
+            found = _load(place, file).item()
+            number = whole_number(found)
+            if number not in range(_LABELS):
+                raise ValueError(f'label {found} is not among 0-{_LABELS - 1}')
+            label[row] = number
             for values, kind in zip(affect, ('val', 'aro'), strict=True):
                 file = f'{id_}_{kind}.npy'
                 if file in files:
@@ -108,7 +110,8 @@ def read_annotation_csv(path: str) -> dict[str, np.ndarray]:
     columns = {key: (key.lower(),) for key in _CSV_HEADER.split(',')}
     pieces, left_out = [], np.zeros(len(OTHERS), dtype=np.int64)
     for line, cells in read_csv(path, columns, bad, header=_CSV_HEADER):
-        label = np.array([_LABEL_OF.get(text, -1) for text in cells['expression']], dtype=np.int64)
+        numbers = [whole_number(text) for text in cells['expression']]
+        label = np.array([number if number in range(_LABELS) else -1 for number in numbers], dtype=np.int64)
         for row in np.flatnonzero(label < 0):
             bad.add(
                 int(line[row]),

@@ -24,7 +24,7 @@ def cached_columns(source: str, make: Callable[[], dict[str, np.ndarray]]) -> di
         make: Reads the columns; ``name`` is the only one of strings.
     """
     state = os.stat(source)
-    stamp = f'mmfer columns 1: {state.st_mtime_ns} {state.st_size}'
+    stamp = f'mmfer columns 2: {state.st_mtime_ns} {state.st_size}'
     key = hashlib.sha256(os.path.realpath(source).encode(errors='surrogateescape')).hexdigest()
     path = cache_file('columns', key)
     columns = None if path is None else _recall(path, stamp)

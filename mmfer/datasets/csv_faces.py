@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os.path as osp
 from typing import Any
 
 import numpy as np
+from mmengine.logging import print_log
 
 from mmfer.registry import DATASETS
 
@@ -13,7 +15,8 @@ from .csv_table import read_csv
 from .face_dataset import FaceDataset
 from .files import BadLines, add_outside, add_repeated, names_array
 from .image_files import log_unlisted
-from .label_schema import canonical
+from .label_numbers import whole_number
+from .label_texts import read_label_texts
 
 _COLUMNS = dict(
     name=('name', 'image', 'file', 'filename', 'path'),
@@ -24,6 +27,8 @@ _COLUMNS = dict(
 )
 _SPLIT_OF = {'training': 'train', 'valid': 'val', 'validation': 'val', 'publictest': 'val', 'privatetest': 'test'}
 _MOST_CLASSES = 1000
+_EMPTY, _BAD = -2, -3
+_NOBODY = ('', 'nan', 'NaN')
 _AT_ONCE = 200  # thousands of small arrays of strings take twice the memory of a few large ones
 
 
@@ -43,9 +48,10 @@ class CsvFaces(FaceDataset):
 
     ============= ======================================================================================================
     name          path of the image in ``data_root/image_folder``; each once
-    label         the name of a class, synonyms allowed, or its number from 0
-    split         optional: train, val or test. Without it every row is of the split that is asked for
-    identity      optional: who it is; ``holdout`` keeps people together
+    label         the name of a class, synonyms allowed, or its number from 0, such as 3 or 3.0
+    split         optional: train, val or test. Without it every row is of the split that is asked for, so that another
+                  split needs another file
+    identity      optional: who it is, empty where unknown; ``holdout`` keeps people together
     clean_label   optional: a better label where ``label`` is noisy, empty where unknown; for diagnostics only
     ============= ======================================================================================================
 
@@ -86,7 +92,8 @@ class CsvFaces(FaceDataset):
                     '; is it the column of the classes that is called label?'
                 )
             if 'identity' in cells:
-                columns['identity'] = names_array(cells['identity'])
+                people = zip(cells['identity'], cells['name'], strict=True)  # who is unknown, is nobody else
+                columns['identity'] = names_array([name if person in _NOBODY else person for person, name in people])
             small.append(columns)
             if len(small) == _AT_ONCE:
                 large.append(_merged(small))
@@ -102,7 +109,8 @@ class CsvFaces(FaceDataset):
         return columns if mine.all() else {key: column[mine] for key, column in columns.items()}
 
     def _mine(self, line: np.ndarray, cells: dict[str, list[str]], bad: BadLines) -> np.ndarray:
-        if 'split' not in cells:
+        self.parted = 'split' in cells
+        if not self.parted:
             return np.ones(len(line), dtype=bool)
         split_of = {text: _SPLIT_OF.get(text.lower(), text.lower()) for text in set(cells['split'])}
         for number, text in zip(line.tolist(), cells['split'], strict=True):
@@ -111,29 +119,30 @@ class CsvFaces(FaceDataset):
         return np.array([split_of[text] == self.source_split for text in cells['split']], dtype=bool)
 
     def _to_classes(self, columns: dict[str, np.ndarray], codes: dict[str, int], bad: BadLines) -> None:
-        texts, wanted = list(codes)[1:], self._metainfo.get('classes')
-        if all(text.lstrip('-').isdecimal() for text in texts):
-            if not wanted:
-                raise ValueError(
-                    f'{bad.path} numbers its classes; say what the numbers mean: metainfo=dict(classes='
-                    "'rafdb'), or list the names, the one of 0 first"
-                )
-            ids, known = [int(text) for text in texts], f'0-{len(wanted) - 1}'
-            self.source_classes = tuple(wanted)
-        else:
-            self.source_classes = tuple(sorted({canonical(text) for text in texts}))
-            ids, known = [self.source_classes.index(canonical(text)) for text in texts], ''
+        texts = list(codes)[1:]
+        rows = np.bincount(columns['label'] + 1, minlength=len(codes))[1:].tolist()
+        wanted = self._metainfo.get('classes') or ()
+        found = read_label_texts(dict(zip(texts, rows, strict=True)), bad.path, wanted, self.drop_classes)
+        self.source_classes = found.classes
+        # The last value is what an empty cell's -1 takes.
+        values = np.array([*(found.ids.get(text, _BAD) for text in texts), _EMPTY])
         for key in columns.keys() & {'label', 'clean_label'}:
-            label = np.array([*ids, -1])[columns[key]]  # the last is what an empty cell's -1 takes
-            unknown = (label < (-1 if key == 'clean_label' else 0)) | (label >= len(self.source_classes))
-            for row in np.flatnonzero(unknown):
+            label = values[columns[key]]
+            if key == 'clean_label':
+                unknown = [code for code, text in enumerate(texts) if whole_number(text) == -1 and found.numbered]
+                label[(label == _EMPTY) | np.isin(columns[key], unknown)] = -1
+            for row in np.flatnonzero(label < (-1 if key == 'clean_label' else 0)):
                 text = [*texts, ''][columns[key][row]]
-                bad.add(
-                    int(columns['line'][row]),
-                    str(columns['name'][row]),
-                    f'{key} {text} is not among {known}' if text else f'the {key} is empty',
-                )
+                fault = f'{key} {text} {found.faults[text]}' if text else f'the {key} is empty'
+                bad.add(int(columns['line'][row]), str(columns['name'][row]), fault)
             columns[key] = label
+        if found.numbered and columns['label'].min() == 1:
+            print_log(
+                f'{bad.path}: no label is 0, which stands for {found.classes[0]}; numbers count from 0: correct them '
+                'where they were meant to count from 1',
+                logger='current',
+                level=logging.WARNING,
+            )
 
 
 def _merged(pieces: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:

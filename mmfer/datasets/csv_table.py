@@ -24,7 +24,8 @@ def read_csv(
 
     Args:
         path: The file. Its first line that is not blank names the columns; capitals and blanks there do not matter.
-        columns: What the header may call each column, ours first: ``dict(name=('name', 'image'))``.
+        columns: What the header may call each column: ``dict(name=('name', 'image'))``. The first is taken before the
+            others, of which there may be one.
         bad: Gets the lines with another number of cells than the header, or which are not UTF-8.
         optional: Those of ``columns`` that may be missing.
         header: What the file is read with if its first line has the name of no column.
@@ -33,7 +34,7 @@ def read_csv(
         The lines of a few hundred rows, int32 [n] counted from 1, and the cells of each column.
 
     Raises:
-        ValueError: The header lacks a column, or a quotation mark is not closed.
+        ValueError: The header lacks a column, or has two that may be it, or a quotation mark is not closed.
     """
     with open_text(path) as stream:
         number, first = next(((n, line.rstrip('\n')) for n, line in enumerate(stream, 1) if line.strip()), (1, ''))
@@ -42,9 +43,7 @@ def read_csv(
         names = [cell.strip().lower() for cell in next(csv.reader([first], delimiter=delimiter), [])]
         if header and not any(word in names for words in columns.values() for word in words):
             names, lines, number = header.lower().split(','), chain([first], stream), number - 1
-        place = {
-            key: next((names.index(word) for word in words if word in names), None) for key, words in columns.items()
-        }
+        place = {key: _column(key, words, names, f'{path}:{number}') for key, words in columns.items()}
         missing = [columns[key][0] for key, where in place.items() if where is None and key not in optional]
         if missing:
             raise ValueError(
@@ -67,6 +66,19 @@ def read_csv(
             where = np.arange(number + done + 1, number + reader.line_num + 1, dtype=np.int32)
             done = reader.line_num
             yield _cells(where, rows, len(names), {key: at for key, at in place.items() if at is not None}, bad)
+
+
+def _column(key: str, words: Sequence[str], names: Sequence[str], where: str) -> int | None:
+    """Where a column is: under our own name for it, or else under the one other that the header has."""
+    found = [at for at, name in enumerate(names) if name == words[0]] or [
+        at for at, name in enumerate(names) if name in words
+    ]
+    if len(found) > 1:
+        raise ValueError(
+            f'{where}: the header has {" and ".join(repr(names[at]) for at in found)}, and either may be the column '
+            f'{key}; call the one that is meant {words[0]!r}, and no other'
+        )
+    return found[0] if found else None
 
 
 def _cells(

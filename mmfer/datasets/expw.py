@@ -12,6 +12,7 @@ from mmfer.registry import DATASETS
 from .face_dataset import FaceDataset
 from .files import BadLines, add_repeated, iter_lines, names_array, require_inside
 from .image_files import log_unlisted
+from .label_numbers import whole_number
 from .label_schema import ORDERS
 
 
@@ -82,10 +83,10 @@ def _parse(line: str, kinds: int) -> tuple[str, int, int, int, int, int, int]:
     fields = line.strip().rsplit(maxsplit=7)  # from the right: names may have blanks
     if len(fields) != 8:
         raise ValueError(f'{len(fields)} fields')
-    try:
-        face, top, left, right, bottom, label = (int(field) for field in (*fields[1:6], fields[7]))
-    except ValueError:
-        raise ValueError('face id, box and label must be whole numbers') from None
+    numbers = [whole_number(field) for field in (*fields[1:6], fields[7])]
+    if None in numbers:
+        raise ValueError('face id, box and label must be whole numbers')
+    face, top, left, right, bottom, label = numbers
     if not (max(left, 0) < right and max(top, 0) < bottom):
         raise ValueError(f'the box is empty: top {top}, left {left}, right {right}, bottom {bottom}')
     if not 0 <= label < kinds:

@@ -65,6 +65,8 @@ class FaceDataset(BaseDataset):
     REQUIRED: tuple[str, ...] = ()
     """Files and folders of ``data_root`` without which nothing can be read."""
     HOW_TO_GET = 'put the dataset there'
+    parted = True
+    """Whether the format itself says which split a face is of; otherwise all are of the one that is asked for."""
     COUNTS: ClassVar[dict[str, tuple[int, ...]]] = {}
     """Published number of faces of each split: one a class, or only their sum."""
 
@@ -109,6 +111,11 @@ class FaceDataset(BaseDataset):
         self.bad_images: list[BadImage] = []  # those left out
         if metainfo is not None and isinstance(metainfo.get('classes'), str):
             metainfo = {**metainfo, 'classes': class_names(metainfo['classes'])}
+        if metainfo is not None and not all(isinstance(name, str) for name in metainfo.get('classes') or ()):
+            raise ValueError(
+                f"metainfo=dict(classes=...) must be names, or the name of an order such as 'rafdb', got "
+                f'{metainfo["classes"]!r}'
+            )
         super().__init__(
             ann_file='',
             metainfo=metainfo,

@@ -9,6 +9,7 @@ import numpy as np
 
 from .csv_table import read_csv
 from .files import BadLines
+from .label_numbers import whole_number
 
 SIDE = 48
 SPLIT_OF_USAGE = {'Training': 'train', 'PublicTest': 'val', 'PrivateTest': 'test'}
@@ -36,7 +37,7 @@ def read_fer_csv(path: str, split: str) -> FerRows:
     rows, count = [], 0
     names = dict(emotion=('emotion',), pixels=('pixels',), usage=('usage',))
     for line, cells in read_csv(path, names, bad):
-        emotions = [int(text) if text in tuple('0123456') else -1 for text in cells['emotion']]
+        emotions = [-1 if (label := whole_number(text)) not in range(7) else label for text in cells['emotion']]
         for number, emotion, usage in zip(line.tolist(), emotions, cells['usage'], strict=True):
             if emotion < 0 or usage not in SPLIT_OF_USAGE:
                 bad.add(

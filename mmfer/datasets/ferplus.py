@@ -17,10 +17,13 @@ from .fer_csv import SPLIT_OF_USAGE, read_fer_csv
 from .ferplus_votes import READINGS
 from .files import BadLines, add_repeated, iter_lines, names_array, require_inside, require_paths
 from .image_files import log_unlisted
+from .label_numbers import whole_number
 from .label_schema import ORDERS
 
 _VOTES = ('neutral', 'happiness', 'surprise', 'sadness', 'anger', 'disgust', 'fear', 'contempt', 'unknown', 'NF')
 _FOLDER_OF = {'train': 'FER2013Train', 'val': 'FER2013Valid', 'test': 'FER2013Test'}
+_OWN = 'the votes of label.csv with boxes, of each face its own'
+_FIRST = 'the votes of fer2013new.csv, of a picture that occurs again those of its first row'
 _EXPECTED = f'{len(_VOTES)} whole numbers of votes, for {", ".join(_VOTES)}'
 
 
@@ -45,13 +48,17 @@ class FERPlus(FaceDataset):
         ├── FER2013Valid             'val'
         └── FER2013Test
 
+    Two sets of votes are published. In the authors' own ``label.csv``, where a box stands behind the name, every face
+    has its own; in ``fer2013new.csv``, and in what their script writes from it, a picture that occurs again has those
+    of its first row. The log says which are read; splits with different ones are refused. See docs/datasets.md.
+
     Of 28,709 / 3,589 / 3,589 rows a reading keeps those it can give a label to (:mod:`mmfer.datasets.ferplus_votes`),
     always without the votes that only one person gave, and logs how many it left out:
 
     =============== ====================================================================================================
     'majority'      the label with more than half of the votes; no votes travel along. Papers count 25,045 / 3,191 /
-                    3,137 faces. The published code measures every model on this reading of 'val' and 'test', whatever
-                    it was trained on
+                    3,137 faces, which are those of the label.csv with boxes. The published code measures every model on
+                    this reading of 'val' and 'test', whatever it was trained on
     'distribution'  the label with most votes, the first of equals; the shares of all emotions travel along as
                     ``gt_score``. Out are faces that more people call unknown or no face than any one emotion. This is
                     none of the paper's schemes, and keeps most faces
@@ -67,7 +74,7 @@ class FERPlus(FaceDataset):
 
     METAINFO: ClassVar[dict] = dict(classes=ORDERS['ferplus'])
     SPLITS = ('train', 'val', 'test')
-    COUNTS: ClassVar[dict] = dict(train=(25045,), val=(3191,), test=(3137,))  # of the majority reading
+    COUNTS: ClassVar[dict] = dict(train=(25045,), val=(3191,), test=(3137,))  # of the majority, with boxes
     HOW_TO_GET = (
         'the votes are public: put fer2013new.csv of https://github.com/microsoft/FERPlus there; the pixels '
         'are those of FER2013, of a Kaggle challenge: accept its rules at https://www.kaggle.com/c/challenges'
@@ -86,10 +93,13 @@ class FERPlus(FaceDataset):
         """Reads votes, and pixels where they are not in files; keeps the faces of this split that have a label."""
         folder = osp.join(self.data_root, _FOLDER_OF[self.source_split])
         columns, votes = self._of_folder(folder) if osp.isdir(folder) else self._of_csv()
+        source = self._votes_source()
+        if source != _OWN:
+            self.COUNTS = {}  # those that are published are of the others
         score = READINGS[self.reading](votes)
         kept = score.any(axis=1)
         print_log(
-            f'{type(self).__name__} {self.source_split}: reading {self.reading!r} leaves out '
+            f'{type(self).__name__} {self.source_split}: {source}; reading {self.reading!r} leaves out '
             f'{int((~kept).sum()):,} of {len(kept):,} faces',
             logger='current',
         )
@@ -99,17 +109,37 @@ class FERPlus(FaceDataset):
             columns['score'] = score[kept]
         return columns
 
+    def _votes_source(self) -> str:
+        """Which of the two published sets of votes these are; all splits must have the same."""
+        sources = {}
+        for split, folder in _FOLDER_OF.items():
+            path = osp.join(self.data_root, folder, 'label.csv')
+            if osp.isfile(path):
+                sources[split] = _OWN if _has_box(next(csv.reader(iter_lines(path)), [])) else _FIRST
+        mine = sources.get(self.source_split, _FIRST)
+        other = next((split for split, source in sources.items() if source != mine), None)
+        if other is not None:
+            raise ValueError(
+                f'{self.data_root} mixes two sets of votes of FER+: {self.source_split} has {mine}, {other} '
+                f'{sources[other]}, and they differ; take all three folders from one place, or fer2013new.csv and '
+                'fer2013.csv alone'
+            )
+        return mine
+
     def _of_folder(self, folder: str) -> tuple[dict, np.ndarray]:
         self.IMAGE_FOLDER = osp.basename(folder)
         require_paths(type(self).__name__, folder, ('label.csv',), self.HOW_TO_GET)
         self.label_file = path = osp.join(folder, 'label.csv')
         bad = BadLines(path, f"'fer0000000.png,4,0,0,1,3,2,0,0,0,0': an image and {_EXPECTED}")
-        names, votes, lines = [], [], []
+        names, votes, lines, boxes = [], [], [], None
         for line, cells in enumerate(csv.reader(iter_lines(path)), 1):
             if cells:
+                boxes = _has_box(cells) if boxes is None else boxes
                 try:
-                    # In the authors' own files a box, '(0, 0, 48, 48)', stands between name and votes.
-                    votes.append(_votes(cells[2:] if ''.join(cells[1:2]).startswith('(') else cells[1:]))
+                    if _has_box(cells) != boxes:
+                        odd = 'no box here, one' if boxes else 'a box here, none'
+                        raise ValueError(f'{odd} in the first line: rows of two sets of votes')
+                    votes.append(_votes(cells[2:] if boxes else cells[1:]))
                     names.append(require_inside(cells[0].strip()))
                     lines.append(line)
                 except ValueError as error:
@@ -155,9 +185,15 @@ class FERPlus(FaceDataset):
         return {key: column[named] for key, column in columns.items()}, np.array(votes)[mine][named]
 
 
+def _has_box(cells: list[str]) -> bool:
+    """In the authors' own files a box, '(0, 0, 48, 48)', stands between name and votes."""
+    return ''.join(cells[1:2]).startswith('(')
+
+
 def _votes(cells: list[str]) -> list[int]:
     if len(cells) != len(_VOTES):
         raise ValueError(f'{len(cells)} votes')
-    if not all(cell.strip().isdecimal() for cell in cells):
+    votes = [whole_number(cell) for cell in cells]
+    if any(vote is None or vote < 0 for vote in votes):
         raise ValueError('votes must be whole numbers')
-    return [int(cell) for cell in cells]
+    return votes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import os
+import posixpath
 from collections.abc import Callable, Iterator, Sequence
 from typing import TextIO, TypeVar
 
@@ -100,11 +101,17 @@ def names_array(names: Sequence[str]) -> np.ndarray:
 def add_repeated(names: np.ndarray, lines: np.ndarray, bad: BadLines) -> None:
     """Adds the lines whose name has stood before; for ten million names without a set of them.
 
+    './a.jpg' and 'b//a.jpg' are 'a.jpg' and 'b/a.jpg'.
+
     Args:
         names: numpy's compact strings, [N].
         lines: Where they stand, [N].
         bad: What they are added to.
     """
+    odd = np.flatnonzero((np.strings.find(names, './') >= 0) | (np.strings.find(names, '//') >= 0))
+    if len(odd):
+        names = names.copy()
+        names[odd] = [posixpath.normpath(name) for name in names[odd].tolist()]
     hashes = np.fromiter((hash(name) for name in names), dtype=np.int64, count=len(names))
     order = np.argsort(hashes, kind='stable')
     hashes = hashes[order]

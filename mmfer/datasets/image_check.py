@@ -14,12 +14,15 @@ import PIL
 from mmengine.dist import is_main_process
 from tqdm import tqdm
 
-from .pictures import look_at
+from .jpeg_scans import decoder_warnings
+from .pictures import Look, look_at
 from .whole_files import cache_file, written_whole
 
 _THREADS = 16
 """A network disk answers many questions at once."""
 _CHUNK = 64
+_VERSION = '2'
+"""Of what is looked at: what an earlier one has found in order does not count."""
 
 
 class ImageCheck(NamedTuple):
@@ -33,6 +36,8 @@ class ImageCheck(NamedTuple):
 def check_images(folder: str, names: Sequence[str], title: str = 'images') -> ImageCheck:
     """Looks at the header and the end of every picture, which finds all faults but those in the middle of the data.
 
+    Progressive JPEGs are decoded: of them reading does not tell whether something is missing inside.
+
     The result is kept in ``$MMFER_CACHE`` (default ``~/.cache/mmfer``; empty: nowhere), and holds as long as no
     name, file size or modification time changes.
 
@@ -44,13 +49,17 @@ def check_images(folder: str, names: Sequence[str], title: str = 'images') -> Im
     folder = os.path.abspath(folder)
     paths = [os.path.join(folder, str(name)) for name in names]
     state = np.array(list(_each(_state, paths, f'{title}: looking for changes')), dtype=np.int64).reshape(-1, 2)
-    digest = hashlib.sha256('\n'.join([PIL.__version__, *paths]).encode(errors='surrogateescape'))
+    digest = hashlib.sha256('\n'.join([_VERSION, PIL.__version__, *paths]).encode(errors='surrogateescape'))
     memory = cache_file('checked_images', digest.hexdigest())
     digest.update(state.astype('<i8').tobytes())
     known = _recall(memory, digest.hexdigest())
     if known is not None:
         return known
     looks = list(_each(look_at, paths, f'{title}: checking'))
+    decoded = [row for row, look in enumerate(looks) if look.progressive and not look.fault]
+    warnings = decoder_warnings([paths[row] for row in decoded], f'{title}: decoding progressive JPEGs')
+    for place, text in warnings.items():
+        looks[decoded[place]] = Look(fault=f'damaged ({text})')
     rows = [row for row, look in enumerate(looks) if look.fault]
     found = ImageCheck(
         np.array([look.size for look in looks], dtype=np.int32).reshape(-1, 2),

@@ -53,7 +53,7 @@ def canonical(name: str) -> str:
     Underscores and hyphens count as blanks, and a number before the name is left out: folders are also called
     ``3_happy`` and ``Happily_Surprised``.
     """
-    word = ' '.join(re.sub(r'^\d+[\s._-]+|[\s_-]+', ' ', name).split()).lower()
+    word = ' '.join(re.sub(r'^\d+[\s._-]+(?=\D)|[\s_-]+', ' ', name).split()).lower()
     return _NAME_OF.get(word, word)
 
 

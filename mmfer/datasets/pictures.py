@@ -10,15 +10,23 @@ import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from .jpeg_scans import open_ended
+
+_CV2_GIVES_UP = int(cv2.__version__.split('.')[0]) >= 5
+"""Whether cv2 returns nothing where data end too early; before version 5 it makes them grey."""
 _TAIL = 64
 """Cameras and editors leave a few bytes behind the end of a picture."""
 
 
 class Look(NamedTuple):
-    """What a look at a picture tells: its ``size`` (width, height) as stored, and its ``fault``, '' where none."""
+    """What a look at a picture tells: its ``size`` (width, height) as stored, and its ``fault``, '' where none.
+
+    ``progressive``: a JPEG of several scans, of which only the decoder's warnings tell that data are missing inside.
+    """
 
     size: tuple[int, int] = (0, 0)
     fault: str = ''
+    progressive: bool = False
 
 
 def read_picture(path: str) -> np.ndarray:
@@ -28,7 +36,8 @@ def read_picture(path: str) -> np.ndarray:
 
     Raises:
         FileNotFoundError: It is missing.
-        ValueError: It is empty, no picture, cut off, animated, or larger than Pillow's ``MAX_IMAGE_PIXELS``.
+        ValueError: It is empty, no picture, cut off, without a part of its data, animated, or larger than Pillow's
+            ``MAX_IMAGE_PIXELS``.
     """
     # Bytes first: cv2.imread takes no non-ASCII paths on Windows and cannot tell a missing file from a broken one.
     try:
@@ -36,16 +45,30 @@ def read_picture(path: str) -> np.ndarray:
             data = stream.read()
     except FileNotFoundError:
         raise FileNotFoundError(f'image {path} is missing; restore it or take its row out of the label file') from None
-    # cv2 alone would decode a bomb, take the first frame of an animation, and, before version 5, make grey what is cut
-    # off. Pillow's reading of the header takes a fifth of the time.
+    # cv2 alone would decode a bomb, and take the first frame of an animation. Pillow's reading of the header takes a
+    # fifth of the time.
     fault = look_into(io.BytesIO(data)).fault
-    image = None if fault else cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_COLOR)
+    image = None
+    if not fault:
+        data, missing = open_ended(data)
+        fault = f'damaged ({missing})' if missing else ''
+        image = None if missing else _decode(data)
     if image is None:
         raise ValueError(
             f'{path} is {fault or "cut off or damaged"}; restore it from its source, or take its row out '
             'of the label file'
         )
     return image
+
+
+def _decode(data: bytes) -> np.ndarray | None:
+    if not _CV2_GIVES_UP:
+        try:
+            with Image.open(io.BytesIO(data)) as image:
+                image.load()
+        except Exception:  # whatever Pillow's readers stumble over is the picture's fault
+            return None
+    return cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_COLOR)
 
 
 def look_at(path: str) -> Look:
@@ -73,7 +96,7 @@ def look_into(stream: BinaryIO) -> Look:
                 return Look(fault='of 32 bits a channel (save it with 8 or 16)')
             if not _has_its_end(stream, image.format or ''):
                 image.load()  # formats without a mark at the end, and files that go on behind it, are decoded instead
-            return Look((width, height))
+            return Look((width, height), progressive='progressive' in image.info)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         return Look(fault=_too_large(int(str(error).partition('(')[2].partition(' ')[0])))
     except UnidentifiedImageError:

@@ -12,6 +12,7 @@ from mmfer.registry import DATASETS
 from .face_dataset import FaceDataset
 from .files import BadLines, iter_lines, names_array
 from .image_files import log_unlisted
+from .label_numbers import whole_number
 from .label_schema import ORDERS
 
 
@@ -48,7 +49,6 @@ class RAFDB(FaceDataset):
     def load_columns(self) -> dict:
         """Reads the label file; keeps the rows of this split."""
         kinds = len(self.source_classes)
-        ids = {str(number): number - 1 for number in range(1, kinds + 1)}
         self.label_file = path = osp.join(self.data_root, self.LABEL_FILE)
         names, labels, lines, seen = [], [], [], {}
         bad = BadLines(path, f"'train_00001.jpg 5': a train_ or test_ image and a label from 1 to {kinds}")
@@ -56,18 +56,19 @@ class RAFDB(FaceDataset):
             fields = line.split()
             if not fields:
                 continue
+            label = whole_number(fields[-1])
             if len(fields) != 2:
                 bad.add(number, line, f'{len(fields)} fields')
             elif not fields[0].startswith(('train_', 'test_')) or '/' in fields[0]:
                 bad.add(number, line, 'the name must start with train_ or test_, without a folder')
-            elif fields[1] not in ids:
+            elif label is None or not 1 <= label <= kinds:
                 bad.add(number, line, f'label {fields[1]} is not among 1-{kinds}')
             elif fields[0] in seen:
                 bad.add(number, line, f'the image is listed twice, first in line {seen[fields[0]]}')
             else:
                 seen[fields[0]] = number
                 names.append(osp.splitext(fields[0])[0] + '_aligned.jpg')
-                labels.append(ids[fields[1]])
+                labels.append(label - 1)
                 lines.append(number)
         bad.raise_if_any()
         log_unlisted(self.image_folder, names, type(self).__name__)

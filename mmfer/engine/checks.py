@@ -90,24 +90,6 @@ def check_batches(loader: DataLoader) -> None:
         )
 
 
-def check_held_out(runner: Runner) -> None:
-    """No face of the validation split is trained on.
-
-    Raises:
-        ValueError: Some are; usually the training set lacks the ``holdout`` of the validation set.
-    """
-    train, val = runner.train_dataloader.dataset, runner.val_dataloader.dataset
-    held_out = _faces(val)
-    shared = held_out & _faces(train)
-    if shared:
-        held = next((part.holdout for part in face_datasets(val) if part.holdout), None)
-        holdout = f'holdout={dict(held)}' if held else 'a holdout'
-        raise ValueError(
-            f'{len(shared):,} of the {len(held_out):,} faces that val_dataloader evaluates are trained '
-            f'on, too: give train_dataloader.dataset and val_dataloader.dataset the same {holdout}'
-        )
-
-
 def check_images(datasets: Sequence[Any]) -> list[np.ndarray]:
     """Every picture can be read, as far as its header and end tell, and landmarks are those of upright faces.
 
@@ -208,11 +190,6 @@ def _look_at_landmarks(dataset: Any, size: np.ndarray, name: str) -> list[str]:
 
 def _warn(text: str) -> None:
     print_log(text, logger='current', level=logging.WARNING)
-
-
-def _faces(dataset: Any) -> set[tuple[str, str]]:
-    """Where each face is; nothing for datasets that are no FaceDataset."""
-    return {(part.image_folder, name) for part in face_datasets(dataset) for name in part.columns['name'].tolist()}
 
 
 def _classes(dataset: Any) -> Sequence[str] | None:

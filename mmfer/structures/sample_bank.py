@@ -1,5 +1,6 @@
 """What is remembered per training sample: label distributions, relabelled classes, instability."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -47,7 +48,9 @@ class SampleBank:
         self._staged: list[tuple[str, Tensor, Tensor]] = []
         self.labels: Tensor = torch.empty(0, dtype=torch.int64)
         """Observed labels of all samples [N], for statistics per class; known once the bank is sized."""
-        self.fingerprint = ''
+        self.seen: Tensor = torch.empty(0, dtype=torch.bool)
+        """Of which samples anything was ever written [N]: the values of the others are where they started."""
+        self.fingerprint, self._num_classes = '', 0
 
     def declare(self, columns: dict[str, Column], owner: str) -> None:
         """Registers columns at build.
@@ -75,7 +78,8 @@ class SampleBank:
         """
         self._values = {name: column.initial(labels, num_classes) for name, column in self._declared.items()}
         self._staged.clear()
-        self.labels = labels
+        self.labels, self._num_classes = labels, num_classes
+        self.seen = torch.zeros(len(labels), dtype=torch.bool, device=labels.device)
         self.fingerprint = fingerprint
 
     def read(self, name: str, sample_idx: Tensor) -> Tensor:
@@ -115,11 +119,25 @@ class SampleBank:
             broadcast(merged)
             values = self._values[name]
             values[sample_idx] = torch.where(merged.isnan(), values[sample_idx], merged)
+            # The rows of a sample that stands several times are alike by now.
+            self.seen[sample_idx] = self.seen[sample_idx] | ~merged.reshape(len(merged), -1).isnan().any(1)
         self._staged.clear()
 
     def state_dict(self) -> dict:
         """Everything a resumed run needs."""
-        return {'fingerprint': self.fingerprint, 'columns': dict(self._values)}
+        return {'fingerprint': self.fingerprint, 'columns': dict(self._values), 'seen': self.seen}
+
+    def changed(self, columns: Mapping[str, Tensor], labels: Tensor, num_classes: int) -> Tensor:
+        """In which rows any of the declared columns has another value than it began with, bool [N].
+
+        For checkpoints that do not say which samples were seen. Where none of the columns is declared: in all.
+        """
+        differ = [
+            (columns[name].to(labels.device) != column.initial(labels, num_classes)).reshape(len(labels), -1).any(1)
+            for name, column in self._declared.items()
+            if name in columns
+        ]
+        return torch.stack(differ).any(0) if differ else torch.ones_like(labels, dtype=torch.bool)
 
     def load_state_dict(self, state: dict) -> None:
         """Restores what :meth:`state_dict` gave.
@@ -137,6 +155,8 @@ class SampleBank:
                 f'the checkpoint remembers {sorted(state["columns"])} per sample, the config needs '
                 f'{sorted(self._values)}; resume with the config it was trained with, or start anew with load_from'
             )
+        seen = state.get('seen')  # earlier checkpoints do not say
+        self.seen.copy_(self.changed(state['columns'], self.labels, self._num_classes) if seen is None else seen)
         for name, rows in state['columns'].items():
             self._values[name].copy_(rows)
 

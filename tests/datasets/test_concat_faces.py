@@ -1,5 +1,4 @@
 import re
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,7 +7,7 @@ from miniature import make_rafdb
 from mmpretrain.registry import DATASETS
 
 from mmfer.datasets import RAFDB, ProgressiveSampler, collate_faces
-from mmfer.engine.checks import check_held_out
+from mmfer.engine.held_out import check_held_out
 
 PIPELINE = [dict(type='mmfer.LoadFace', size=20), dict(type='mmfer.PackFace')]
 
@@ -58,16 +57,10 @@ def test_clean_labels_are_known_where_a_part_knows_them(parts):
 def test_a_face_that_is_held_out_may_not_be_trained_on_within_several_datasets(parts):
     holdout = dict(holdout=dict(fraction=0.5, seed=0))
 
-    def runner(train, val):
-        loaders = {
-            f'{name}_dataloader': SimpleNamespace(dataset=data) for name, data in dict(train=train, val=val).items()
-        }
-        return SimpleNamespace(**loaders)
-
-    val = build([dict(parts[0], split='val', **holdout)])
-    check_held_out(runner(build([dict(parts[0], **holdout), parts[1]]), val))
+    val = dict(val_dataloader=build([dict(parts[0], split='val', **holdout)]))
+    check_held_out(build([dict(parts[0], **holdout), parts[1]]), val)
     with pytest.raises(ValueError, match=r"7 of the 7 faces .* the same holdout=\{'fraction': 0.5, 'seed': 0\}"):
-        check_held_out(runner(build(parts), val))
+        check_held_out(build(parts), val)
 
 
 def test_classes_must_agree(parts):

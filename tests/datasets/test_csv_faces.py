@@ -87,6 +87,8 @@ def test_names_are_mapped_to_the_classes_that_are_given(listed):
         ('b c.jpg,1,train,x', '4 cells instead of 3'),
         ('a.jpg,1,train', 'the image is listed twice, first in line 2'),
         ('a.jpg,1,test', 'the image is listed twice, first in line 2'),
+        ('./a.jpg,1,train', 'the image is listed twice, first in line 2'),
+        ('.//a.jpg,1,train', 'the image is listed twice, first in line 2'),
         ('b c.jpg,7,train', 'label 7 is not among 0-6'),
         ('b c.jpg,-1,train', 'label -1 is not among 0-6'),
         ('b c.jpg,,train', 'the label is empty'),
@@ -124,6 +126,16 @@ def test_headers_quotes_and_wrong_columns(listed):
         listed('name,label\na.jpg,happy\n"b c.jpg,sad\ngrün.jpg",sad\n'.replace('a.jpg,happy\n', '\n'))
     with pytest.raises(ValueError, match=r'faces.csv has more than 1000 different labels, such as'):
         listed('label,name\n' + ''.join(f'{i}.jpg,happy\n' for i in range(1200)))
+
+
+def test_a_header_with_two_columns_that_may_be_the_one(listed):
+    with pytest.raises(
+        ValueError, match=r"csv:1: the header has 'emotion' and 'class', and either may be the column label; "
+    ):
+        listed('name,emotion,class\na.jpg,sad,happy\n')
+    with pytest.raises(ValueError, match="call the one that is meant 'label', and no other"):
+        listed('name,label,label\na.jpg,sad,happy\n')
+    assert listed('name,emotion,label\na.jpg,sad,happy\n').metainfo['classes'] == ('happiness',)  # as it says
 
 
 @pytest.mark.parametrize('text', ['', '\n', 'name,label\n'])

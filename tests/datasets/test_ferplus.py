@@ -1,3 +1,4 @@
+import os
 import re
 
 import numpy as np
@@ -15,7 +16,8 @@ def root(tmp_path):
 
 def relabel(root, votes):
     """The first training faces get these votes; the others are taken out of the list."""
-    write_csv(root / 'FER2013Train/label.csv', [[f'fer{i:07d}.png', *row] for i, row in enumerate(votes)])
+    rows = [[f'fer{i:07d}.png', '(0, 0, 48, 48)', *row] for i, row in enumerate(votes)]
+    write_csv(root / 'FER2013Train/label.csv', rows)
 
 
 def test_both_layouts_are_the_same_faces(tmp_path):
@@ -57,7 +59,51 @@ def test_the_log_counts_who_is_left_out(root, monkeypatch):
     lines = []
     monkeypatch.setattr('mmfer.datasets.ferplus.print_log', lambda text, **kwargs: lines.append(text))
     FERPlus(str(root), split='test')
-    assert lines == ["FERPlus test: reading 'majority' leaves out 1 of 17 faces"]
+    assert lines == [
+        'FERPlus test: the votes of label.csv with boxes, of each face its own; '
+        "reading 'majority' leaves out 1 of 17 faces"
+    ]
+
+
+def without_boxes(path):
+    path.write_text(path.read_text().replace('"(0, 0, 48, 48)",', ''))
+
+
+def test_which_votes_are_read_is_told_by_the_box(root, tmp_path, monkeypatch):
+    """The authors' script writes label.csv from fer2013new.csv, without boxes; their own files have them."""
+    lines = []
+    monkeypatch.setattr('mmfer.datasets.ferplus.print_log', lambda text, **kwargs: lines.append(text))
+    assert FERPlus(str(root)).COUNTS == FERPlus.COUNTS
+    for split in ('Train', 'Valid', 'Test'):
+        without_boxes(root / f'FER2013{split}/label.csv')
+    LAYOUTS['FERPlus'](tmp_path / 'csv', faces=2)
+    for place in (root, tmp_path / 'csv'):
+        assert FERPlus(str(place)).COUNTS == {}
+        assert lines[-1].startswith(
+            'FERPlus train: the votes of fer2013new.csv, of a picture that occurs again those of its first row; '
+        )
+
+
+def test_splits_with_two_sets_of_votes(root):
+    without_boxes(root / 'FER2013Test/label.csv')
+    for split in FERPlus.SPLITS:
+        with pytest.raises(
+            ValueError, match=r'mixes two sets of votes of FER\+: \w+ has the votes of .*and they differ'
+        ):
+            FERPlus(str(root), split=split)
+
+
+def test_a_split_in_folders_with_boxes_and_another_in_the_csv(root):
+    LAYOUTS['FERPlus'](root, faces=2)
+    assert len(FERPlus(str(root), split='test')) == 16
+    (root / 'FER2013Test').rename(root / 'elsewhere')
+    with pytest.raises(
+        ValueError, match=r'test has the votes of fer2013new\.csv, .* train the votes of label\.csv with'
+    ):
+        FERPlus(str(root), split='test')
+    for split in ('Train', 'Valid'):
+        without_boxes(root / f'FER2013{split}/label.csv')
+    assert len(FERPlus(str(root), split='test')) == 16  # the same votes in two layouts
 
 
 def test_an_unknown_reading(root):
@@ -69,14 +115,16 @@ def test_an_unknown_reading(root):
     ('row', 'reason'),
     [
         (['a.png', 9, 1, 0, 0, 0, 0, 0, 0, 0], '9 votes'),
-        (['a.png', '(0, 0, 48, 48)', 9, 1, 0, 0, 0, 0, 0, 0, 0], '9 votes'),
         (['a.png', 9, 'x', 0, 0, 0, 0, 0, 0, 0, 0], 'votes must be whole numbers'),
         (['a.png', 9, -1, 0, 0, 0, 0, 0, 0, 0, 0], 'votes must be whole numbers'),
         (['../a.png', 9, 0, 0, 0, 0, 0, 0, 0, 0, 0], 'leaves the data folder'),
         (['fer0000000.png', 9, 0, 0, 0, 0, 0, 0, 0, 0, 0], 'listed twice, first in line 1'),
+        (['a.png', '(0, 0, 48, 48)', *[1] * 10], 'a box here, none in the first line: rows of two sets of votes'),
     ],
 )
 def test_bad_lines_of_a_folders_file(root, row, reason):
+    for split in ('Valid', 'Test'):
+        without_boxes(root / f'FER2013{split}/label.csv')
     write_csv(root / 'FER2013Train/label.csv', [['fer0000000.png', *[1] * 10], row])
     with pytest.raises(ValueError, match=f'label.csv:2: .*{re.escape(reason)}'):
         FERPlus(str(root))
@@ -112,3 +160,10 @@ def test_half_a_folder(root):
     (root / 'FER2013Train/label.csv').unlink()
     with pytest.raises(FileNotFoundError, match='FERPlus expects label.csv in .*FER2013Train'):
         FERPlus(str(root))
+
+
+@pytest.mark.skipif(not os.path.exists('data/ferplus/FER2013Train/label.csv'), reason='data/ferplus is not there')
+def test_the_authors_own_folders_have_the_published_counts():
+    for split, counts in FERPlus.COUNTS.items():
+        dataset = FERPlus('data/ferplus', split=split)
+        assert (len(dataset),) == counts == dataset.COUNTS[split]

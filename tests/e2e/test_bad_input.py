@@ -27,6 +27,7 @@ METHOD = 'model.supervision.lanet'
 LABELS = 'data/raf-db/basic/EmoLabel/list_patition_label.txt'
 WEIGHTS = 'pretrained/resnet18_msceleb.pth'
 LANDMARKS = 'data/raf-db/landmarks68.npz'
+SAME = 'same.py'
 FACES = Path('data/raf-db/basic/Image/aligned')
 
 
@@ -44,7 +45,7 @@ class Mistake:
 
     def command(self) -> list[str]:
         """Arguments of tools/train.py."""
-        values = tiny(self.config) | NARROW | self.values if Path(self.config).is_file() else {}
+        values = tiny(str(Path(self.config).absolute())) | NARROW | self.values if Path(self.config).is_file() else {}
         return [self.config, *self.more, *(options(values) if values else [])]
 
 
@@ -92,6 +93,27 @@ def change_landmarks(change: Callable[[np.ndarray], np.ndarray]):
 def flip_in_the_pipeline():
     steps = "dict(type='mmfer.LoadFace', size=100), dict(type='RandomFlip', prob=0.5), dict(type='mmfer.PackFace')"
     Path('flipped.py').write_text(f"_base_ = '{CONFIG}'\ntrain_dataloader = dict(dataset=dict(pipeline=[{steps}]))\n")
+
+
+def halve_the_data_of_a_picture():
+    path = FACES / 'train_00005_aligned.jpg'
+    data = path.read_bytes()
+    path.write_bytes(data[: (data.index(b'\xff\xda') + len(data)) // 2] + b'\xff\xd9')
+
+
+def list_the_same_faces_twice():
+    """A config whose training and test set are one csv without a column that parts them."""
+    rows = [line.split() for line in Path(LABELS).read_text().splitlines()]
+    lines = [f'{name[:-4]}_aligned.jpg,{int(label) - 1}' for name, label in rows]
+    (FACES / 'faces.csv').write_text('\n'.join(['name,label', *lines]))
+    Path(SAME).write_text(
+        f"_base_ = '{CONFIG.replace('lanet', 'baseline')}'\n"
+        f"_faces = dict(_delete_=True, type='mmfer.CsvFaces', data_root='{FACES}', metainfo=dict(classes='rafdb'),\n"
+        "              pipeline=[dict(type='mmfer.LoadFace', size=32), dict(type='mmfer.PackFace')])\n"
+        "train_dataloader = dict(dataset=dict(**_faces, split='train'))\n"
+        "val_dataloader = dict(dataset=dict(**_faces, split='test', test_mode=True))\n"
+        'test_dataloader = val_dataloader\n'
+    )
 
 
 def keep_five_landmarks():
@@ -177,6 +199,12 @@ MISTAKES = [
             'too large (4,294,836,225 pixels',
         ),
         spoil=spoil_pictures,
+    ),
+    Mistake(
+        'a JPEG that lacks a part of its data, its end mark in place',
+        ('train_00005_aligned.jpg', 'cut off or damaged', 'restore it', 'take its row out'),
+        spoil=halve_the_data_of_a_picture,
+        steps=True,
     ),
     Mistake('no landmark file', ('landmarks68.npz', 'landmarks=...'), spoil=lambda: Path(LANDMARKS).unlink()),
     Mistake(
@@ -304,6 +332,12 @@ MISTAKES = [
         'a val split that is trained on, too',
         ('7 of the 7', 'train_dataloader.dataset', "{'fraction': 0.2}"),
         {'select_on': 'val', 'val_dataloader.dataset.split': 'val', 'val_dataloader.dataset.holdout.fraction': 0.2},
+    ),
+    Mistake(
+        'a csv without splits that is trained on and tested',
+        ('9 of the 9', f'{FACES}/faces.csv', 'no column split', 'ann_file', "split='train'"),
+        config=SAME,
+        spoil=list_the_same_faces_twice,
     ),
     Mistake(
         'a kind of label noise that there is not',

@@ -56,6 +56,10 @@ def write_labels_otherwise(encoding: str = 'utf-8-sig', end: str = '\r\n') -> No
     LABELS.write_bytes(end.join([*lines[:5], '', ' ', *lines[5:], '']).encode(encoding))
 
 
+def write_labels_with_a_point():
+    LABELS.write_text(re.sub(r'(?<=\d)(?=[ \t]*$)', '.0', LABELS.read_text(), flags=re.MULTILINE))
+
+
 def name_a_face_otherwise():
     face(5).rename(FACES / 'train_Ägypten 笑_aligned.jpg'.replace(' ', '-'))
     LABELS.write_text(LABELS.read_text().replace('train_00005.jpg', 'train_Ägypten-笑.jpg'), encoding='utf-8')
@@ -88,6 +92,7 @@ ODDITIES = [
     Oddity('a grey, CMYK, 16-bit or transparent picture, or one under the name of another format', save_other_kinds),
     Oddity('a label file with byte-order mark, CRLF, tabs, blanks around and blank lines', write_labels_otherwise),
     Oddity('a label file in UTF-16', lambda: write_labels_otherwise('utf-16', '\n')),
+    Oddity('a label such as 3.0', write_labels_with_a_point),
     Oddity('a name outside ASCII', name_a_face_otherwise),
     Oddity(
         'a picture that no line lists',

@@ -32,8 +32,8 @@ def distribution(peak: float = 0.8) -> torch.Tensor:
 )
 def test_mended_labels_are_counted_by_hand(column, values, name):
     figures = noise_figures({column: values}, OBSERVED, COLUMNS)
-    assert figures[f'{name}_precision'] == pytest.approx(100 * 1 / 3)  # faces 1, 2, 4 contradict; 1 is right
-    assert figures[f'{name}_recall'] == pytest.approx(100 * 1 / 3)  # faces 1, 2, 3 are mislabelled; 1 is mended
+    assert figures[f'{name}_to_clean'] == pytest.approx(100 * 1 / 3)  # faces 1, 2, 4 contradict; 1 is right
+    assert figures[f'{name}_mended'] == pytest.approx(100 * 1 / 3)  # faces 1, 2, 3 are mislabelled; 1 is mended
 
 
 def test_relabelled_faces_count_also_where_the_truth_is_unknown():
@@ -45,14 +45,14 @@ def test_both_memories_have_figures_of_their_own():
     figures = noise_figures({'relabelled': OBSERVED.clone(), 'label_distribution': distribution()}, OBSERVED, COLUMNS)
     assert set(figures) == {
         'relabelled',
-        'relabel_recall',
+        'relabel_mended',
         'distribution_top1',
         'distribution_kl',
-        'distribution_precision',
-        'distribution_recall',
+        'distribution_to_clean',
+        'distribution_mended',
     }
-    assert (figures['relabelled'], figures['relabel_recall']) == (0, 0)
-    assert figures['distribution_recall'] > 0
+    assert (figures['relabelled'], figures['relabel_mended']) == (0, 0)
+    assert figures['distribution_mended'] > 0
 
 
 def test_the_divergence_is_from_the_clean_label_or_from_the_true_distribution_where_it_is_known():
@@ -67,7 +67,25 @@ def test_the_divergence_is_from_the_clean_label_or_from_the_true_distribution_wh
     assert figures['distribution_top1'] == pytest.approx(100 * 2 / 5)
 
 
-def test_without_a_contradiction_there_is_no_precision():
+def test_faces_that_were_never_drawn_have_no_trust_and_no_distribution():
+    """Faces 0 and 3 are where they began: one right and one wrong, both wholly trusted."""
+    seen = torch.tensor([False, True, True, False, True, True])
+    values = torch.tensor([1.0, 0.2, 0.4, 1.0, 0.6, 0.9])
+    figures = noise_figures({'importance': values}, OBSERVED, COLUMNS, seen)
+    assert figures['never_drawn'] == pytest.approx(100 / 3)
+    assert figures['importance_right'] == pytest.approx(0.6)  # face 4
+    assert figures['importance_wrong'] == pytest.approx(0.3)  # faces 1 and 2
+    assert figures['importance_auc'] == 100
+    estimated = torch.where(seen[:, None], distribution(), one_hot(OBSERVED, 3).float())
+    figures = noise_figures({'label_distribution': estimated}, OBSERVED, COLUMNS, seen)
+    assert figures['distribution_top1'] == pytest.approx(100 / 3)  # of faces 1, 2 and 4 the first
+    assert figures['distribution_mended'] == pytest.approx(100 / 3)  # of faces 1, 2 and 3 the first
+    assert 'never_drawn' not in noise_figures({'importance': values}, OBSERVED, COLUMNS)
+    none = noise_figures({'importance': values, 'label_distribution': estimated}, OBSERVED, COLUMNS, ~(seen | ~seen))
+    assert set(none) == {'never_drawn', 'distribution_to_clean', 'distribution_mended'}
+
+
+def test_without_a_contradiction_there_is_no_share_of_it():
     sure, labels = torch.eye(3)[torch.tensor([0, 1])], torch.tensor([0, 1])
     figures = noise_figures({'label_distribution': sure}, labels, dict(clean_label=np.array([0, 1])))
     assert set(figures) == {'distribution_top1', 'distribution_kl'}
@@ -123,8 +141,8 @@ def test_the_hook_reports_after_an_epoch_and_leaves_others_alone():
     NoiseReportHook().after_train_epoch(runner(supervision=SimpleNamespace(bank=SampleBank())))
     assert dict(hub.log_scalars) == {}
     NoiseReportHook().after_train_epoch(runner(supervision=SimpleNamespace(bank=bank)))
-    assert hub.get_scalar('val/relabel_recall').current() == pytest.approx(100 / 3)
-    assert set(hub.log_scalars) == {f'val/{name}' for name in ('relabelled', 'relabel_precision', 'relabel_recall')}
+    assert hub.get_scalar('val/relabel_mended').current() == pytest.approx(100 / 3)
+    assert set(hub.log_scalars) == {f'val/{name}' for name in ('relabelled', 'relabel_to_clean', 'relabel_mended')}
 
 
 def test_a_dataset_says_itself_what_the_clean_labels_are():
@@ -141,4 +159,4 @@ def test_a_dataset_says_itself_what_the_clean_labels_are():
             train_dataloader=SimpleNamespace(dataset=dataset),
         )
     )
-    assert hub.get_scalar('val/relabel_recall').current() == 0
+    assert hub.get_scalar('val/relabel_mended').current() == 0

@@ -36,7 +36,7 @@ def outputs(step):
         'grad_norm': 0.7 * step,
         'exact': torch.tensor(1 / 3 + step, dtype=torch.float64),
     }
-    return values if step % 2 else {**values, 'scn.relabelled': torch.tensor([step])}
+    return values if step % 2 else {**values, 'scn.newly_relabelled': torch.tensor([step])}
 
 
 def history(hook, runner, hub):
@@ -51,7 +51,7 @@ def test_the_message_hub_gets_what_mmengine_gives_it(runner):
     mine, theirs = history(StepScalarsHook(), runner, 'mine'), history(RuntimeInfoHook(), runner, 'theirs')
     assert mine == theirs
     assert len(mine['train/loss']) == STEPS
-    assert len(mine['train/scn.relabelled']) == 4
+    assert len(mine['train/scn.newly_relabelled']) == 4
 
 
 def test_nothing_is_read_between_printed_lines(runner, monkeypatch):

@@ -131,7 +131,7 @@ def test_only_the_less_important_group_is_relabelled_unless_told_otherwise():
     memory = Memory(labels=[1] * 10)
     memory.step(sure, importance=importance)
     assert [i for i, label in enumerate(memory.labels) if label == 0] == low
-    assert memory.shown['relabelled'].item() == pytest.approx(0.3)
+    assert memory.shown['newly_relabelled'].item() == pytest.approx(0.3)
     memory = Memory(labels=[1] * 10, ratio=0.5)
     memory.step(sure, importance=importance)
     assert memory.labels.count(0) == 5

@@ -68,6 +68,25 @@ def test_reading_before_it_is_sized_says_what_is_missing():
 # --- stage and commit ---
 
 
+def test_which_samples_were_seen():
+    bank = make_bank()
+    assert bank.seen.tolist() == [False] * 5
+    bank.stage('instability', idx(3, 0, 3), torch.tensor([0.5, 0.75, 0.5]))  # 3 keeps the value it began with
+    bank.stage('history', idx(1), torch.full((1, 2, 3), torch.nan))  # a step that went wrong
+    bank.commit()
+    assert bank.seen.tolist() == [True, False, False, True, False]
+    bank.stage('relabelled', idx(4), idx(1))
+    bank.commit()
+    other = make_bank()
+    other.load_state_dict(bank.state_dict())
+    assert other.seen.tolist() == [True, False, False, True, True]
+    state = bank.state_dict()
+    del state['seen']  # of an earlier version: told by the values
+    other.load_state_dict(state)
+    assert other.seen.tolist() == [True, False, False, False, False]
+    assert make_bank().seen.tolist() == [False] * 5
+
+
 def test_what_is_staged_is_seen_from_the_commit_on():
     bank = make_bank()
     before = bank.read('instability', idx(3, 0))

@@ -54,6 +54,7 @@ def inspected(scn):
     run._remembered = dict(
         fingerprint=run.dataset.fingerprint(),
         columns=dict(relabelled=believed, importance=torch.linspace(0.9, 0.1, 28)),
+        seen=torch.ones(28, dtype=torch.bool),
     )
     return run, observed, clean, believed
 
@@ -95,6 +96,23 @@ def test_the_least_important_come_first(inspected, sheet, tmp_path):
     assert sheet['colours'] == [GREEN if observed[i] == clean[i] else RED for i in shown]
 
 
+def test_faces_that_were_never_drawn_are_not_the_most_important(inspected, sheet, tmp_path):
+    run = inspected[0]
+    run._remembered['columns']['importance'] = torch.where(torch.arange(28) < 10, torch.linspace(0.9, 0.1, 28), 1.0)
+    run._remembered['seen'] = torch.arange(28) < 10
+    doubts.draw_importance(run, tmp_path / 'out.png', faces=99)
+    assert len(sheet['images']) == 10
+    assert max(float(caption.split()[0]) for caption in sheet['captions']) == 0.9
+    assert sheet['title'].startswith(
+        'importance: the 5 lowest, then the 5 highest of 10 faces (18 were never drawn and are left out)'
+    )
+    run._remembered['seen'] = torch.arange(28) < 1
+    with pytest.raises(
+        ValueError, match='the run has drawn 1 of its 28 training faces, and of the others the importance'
+    ):
+        doubts.draw_importance(run, tmp_path / 'out.png')
+
+
 def test_unknown_truths_are_grey_and_not_written(inspected, sheet, tmp_path):
     run, _, _, believed = inspected
     del run.dataset.columns['clean_label']
@@ -132,7 +150,9 @@ def test_the_real_run_relabelled_and_wrote_it_down(scn):
     rows = (scn.folder / 'relabels.csv').read_text().splitlines()
     assert len(rows) > 3
     metrics = (scn.folder / 'metrics.json').read_text()
-    assert all(f'"{name}"' in metrics for name in ('relabelled', 'relabel_recall', 'importance_auc', 'scn.relabelled'))
+    assert all(
+        f'"{name}"' in metrics for name in ('relabelled', 'relabel_mended', 'importance_auc', 'scn.newly_relabelled')
+    )
 
 
 @pytest.mark.parametrize('name', ['relabels', 'importance'])

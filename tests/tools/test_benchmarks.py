@@ -83,7 +83,7 @@ def test_the_step_benchmark_measures_an_epoch_in_which_every_part_works():
     with torch.no_grad():
         stepper.model.head.fc.bias[0] = 100  # sure of one class, whatever the label
     logged = stepper.step()
-    assert logged['scn.relabelled'] > 0
+    assert logged['scn.newly_relabelled'] > 0
     assert logged['sna.unreliable'] > 0
     assert logged['sna.smooth_loss'] > 0
 
@@ -100,11 +100,11 @@ def test_the_table_has_mean_and_deviation_over_the_seeds(methods):
     runs = dict(
         plain=[report(60, 58, 66, 40)],
         SNA=[],
-        SCN=[report(70, 61, 71, 50, relabel_precision=80), report(74, 63, 75, 52, relabel_precision=90)],
+        SCN=[report(70, 61, 71, 50, relabel_precision=80), report(74, 63, 75, 52, relabel_to_clean=90)],
     )
     assert methods.table(runs).splitlines()[2:] == [
         '| plain | 1 | 60.00 | 58.00 | 66.00 | 40.00 |  |',
-        '| SCN | 2 | 72.00 ± 2.83 | 62.00 ± 1.41 | 73.00 ± 2.83 | 51.00 ± 1.41 | relabel_precision 85.0 |',
+        '| SCN | 2 | 72.00 ± 2.83 | 62.00 ± 1.41 | 73.00 ± 2.83 | 51.00 ± 1.41 | relabel_to_clean 85.0 |',
     ]
 
 

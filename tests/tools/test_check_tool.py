@@ -116,6 +116,24 @@ def test_everything_wrong_is_found(spoilt):
     assert (there.sum(), published.tolist()) == (40, [1290, 281, 717, 4772, 1982, 705, 2524])
 
 
+def test_inner_data_of_a_jpeg_are_missing(root):
+    """Their header and end are in order; the decoder makes the rest grey, or shifts it, and returns a picture."""
+    for name, damage in (
+        ('train_00012', lambda data, half: data[:half] + b'\xff\xd9'),
+        ('train_00013', lambda data, half: data[:half] + bytes(200) + data[half + 200 :]),
+    ):
+        file = Path(path(root, name))
+        data = file.read_bytes()
+        file.write_bytes(damage(data, len(data) * 3 // 4))
+        assert cv2.imread(str(file)) is not None
+    train, test = check_datasets(read_config(CONFIG, options(root))).sets
+    assert [(image.row, image.fault.partition(' (')[0]) for image in train.bad] == [
+        (11, 'cut off or damaged'),
+        (12, 'damaged'),
+    ]
+    assert test.bad == []
+
+
 def test_the_tool_says_so_on_one_page_with_pictures(spoilt, tool, tmp_path, capsys):
     out = tmp_path / 'out'
     with pytest.raises(SystemExit) as stopped:

@@ -89,9 +89,32 @@ def test_agreement_is_the_share_of_neighbours_of_the_same_class(run):
 def test_the_distribution_is_what_the_bank_remembers(trained, run):
     columns = torch.load(run.checkpoint, weights_only=True)['sample_bank']['columns']
     found = find_neighbours(trained, [9, 0], count=1)
-    assert found.remembered
+    assert found.remembered.all()
     np.testing.assert_array_equal(found.distribution, columns['label_distribution'][[9, 0]].numpy())
     assert not np.array_equal(found.distribution, np.eye(7)[trained.dataset.get_gt_labels()[[9, 0]]])  # has moved
+
+
+def test_of_a_face_that_was_never_drawn_the_prediction_is_shown_and_said(trained, tool, monkeypatch, tmp_path):
+    predicted, _ = found_without_memory(trained, [9, 0])
+    seen = torch.ones(28, dtype=torch.bool)
+    seen[9] = False
+    monkeypatch.setitem(trained._remembered, 'seen', seen)
+    found = find_neighbours(trained, [9, 0], count=1)
+    assert found.remembered.tolist() == [False, True]
+    np.testing.assert_allclose(found.distribution[0], predicted, atol=1e-6)
+    np.testing.assert_array_equal(found.distribution[1], trained.bank['label_distribution'][0].numpy())
+    drawn = []
+    monkeypatch.setattr(tool, 'draw_neighbours', lambda faces, *rest: drawn.extend(face.name for face in faces))
+    tool.draw(trained, found, tmp_path / 'x.png', 'title')
+    assert drawn == ['#9 never drawn: its prediction', '#0']
+
+
+def found_without_memory(run, faces) -> np.ndarray:
+    remembered, run._remembered = run._remembered, None
+    try:
+        return find_neighbours(run, faces, count=1).distribution
+    finally:
+        run._remembered = remembered
 
 
 def test_neighbours_may_be_sought_among_some_faces_only(trained):
@@ -111,7 +134,7 @@ def test_without_supervision_there_are_expression_neighbours_and_predictions(run
         found.spaces['expression'].tolist()
         == find_neighbours(trained, [9, 0, 27], count=4).spaces['expression'].tolist()
     )
-    assert not found.remembered
+    assert not found.remembered.any()
     odds = np.exp(embeddings_of_a_training_step(trained)['logits'][[9, 0, 27]])
     np.testing.assert_allclose(found.distribution, odds / odds.sum(1, keepdims=True), rtol=1e-4)
 

@@ -1,5 +1,6 @@
 """tools/dataset_tools/noise.py: manifests of a config's training set, and that they train as the tool says."""
 
+import re
 import shlex
 from argparse import ArgumentParser
 from pathlib import Path
@@ -14,6 +15,7 @@ from tools.conftest import load_tool
 
 from mmfer.apis import FacePredictor, noise, read_config
 from mmfer.apis.config import KeyValue
+from mmfer.datasets.label_schema import ORDERS
 from mmfer.datasets.noise_manifest import read_manifest
 
 CLASSES = ('surprise', 'fear', 'disgust', 'happiness', 'sadness', 'anger', 'neutral')
@@ -162,9 +164,40 @@ def test_a_list_counts_in_the_data_sets_own_order(main, scn, order, tmp_path, ca
     if order == CLASSES:
         out = str(tmp_path / 'x.csv')
         main([scn.config, out, '--import', str(tmp_path / 'noise02.txt'), *scn.typed])
-        assert np.array_equal(training_set(*as_told(capsys.readouterr().out)).columns['label'], noisy)
+        said = capsys.readouterr().out
+        assert f"noise02.txt: numbers from 1 in the data set's own order: 1 {order[0]}, " in said
+        assert '; 75.0 % are the labels of the training set' in said
+        assert np.array_equal(training_set(*as_told(said)).columns['label'], noisy)
         main([scn.config, out, '--import', str(tmp_path / 'noise02.txt'), '--base', '1', *scn.typed])
         assert 'half of the labels' not in capsys.readouterr().out
+
+
+def test_a_list_of_the_very_labels_of_the_training_set_is_noticed(main, scn, tmp_path, capsys):
+    clean = clean_set(scn)
+    rows = zip(clean.columns['name'].tolist(), clean.get_gt_labels().tolist(), strict=True)
+    (tmp_path / 'list.txt').write_text('\n'.join(f'{name} {CLASSES[label]}' for name, label in rows))
+    main([scn.config, str(tmp_path / 'x.csv'), '--import', str(tmp_path / 'list.txt'), *scn.typed])
+    said = capsys.readouterr().out
+    assert 'list.txt: classes by name; 100.0 % are the labels of the training set' in said
+    assert 'no label changes: if you did not ask for that, these are the labels of the training set' in said
+
+
+def test_the_order_that_a_message_names_can_be_typed(main, scn, tmp_path, capsys):
+    clean = clean_set(scn)
+    noisy, list_ = clean.get_gt_labels(), str(tmp_path / 'list.txt')
+    noisy[::4] = (noisy[::4] + 3) % 7
+    numbers = [ORDERS['sfew'].index(CLASSES[label]) for label in noisy]
+    rows = zip(clean.columns['name'].tolist(), numbers, strict=True)
+    Path(list_).write_text('\n'.join(f'{name} {number}' for name, number in rows))
+    command = [scn.config, str(tmp_path / 'x.csv'), '--import', list_]
+    with pytest.raises(SystemExit):
+        main([*command, *scn.typed])
+    said = capsys.readouterr().err
+    assert 'can be read in several ways' in said
+    options = re.search(r'(--base \d --order \w+) \(75.0 % are the labels', said)[1].split()
+    assert options[-1] in ('sfew', 'caers')  # which count alike
+    main([*command, *options, *scn.typed])
+    assert np.array_equal(read_manifest(str(tmp_path / 'x.csv')).noisy, noisy)
 
 
 @pytest.mark.parametrize(
@@ -179,6 +212,7 @@ def test_a_list_counts_in_the_data_sets_own_order(main, scn, order, tmp_path, ca
         ),
         (['--rate', '.3'], {}, "--rate does not go with the config's own label_noise"),
         (['--kind', 'symmetric', '--rate', '30'], {}, 'label noise rate must lie between 0 and 1'),
+        (['--order', 'config'], {}, "--order does not go with the config's own label_noise"),
         (['--import', 'noise04.txt'], {}, 'there is no list of noisy labels noise04.txt'),
         ([], {'label_noise': None}, 'no label_noise: say what to make with --kind and --rate, or --import'),
         ([], {'label_noise': dict(kind='manifest', file='x.csv')}, 'has noise from a manifest: say what to make'),

@@ -30,6 +30,7 @@ SIX = Beliefs(
     probs=np.full((6, 3), 1 / 3, dtype=np.float32),
     clean=np.array([0, 1, 1, 0, 2, -1]),
     sources=SOURCES,
+    seen=np.ones(6, dtype=bool),
 )
 
 
@@ -41,8 +42,14 @@ def test_doubted_faces_come_first_and_the_least_trusted_of_them():
 def test_precision_and_recall_count_faces_whose_truth_is_known():
     assert score(SIX) == Score(doubted=3, wrong=3, found=2, mended=1)
     assert score(SIX, label=0) == Score(doubted=2, wrong=2, found=1, mended=1)
-    assert str(score(SIX)) == 'precision  66.7 %  recall  66.7 %  right label for  50.0 % of those found'
-    assert str(score(SIX, label=2)) == 'precision       -  recall       -  right label for       - of those found'
+    assert str(score(SIX)) == (
+        'detection precision  66.7 %  detection recall  66.7 %  '
+        'right label for  50.0 % of those found,  33.3 % of all wrong'
+    )
+    assert str(score(SIX, label=2)) == (
+        'detection precision       -  detection recall       -  '
+        'right label for       - of those found,       - of all wrong'
+    )
     # Right: .5 and .9; wrong: .2, .1, .5. Five of six pairs, and a tie.
     assert separation(SIX) == pytest.approx(5.5 / 6)
     assert separation(replace(SIX, clean=np.full(6, -1))) is None
@@ -141,6 +148,46 @@ def test_reliability_is_trust_and_the_network_believes(scn, run):
     assert beliefs.believed.tolist() == predictions(scn, run).argmax(1).tolist()
 
 
+def test_faces_that_were_never_drawn_are_in_no_figure_table_or_picture(run, tmp_path, monkeypatch, capsys):
+    """Their memory is where it began: trusted most of all, and never doubted."""
+    importance, seen = torch.linspace(0.1, 0.9, 28), torch.arange(28) % 3 > 0
+    relabelled = torch.from_numpy(run.dataset.get_gt_labels())
+    relabelled[:9] = (relabelled[:9] + 1) % 7
+    remember(run, relabelled=relabelled, importance=torch.where(seen, importance, 1.0))
+    run._remembered['seen'] = seen
+    beliefs = beliefs_of(run)
+    assert beliefs.seen.tolist() == seen.tolist()
+    assert sorted(beliefs.worst.tolist()) == seen.nonzero().flatten().tolist()
+    assert beliefs.doubted.tolist() == [1, 2, 4, 5, 7, 8]
+    clean, observed = beliefs.clean, beliefs.observed
+    assert score(beliefs).wrong == ((clean != observed) & seen.numpy()).sum()
+    with np.load(write_cleanlab(beliefs, tmp_path / 'x.npz')) as stored:
+        assert stored['names'].tolist() == [name for name, was in zip(beliefs.names, seen.tolist(), strict=True) if was]
+        assert np.array_equal(stored['trust'], importance[seen].numpy())
+    panels = {}
+    monkeypatch.setattr(noise_report, 'draw_label_noise', lambda found, *_: panels.update(found))
+    draw_matrix(beliefs, tmp_path / 'x.png')
+    assert all(counts.sum() == seen.sum() for counts in panels.values())
+    load_tool('analysis_tools/noise_report').say(beliefs, held_out=True)
+    said = capsys.readouterr().out
+    assert '6 of 18 labels are believed to be wrong' in said
+    assert 'left out: 10 faces that training has never drawn' in said
+
+
+def test_predictions_need_no_training_on_a_face(run):
+    remember(run, instability=torch.zeros(28))
+    run._remembered['seen'] = torch.zeros(28, dtype=torch.bool)
+    assert beliefs_of(run).seen.all()
+
+
+def test_an_earlier_checkpoint_tells_by_the_values(run):
+    importance = torch.where(torch.arange(28) < 20, 0.5, 1.0)
+    remember(run, relabelled=torch.from_numpy(run.dataset.get_gt_labels()), importance=importance)
+    assert run.seen.tolist() == [True] * 20 + [False] * 8
+    remember(run, label_distribution=torch.full((28, 7), 1 / 7))  # of which SCN's model knows nothing
+    assert run.seen.all()
+
+
 def test_without_memory_the_network_says_it(scn, run):
     run._remembered = None
     seen = []
@@ -158,7 +205,8 @@ def test_several_data_sets_in_one_have_beliefs_too():
             for seed, label_noise in ((0, None), (1, dict(kind='symmetric', rate=0.5)))
         ]
     )
-    beliefs = beliefs_of(SimpleNamespace(dataset=data, bank=dict(label_distribution=torch.eye(7)[[0, 1, 2] * 3 + [0]])))
+    bank = dict(label_distribution=torch.eye(7)[[0, 1, 2] * 3 + [0]])
+    beliefs = beliefs_of(SimpleNamespace(dataset=data, bank=bank, seen=np.ones(10, dtype=bool)))
     assert beliefs.believed.tolist() == [0, 1, 2] * 3 + [0]
     assert beliefs.observed.tolist() == data.get_gt_labels().tolist()
     assert [name[-5:] for name in beliefs.names] == ['seed0'] * 5 + ['seed1'] * 5

@@ -42,6 +42,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def draw(run: Run, found: Neighbours, path: Path, title: str) -> Path:
     """Fetches the pictures and labels of what was found, and draws them."""
+    some = found.remembered.any()
+    odd = found.faces[~found.remembered] if some else ()
+    notes = {int(face): ' never drawn: its prediction' for face in odd}
 
     def faces(rows: np.ndarray, named: bool = False) -> list[LabelledFace]:
         infos = [run.dataset.get_data_info(int(row)) for row in rows]
@@ -51,7 +54,7 @@ def draw(run: Run, found: Neighbours, path: Path, title: str) -> Path:
                 picture,
                 info['gt_label'],
                 info.get('clean_label', -1),
-                f'#{row}' if named else '',
+                f'#{row}{notes.get(row, "")}' if named else '',
                 None if truth is None else truth[row],
             )
             for row, info, picture in zip(rows, infos, run.pictures(rows), strict=True)
@@ -63,7 +66,7 @@ def draw(run: Run, found: Neighbours, path: Path, title: str) -> Path:
         found.distribution,
         run.dataset.metainfo['classes'],
         path,
-        ('estimated label distribution, %' if found.remembered else 'prediction, %')
+        ('estimated label distribution, %' if some else 'prediction, %')
         + ('; tick: true share' if 'true_distribution' in getattr(run.dataset, 'columns', {}) else ''),
         title,
     )

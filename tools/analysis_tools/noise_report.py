@@ -35,9 +35,15 @@ def say(beliefs: Beliefs, held_out: bool) -> None:
     """Prints where the beliefs come from, and how right they are where that is known."""
     sources = beliefs.sources
     print(
-        f'{len(beliefs.doubted):,} of {len(beliefs.observed):,} labels are believed to be wrong '
+        f'{len(beliefs.doubted):,} of {beliefs.seen.sum():,} labels are believed to be wrong '
         f'(belief: {sources["believed"]}, trust: {sources["trust"]}, pred_probs: {sources["probs"]})'
     )
+    unseen = int((~beliefs.seen).sum())
+    if unseen:
+        print(
+            f'left out: {unseen:,} faces that training has never drawn, of which nothing but the start is remembered '
+            '(a sampler may draw some of each class only)'
+        )
     if 'prediction' in sources.values() and not held_out:
         print(
             'prediction: of the faces that the network was trained on, whose labels it has learnt, wrong ones too; '

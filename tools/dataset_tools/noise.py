@@ -12,6 +12,7 @@ from mmfer.apis import read_config, user_errors
 from mmfer.apis.agreement import FORCE
 from mmfer.apis.config import KeyValue
 from mmfer.apis.noise import confused_manifest, draw_manifest, imported_manifest
+from mmfer.datasets.label_schema import ORDERS
 from mmfer.datasets.noise_manifest import NoiseManifest
 
 KEY = 'train_dataloader.dataset.label_noise'
@@ -49,6 +50,18 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument('--base', type=int, choices=[0, 1], help="what --import's first class counts as")
     parser.add_argument('--force', action='store_true', help=f'with --checkpoint: {FORCE}')
+    parser.add_argument(
+        '--order',
+        choices=['dataset', 'config', *ORDERS],
+        help="what --import's numbers count in: the data set's own order, the config's classes, or the order of "
+        'another set (default: the one of the first two under which most labels are those of the training set)',
+    )
+    parser.add_argument(
+        '--column',
+        type=int,
+        choices=[1, 2],
+        help="which of two columns of labels is --import's noisy one (default: the one that the training set has not)",
+    )
     parser.add_argument('--cfg-options', nargs='+', action=KeyValue, metavar='KEY=VALUE', help='overrides the config')
     return parser.parse_args(argv)
 
@@ -56,7 +69,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def make(args: argparse.Namespace) -> NoiseManifest:
     """Makes what the command line asks for."""
     needed = {'rate': args.kind is not None, 'checkpoint': args.kind == 'instance'}
-    allowed = {**needed, 'confusions': args.kind == 'asymmetric', 'base': args.list is not None}
+    allowed = {**needed, 'confusions': args.kind == 'asymmetric'}
+    allowed |= dict.fromkeys(('base', 'order', 'column'), args.list is not None)
     for name, allows in allowed.items():
         given = getattr(args, name) is not None
         if given and not allows:
@@ -64,7 +78,7 @@ def make(args: argparse.Namespace) -> NoiseManifest:
         if needed.get(name) and not given:
             raise ValueError(f'{_source(args)} needs --{name}; see --help')
     if args.list is not None:
-        return imported_manifest(args.config, args.cfg_options, args.list, args.base)
+        return imported_manifest(args.config, args.cfg_options, args.list, args.base, args.order, args.column)
     if args.kind == 'instance':
         return confused_manifest(
             args.config,
@@ -96,6 +110,8 @@ def summary(manifest: NoiseManifest) -> str:
     lines += [
         f'{name:14}{faces:10,}{changed:13,}{100 * changed / max(faces, 1):9.2f} %' for name, faces, changed in counts
     ]
+    if manifest.realised == 0:
+        lines.append('no label changes: if you did not ask for that, these are the labels of the training set')
     if manifest.realised > 0.5:
         lines.append(
             'more than half of the labels change: if you did not ask for that, classes are counted from '
@@ -121,6 +137,8 @@ def main(argv: list[str] | None = None) -> None:
     with user_errors():
         manifest = make(args)
         manifest.write(args.out)
+        if 'reading' in manifest.made:
+            print(f'{args.list}: {manifest.made["reading"]}\n')
         print(f'{summary(manifest)}\n\nmanifest: {args.out}\nsha256: {manifest.sha256}')
         options = [f'{key}={value}' for key, value in (args.cfg_options or {}).items() if not key.startswith(KEY)]
         replace = ['_delete_=True'] if _own_noise(args) else []

@@ -23,16 +23,23 @@ class NoiseReportHook(Hook):
     After every epoch it adds to the report of :class:`~mmfer.engine.hooks.protocol.ProtocolHook`, by bank column:
 
     - ``label_distribution``: ``distribution_top1`` (faces whose distribution peaks at the clean label),
-      ``distribution_precision`` (of those whose distribution contradicts the observed label, the ones it puts right),
-      ``distribution_recall`` (of the mislabelled faces, the ones it puts right), in %; ``distribution_kl``, the mean KL
-      divergence from the true distribution (SyntheticFaces know it; elsewhere all on the clean label), in nats.
-    - ``relabelled``: ``relabelled`` (faces with another label than the observed one), ``relabel_precision`` (of these,
-      the ones put right), ``relabel_recall`` (of the mislabelled faces, the ones put right), in %.
+      ``distribution_to_clean`` (of those whose distribution contradicts the observed label, the ones where it peaks at
+      the clean one), ``distribution_mended`` (of the mislabelled faces, the ones where it does), in %;
+      ``distribution_kl``, the mean KL divergence from the true distribution (SyntheticFaces know it; elsewhere all on
+      the clean label), in nats.
+    - ``relabelled``: ``relabelled`` (faces with another label than the observed one), ``relabel_to_clean`` (of these,
+      the ones that got the clean label), ``relabel_mended`` (of the mislabelled faces, the ones that did), in %.
     - ``importance`` and ``reliability``: ``importance_right`` and ``importance_wrong``, the means over the rightly and
       the wrongly labelled faces; ``importance_auc``, how often, in %, a rightly labelled face has more of it than a
       wrongly labelled one (50 is chance).
 
-    Where no clean label is known, only ``relabelled`` is reported; figures that would be 0 / 0 are left out.
+    These are no recalls of a class (``recall/<class>`` of the metrics), nor the recall of finding wrong labels
+    (tools/analysis_tools/noise_report.py), which asks only whether a wrong label is contradicted.
+
+    Faces that training has not drawn yet have the values that their memory starts with. They are left out of
+    ``distribution_top1``, ``distribution_kl`` and the figures of importance and reliability, and count as not mended;
+    ``never_drawn`` is their share in %, where there are any. Where no clean label is known, only ``relabelled`` is
+    reported; figures that would be 0 / 0 are left out.
     """
 
     priority = 'NORMAL'  # before ProtocolHook, which collects
@@ -47,47 +54,59 @@ class NoiseReportHook(Hook):
         if hasattr(dataset, 'get_clean_labels'):
             columns['clean_label'] = dataset.get_clean_labels()
         remembered = {name: bank.column(name).cpu() for name in bank.columns}
-        for name, value in noise_figures(remembered, bank.labels.cpu(), columns).items():
+        for name, value in noise_figures(remembered, bank.labels.cpu(), columns, bank.seen.cpu()).items():
             runner.message_hub.update_scalar(f'val/{name}', value)
 
 
-def noise_figures(remembered: dict[str, Tensor], observed: Tensor, columns: dict[str, np.ndarray]) -> dict[str, float]:
+def noise_figures(
+    remembered: dict[str, Tensor], observed: Tensor, columns: dict[str, np.ndarray], seen: Tensor | None = None
+) -> dict[str, float]:
     """The figures of :class:`NoiseReportHook`.
 
     Args:
         remembered: Bank columns [N, ...].
         observed: Observed labels [N].
         columns: Of the dataset, where it has them: ``clean_label`` [N] (-1: unknown), ``true_distribution`` [N, K].
+        seen: Which faces training has drawn, bool [N]. Defaults to None: all.
     """
-    figures = {}
+    seen = torch.ones(len(observed), dtype=torch.bool) if seen is None else seen
+    figures = {} if seen.all() else {'never_drawn': _percent(~seen)}
     if 'relabelled' in remembered:
         figures['relabelled'] = _percent(remembered['relabelled'] != observed)
     if 'clean_label' not in columns or (columns['clean_label'] < 0).all():
         return figures
     clean = torch.from_numpy(np.array(columns['clean_label']))
     known = clean >= 0
-    observed, clean = observed[known], clean[known]
+    observed, clean, seen = observed[known], clean[known], seen[known]
     remembered = {name: column[known] for name, column in remembered.items()}
     if 'relabelled' in remembered:
-        figures |= repairs('relabel', remembered['relabelled'], observed, clean)
+        figures |= mended('relabel', remembered['relabelled'], observed, clean)
     if 'label_distribution' in remembered:
         distribution = remembered['label_distribution'].double()
         truth = one_hot(clean, distribution.size(1)).double()
         if 'true_distribution' in columns:
             truth = torch.from_numpy(np.array(columns['true_distribution']))[known].double()
         divergence = torch.xlogy(truth, truth) - truth * distribution.clamp_min(1e-12).log()
-        figures['distribution_top1'] = _percent(distribution.argmax(1) == clean)
-        figures['distribution_kl'] = divergence.sum(1).mean().item()
-        figures |= repairs('distribution', distribution.argmax(1), observed, clean)
+        if seen.any():
+            figures['distribution_top1'] = _percent((distribution.argmax(1) == clean)[seen])
+            figures['distribution_kl'] = divergence.sum(1)[seen].mean().item()
+        figures |= mended('distribution', distribution.argmax(1), observed, clean)
     for name in (name for name in TRUST if name in remembered):
-        figures |= trust(name, remembered[name].double(), observed == clean)
+        figures |= trust(name, remembered[name].double()[seen], (observed == clean)[seen])
     return figures
 
 
-def repairs(name: str, believed: Tensor, observed: Tensor, clean: Tensor) -> dict[str, float]:
-    """Precision and recall, in %, of putting mislabelled faces right; class ids [N] each."""
+def mended(name: str, believed: Tensor, observed: Tensor, clean: Tensor) -> dict[str, float]:
+    """How many get the clean label, in %: of the faces with another one than observed, and of the mislabelled faces.
+
+    Args:
+        name: Put before both.
+        believed: Class ids [N] that are held to be right.
+        observed: Likewise, that were given.
+        clean: Likewise, before noise was added.
+    """
     right = believed == clean
-    shares = {'precision': right[believed != observed], 'recall': right[observed != clean]}
+    shares = {'to_clean': right[believed != observed], 'mended': right[observed != clean]}
     return {f'{name}_{figure}': _percent(faces) for figure, faces in shares.items() if len(faces)}
 
 

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.hooks import CheckpointHook, EarlyStoppingHook, Hook
 from mmengine.runner import BaseLoop, Runner
 
-from mmfer.engine.checks import check_classes, check_held_out, check_loaded_classes
+from mmfer.datasets.face_places import shared_rows
+from mmfer.engine.checks import check_classes, check_loaded_classes, face_datasets
+from mmfer.engine.held_out import check_held_out, set_to_test
 from mmfer.evaluation import FERMetric, protocol_report, report_table, write_report
 from mmfer.registry import HOOKS
 from mmfer.visualization import draw_confusion_matrix, draw_learning_curves
@@ -70,9 +71,12 @@ class ProtocolHook(Hook):
         self._config = Path(runner.cfg.filename or runner.work_dir).stem
         self._seed = runner.seed
         check_classes(runner)
-        if runner.val_loop is None:
+        val = None if runner.val_loop is None else runner.val_dataloader.dataset
+        test = set_to_test(runner)
+        check_held_out(runner.train_dataloader.dataset, dict(val_dataloader=val, test_dataloader=test))
+        if val is None:
             return
-        self._split = _split_of(runner.val_dataloader.dataset)
+        self._split = _split_of(val)
         self._fer_metric(runner)
         chooser = next((hook for hook in runner.hooks if _chooses(hook)), None)
         if self.select_on is None and chooser is not None:
@@ -81,7 +85,8 @@ class ProtocolHook(Hook):
                 "take its save_best out, or say select_on='val' (or 'test') in the config"
             )
         # Some sets' only public test faces are called validation: then the loaders of both have the same faces.
-        role = 'test' if _same_faces(runner.cfg) else self._split
+        tested = val is test or shared_rows(face_datasets(val), face_datasets(test)).any()
+        role = 'test' if tested else self._split
         if self.select_on is not None and role in ('val', 'test') and role != self.select_on:
             cure = (
                 'split="val" in val_dataloader.dataset and the same holdout=dict(fraction=.1, seed=0) there and in '
@@ -92,8 +97,6 @@ class ProtocolHook(Hook):
                 f'select_on={self.select_on!r} but val_dataloader evaluates {what}: set '
                 f'{cure if self.select_on == "val" else ""}select_on={role!r}'
             )
-        if self._split == 'val':
-            check_held_out(runner)
         if self.select_on == 'test':
             runner.logger.warning(SELECTED_ON_TEST)
 
@@ -211,11 +214,6 @@ class ProtocolHook(Hook):
 
 def _chooses(hook: Hook) -> bool:
     return isinstance(hook, EarlyStoppingHook) or (isinstance(hook, CheckpointHook) and bool(hook.save_best))
-
-
-def _same_faces(cfg: Config) -> bool:
-    loaders = [cfg.get(f'{name}_dataloader') for name in ('val', 'test')]
-    return all(loaders) and loaders[0].get('dataset') == loaders[1].get('dataset')
 
 
 def _split_of(dataset: Any) -> str:

@@ -78,7 +78,7 @@ class MarginRelabel(nn.Module):
             if self.scope == 'low':
                 moves &= ~high_group(importance, self.ratio)
             bank.stage('relabelled', sample_idx, torch.where(moves, predicted, label))
-            log(relabelled=moves.float().mean())
+            log(newly_relabelled=moves.float().mean())
         replaced = label != bank.labels[sample_idx]
         if target.dim() == 1:
             return {'target': torch.where(replaced, label, target)}
