@@ -9,7 +9,7 @@ import torch
 from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.hooks import CheckpointHook, EarlyStoppingHook, Hook
-from mmengine.runner import Runner
+from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from mmfer.engine.checks import check_classes, check_held_out
 from mmfer.evaluation import FERMetric, protocol_report, report_table, write_report
@@ -117,7 +117,8 @@ class ProtocolHook(Hook):
         """Adds the metrics to the epoch and rewrites ``metrics.json``."""
         if not self._training:
             return
-        if self._steps or not self.records or self.records[-1]['iter'] != runner.iter:
+        place = 'epoch' if isinstance(runner.train_loop, EpochBasedTrainLoop) else 'iter'
+        if self._steps or not self.records or self.records[-1][place] != getattr(runner, place):
             self._close(runner, runner.epoch)  # a loop that counts iterations, or a resume without our history
         scalars = runner.message_hub.log_scalars
         extra = {name.removeprefix('val/'): scalars[name].current() for name in scalars if name.startswith('val/')}
@@ -169,7 +170,9 @@ class ProtocolHook(Hook):
         if state is None:
             runner.logger.warning(f'the checkpoint has no {self.KEY}: metrics.json begins at the resumed epoch')
             return
-        self.records, self._steps = state['records'], state['steps']
+        self.records = state['records']
+        if not isinstance(runner.train_loop, EpochBasedTrainLoop):  # which begins an epoch anew
+            self._steps = state['steps']
         self.confusion, self.classes = state['confusion'], state['classes']
 
     def _report(self) -> dict[str, Any]:
