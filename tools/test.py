@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import shlex
 
 from mmengine.dist import is_main_process
 
 from mmfer.apis import default_work_dir, evaluate, read_config, user_errors
-from mmfer.apis.config import KeyValue, as_typed
+from mmfer.apis.config import KeyValue, as_typed, typed_options
+from mmfer.commands import of_checkpoint
 from mmfer.evaluation.protocol import HEADLINE
 
 
@@ -42,8 +42,7 @@ def main(argv: list[str] | None = None) -> None:
             print(f'  {HEADLINE.get(name, name):24}{value:8.2f}')
         print(f'  {f"always {report.majority[0]}":24}{report.majority[1]:8.2f}')
         print(f'confusion matrix: {as_typed(report.picture)}\nevery face: {as_typed(report.table)}')
-        command = ['python', 'tools/predict.py', 'IMAGE_OR_FOLDER', '--config', args.config, '--checkpoint']
-        print(f'next: {shlex.join([*command, args.checkpoint])}')
+        print(f'next: {of_checkpoint("predict.py", args.config, args.checkpoint, options=typed_options(args))}')
 
 
 if __name__ == '__main__':

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 from typing import Any
 
 from mmfer.apis import user_errors
 from mmfer.apis.config import KeyValue, as_typed
 from mmfer.apis.landmark_extraction import CHUNK, extract_landmarks
+from mmfer.commands import command
 from mmfer.datasets.landmarks import read_landmarks, write_landmarks
 
 
@@ -81,10 +83,8 @@ def main(argv: list[str] | None = None) -> None:
                 print(f'the worst: {as_typed(done.sheet)}')
             before = '' if done.found_now else ' (was there already; delete it to detect again)'
             print(f'landmarks: {as_typed(done.out)}{before}')
-        print(
-            "to train with them: --cfg-options train_dataloader.dataset.landmarks=FILE, relative to the data set's "
-            'data_root'
-        )
+        option = f'train_dataloader.dataset.landmarks={Path(args.out).absolute()}'
+        print(f'next: {command("train.py", "CONFIG", options=[option])}')
 
 
 if __name__ == '__main__':

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
+from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor
 
+from mmfer.commands import as_typed, command
 from mmfer.datasets import collate_faces
 from mmfer.models.autoencoders import FaceAutoEncoder, Neighbourhood
 from mmfer.registry import HOOKS
@@ -67,12 +71,13 @@ class AutoEncoderSheetHook(Hook):
         self.draw(runner, runner.epoch)
         runner.logger.info(f'{" and ".join(NAMES)} are in {runner.work_dir}')
 
-    def closing_lines(self, runner: Runner, folder: Path) -> list[str]:
+    def closing_lines(self, runner: Runner, folder: Path, options: Sequence[str]) -> list[str]:
         """What tools/train.py prints at the end.
 
         Args:
             runner: The run.
             folder: Its work folder, as one would type it.
+            options: Its `--cfg-options`, as typed.
         """
         scalars = runner.message_hub.log_scalars
         error, trivial = (scalars.get(f'val/{name}') for name in ('reconstruction_error', 'mean_face_error'))
@@ -82,8 +87,10 @@ class AutoEncoderSheetHook(Hook):
                 f'mean absolute error {error.current():.2f} grey levels; that of the mean face {trivial.current():.2f}'
             )
         lines.append(f'pictures: {"  ".join(str(folder / name) for name in NAMES)}')
-        if self.classifier:
-            lines.append(f'next: python tools/train.py {self.classifier}')
+        config = _near(runner.cfg.filename, self.classifier)
+        if config is not None:
+            following = [*_of_the_classifier(Config.fromfile(config), runner.work_dir, options)]
+            lines.append(f'next: {command("train.py", as_typed(config), options=following)}')
         return lines
 
     def draw(self, runner: Runner, epoch: int) -> None:
@@ -134,6 +141,25 @@ class AutoEncoderSheetHook(Hook):
         captions = ['face', *['changed'] * CHANGES, *['added, x 3'] * CHANGES] * len(faces)
         title = f'{title}: random semantic changes of strength {self.noise:g}, and what they add (grey: nothing)'
         draw_contact_sheet(images, captions, path, 1 + 2 * CHANGES, title)
+
+
+def _near(config: str | None, other: str | None) -> Path | None:
+    """The other config, which is named from the folder that has `configs/`, or from the current one."""
+    folders = [*Path(config).absolute().parents] if config else []
+    candidates = [Path(), *folders] if other else []
+    return next((folder / str(other) for folder in candidates if (folder / str(other)).is_file()), None)
+
+
+def _of_the_classifier(cfg: Config, work_dir: str, options: Sequence[str]) -> Iterator[str]:
+    """What the run's options mean for the classifier: the same data, autoencoder and work folder."""
+    yield from (option for option in options if re.match(r'(train|val)_dataloader\.dataset\.', option))
+    for method, parts in cfg.model.supervision.items():
+        for name, part in (parts.get('branches') or {}).items():
+            if 'autoencoder' in part:
+                place = f'model.supervision.{method}.branches.{name}'
+                if Path(part.get('checkpoint') or '').absolute() != Path(work_dir).absolute():
+                    yield f'{place}.checkpoint={as_typed(work_dir)}'
+                yield from (f'{place}.autoencoder.{option[6:]}' for option in options if option.startswith('model.'))
 
 
 def _model(runner: Runner) -> torch.nn.Module:
