@@ -14,6 +14,7 @@ from mmengine.runner import Runner, find_latest_checkpoint
 from mmfer import compat
 from mmfer.engine.checks import check_batches, check_images, check_ranks_agree
 from mmfer.engine.hooks.protocol import ProtocolHook
+from mmfer.engine.unused_settings import check_config, check_optimizer
 
 MMENGINE_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
 """What MMEngine's runner adds by itself to `default_hooks`."""
@@ -31,6 +32,7 @@ def train(cfg: Config, launcher: str = 'none') -> Runner:
     if takes_parts_out(cfg.model):
         # What fed them may be left without a gradient, for which DistributedDataParallel would wait in vain.
         cfg.setdefault('find_unused_parameters', True)
+    check_config(cfg)
     compat.prepare(cfg, launcher)
     complete_hooks(cfg, launcher)
     pin_memory(cfg)
@@ -39,6 +41,7 @@ def train(cfg: Config, launcher: str = 'none') -> Runner:
         # The checkpoint has all weights; the files that the run began with may be gone.
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         model.init_weights = lambda: None
+    check_optimizer(cfg, runner.model)
     check_batches(runner.train_loop.dataloader)  # before MMEngine's schedules stumble over an epoch of no steps
     check_ranks_agree(runner.train_dataloader.dataset)
     check_images([loop.dataloader.dataset for loop in (runner.train_loop, runner.val_loop) if loop is not None])

@@ -42,6 +42,8 @@ class SampleBankHook(Hook):
                 f'{needs} needs landmarks, but the training set {type(dataset).__name__} gives none: name a landmark '
                 f'file, such as train_dataloader.dataset.landmarks="landmarks68.npz", or take the part out with None'
             )
+        supervision.check_learns()
+        supervision.name_classes(dataset.metainfo['classes'])
         device = next(runner.model.parameters()).device
         labels = torch.as_tensor(dataset.get_gt_labels(), device=device)
         supervision.bank.allocate(labels, len(dataset.metainfo['classes']), dataset.fingerprint())

@@ -1,8 +1,10 @@
 """Supervision: everything that only training needs, run in one order for all methods."""
 
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from inspect import signature
 
+from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from mmfer.models.supervision.named import Named
@@ -39,6 +41,7 @@ class Supervision(nn.Module):
     - ``check(model)``: called at build, and before the first step on the network as it will run (batch norm may have
       become SyncBatchNorm), to refuse what cannot work; `inputs` on the part holds the config's renames. If it takes
       ``wrapper``, it is given what wraps the network then, such as DistributedDataParallel
+    - ``name_classes(classes)``: called before the run with the names of the training set's classes
     - ``initialize(model, pretrained)``: called when the network's weights are initialised
     - ``bank_columns()``: what it remembers per sample, name to :class:`~mmfer.structures.Column`
     - ``begin(...)``: called before the network runs, wired like ``forward``, for what needs the inputs only: its
@@ -114,6 +117,11 @@ class Supervision(nn.Module):
         taken = {parameter for function in elsewhere for parameter in own_renames(inputs, function)}
         mine = {**{k: v for k, v in inputs.items() if k not in taken}, **own_renames(inputs, part.forward)}
         call = Call(part.forward, where, known, mine)
+        if 'label' in call.names and type(part).__module__.startswith('mmpretrain.') and 'label' not in mine:
+            raise ValueError(
+                f'{where}: {type(part).__name__} would read the observed label, which methods never change; add '
+                'inputs=dict(label="target") for what they make of it, or inputs=dict(label="label")'
+            )
         self._calls[kind].append((where, part, call))
         for published in getattr(part, 'publishes', ()):
             amends = kind == 'refiners' and published in REFINABLE
@@ -151,6 +159,31 @@ class Supervision(nn.Module):
         """Lets parts initialise themselves from the network, when its own weights are."""
         for part in self._having('initialize'):
             part.initialize(model, pretrained)
+
+    def check_learns(self) -> None:
+        """Something is minimised, and the scores take part in it.
+
+        Raises:
+            ValueError: There is no loss.
+        """
+        calls = [call for _, _, call in self._calls['losses']]
+        if not calls:
+            raise ValueError(
+                'supervision has no loss, so that nothing would be learnt: add the classification term, '
+                'supervision.cls.losses.ce=dict(type="mmfer.CrossEntropyLoss"), or set supervision=None'
+            )
+        if not any(name in call.names.values() for call in calls for name in ('logits', 'model', 'embedding')):
+            print_log(
+                'no loss of the supervision reads "logits": the classifier itself learns nothing; the classification '
+                'term is supervision.cls.losses.ce=dict(type="mmfer.CrossEntropyLoss")',
+                logger='current',
+                level=logging.WARNING,
+            )
+
+    def name_classes(self, classes: Sequence[str]) -> None:
+        """Tells parts what the training set's classes are called."""
+        for part in self._having('name_classes'):
+            part.name_classes(classes)
 
     def check(self, model: nn.Module, wrapper: nn.Module | None = None) -> None:
         """Lets parts refuse a network that they cannot work with."""
