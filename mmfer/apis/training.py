@@ -12,7 +12,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner, find_latest_checkpoint
 
 from mmfer import compat
-from mmfer.engine.checks import check_batches, check_images, check_ranks_agree
+from mmfer.engine.checks import check_batches, check_images, check_norm, check_ranks_agree
 from mmfer.engine.hooks.protocol import ProtocolHook
 from mmfer.engine.unused_settings import check_config, check_optimizer
 
@@ -37,11 +37,12 @@ def train(cfg: Config, launcher: str = 'none') -> Runner:
     complete_hooks(cfg, launcher)
     pin_memory(cfg)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
     if cfg.get('resume') and (cfg.get('load_from') or find_latest_checkpoint(runner.work_dir)):
         # The checkpoint has all weights; the files that the run began with may be gone.
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         model.init_weights = lambda: None
-    check_optimizer(cfg, runner.model)
+    check_optimizer(cfg, model)
+    check_norm(runner.train_loop.dataloader, model)
     check_batches(runner.train_loop.dataloader)  # before MMEngine's schedules stumble over an epoch of no steps
     check_ranks_agree(runner.train_dataloader.dataset)
     check_images([loop.dataloader.dataset for loop in (runner.train_loop, runner.val_loop) if loop is not None])

@@ -12,6 +12,8 @@ from mmengine.logging import print_log
 from mmengine.registry import OPTIMIZERS
 from torch import nn
 
+from mmfer.structures.ranges import check_range
+
 PARAMWISE = (
     'custom_keys',
     'bias_lr_mult',
@@ -26,11 +28,20 @@ PARAMWISE = (
 
 
 def check_config(cfg: Config) -> None:
-    """Refuses two preprocessors, of which one would be used.
+    """Refuses two preprocessors, of which one would be used, and epochs and steps that cannot be counted.
 
     Raises:
-        ValueError: There are two.
+        ValueError: There are two, or a number is out of its range.
     """
+    loop, wrapper = cfg.get('train_cfg') or {}, cfg.get('optim_wrapper') or {}
+    for key in ('max_epochs', 'max_iters', 'val_interval'):
+        check_range(f'train_cfg.{key}', loop.get(key, 1), 1, whole=True)
+    check_range('optim_wrapper.accumulative_counts', wrapper.get('accumulative_counts', 1), 1, whole=True)
+    if loop.get('val_begin', 1) > loop.get('max_epochs', float('inf')):
+        raise ValueError(
+            f'train_cfg.val_begin={loop.val_begin} lies behind train_cfg.max_epochs={loop.max_epochs}: no epoch would '
+            'be evaluated'
+        )
     if cfg.get('data_preprocessor') and cfg.model.get('data_preprocessor'):
         raise ValueError(
             'the config has data_preprocessor and model.data_preprocessor, and only the second would be used: take one '

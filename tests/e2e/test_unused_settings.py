@@ -42,6 +42,14 @@ PARAMWISE = 'optim_wrapper.paramwise_cfg'
             {'model.train_cfg.augments.type': 'Mixup'},
             "train_cfg={'augments': {'type': 'Mixup'}} mixes images, whose landmarks cannot be mixed",
         ),
+        ({'train_cfg.max_epochs': 0}, 'train_cfg.max_epochs must be a whole number, at least 1, got 0'),
+        ({'train_cfg.val_interval': 0}, 'train_cfg.val_interval must be a whole number, at least 1, got 0'),
+        ({'train_cfg.val_begin': 2}, 'train_cfg.val_begin=2 lies behind train_cfg.max_epochs=1: no epoch would be'),
+        (
+            {'optim_wrapper.accumulative_counts': 0},
+            'optim_wrapper.accumulative_counts must be a whole number, at least 1, got 0',
+        ),
+        ({f'{CE}.loss_weight': -1}, 'supervision.cls.losses.ce.loss_weight must be a number, at least 0, got -1'),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else '',
 )
@@ -71,3 +79,30 @@ def test_what_is_set_is_used(trained, tmp_path):
     assert torch.equal(runner.model.backbone.bn1.running_mean, torch.zeros(8))
     log = ''.join(path.read_text() for path in (tmp_path / 'run').glob('*/*.log'))
     assert "auto_scale_lr={'base_batch_size': 16} does nothing without enable=True" in log
+
+
+def test_what_a_run_is_too_small_for_is_said_before_it(trained, tmp_path):
+    """Too few neighbours in a batch, a relabelling that never begins, a last batch of one face."""
+    config = 'configs/combined/scn_pal_lanet_r18_rafdb.py'
+    values = tiny(config) | NARROW | {'model.pretrained': None, 'train_dataloader.batch_size': 5}
+    trained(config, values | {'train_dataloader.drop_last': False})
+    log = ''.join(path.read_text() for path in (tmp_path / 'run').glob('*/*.log'))
+    start = log.index('Epoch(train)')
+    for sentence in (
+        'num_neighbours=8 of LabelDistributionEstimation, but a face has 4 others in its batch of 5 (all processes)',
+        'MarginRelabel begins in epoch 10, and the run has 1: no face is relabelled; set a smaller start_epoch',
+        'the last batch of an epoch has one face a process, which batch norm (backbone.bn1) normalises by itself, '
+        'unlike in evaluation: set train_dataloader.drop_last=True',
+    ):
+        assert sentence in log[:start]
+
+
+def test_neighbours_are_needed(clone, train_tool, tmp_path, capsys):
+    config = 'configs/lanet/r18_rafdb_96px_12e.py'
+    place = 'model.supervision.lanet.refiners.lde.num_neighbours'
+    with pytest.raises(SystemExit):
+        train_tool.main([config, '--work-dir', str(tmp_path), *options(tiny(config) | NARROW | {place: 0})])
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert told.startswith(
+        'mmfer: error: num_neighbours must be a whole number, at least 1, got 0: a label is estimated'
+    )

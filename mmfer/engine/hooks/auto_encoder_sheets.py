@@ -19,6 +19,7 @@ from mmfer.commands import as_typed, command
 from mmfer.datasets import collate_faces
 from mmfer.models.autoencoders import FaceAutoEncoder, Neighbourhood
 from mmfer.registry import HOOKS
+from mmfer.structures.ranges import check_range
 from mmfer.visualization import draw_contact_sheet
 
 NAMES = ('reconstructions.png', 'perturbations.png')
@@ -47,6 +48,7 @@ class AutoEncoderSheetHook(Hook):
         for name, value in (('interval', interval), ('faces', faces)):
             if value < 1:
                 raise ValueError(f'AutoEncoderSheetHook: {name} must be at least 1, got {value}')
+        check_range('AutoEncoderSheetHook: noise', noise, above=0, why='without it no face is changed')
         self.interval, self.faces, self.noise, self.classifier = interval, faces, noise, classifier
 
     def before_train(self, runner: Runner) -> None:

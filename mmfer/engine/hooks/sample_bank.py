@@ -1,6 +1,7 @@
 """Sizes, commits and saves what is remembered per sample."""
 
 import torch
+from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
@@ -53,6 +54,9 @@ class SampleBankHook(Hook):
         supervision = supervision_of(runner)
         if supervision is not None:
             wrapped = is_model_wrapper(runner.model)
+            loader = runner.train_dataloader
+            if loader.batch_size is not None:  # a batch_sampler of its own knows
+                supervision.check_run(loader.batch_size * get_world_size(), runner.train_loop.max_epochs)
             supervision.check(*(runner.model.module, runner.model) if wrapped else (runner.model,))
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs=None) -> None:

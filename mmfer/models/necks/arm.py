@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from mmfer.functional import sum_over_ranks
 from mmfer.models.necks.windows import fit_windows
 from mmfer.registry import MODELS
+from mmfer.structures.ranges import check_range
 
 MATRIX_LIMIT = 2**24
 """Entries of the largest matrix as which de-albino trains; for more (a stride of 1 or 2) it stays a convolution."""
@@ -70,8 +71,10 @@ class ARM(nn.Module):
             raise ValueError(f"ARM(generic=...) is 'ema', 'batch' or 'none', got {generic!r}")
         if not 0 < momentum <= 1:
             raise ValueError(f'ARM(momentum=...) must lie in (0, 1], got {momentum}')
+        for name, value in (('in_channels', in_channels), ('upscale', upscale)):
+            check_range(f'ARM: {name}', value, 1, whole=True)
         self.upscale = upscale if arrange else 1
-        if self.upscale < 1 or in_channels % self.upscale**2:
+        if in_channels % self.upscale**2:
             raise ValueError(
                 f'ARM arranges groups of upscale ** 2 = {upscale**2} channels, which in_channels={in_channels} is no '
                 'multiple of: set another upscale'

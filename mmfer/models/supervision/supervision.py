@@ -11,6 +11,7 @@ from mmfer.models.supervision.named import Named
 from mmfer.models.supervision.step import (
     StepLog,
     batch_rows,
+    check_weight,
     checked_schedule,
     detached,
     full_precision,
@@ -41,6 +42,8 @@ class Supervision(nn.Module):
     - ``check(model)``: called at build, and before the first step on the network as it will run (batch norm may have
       become SyncBatchNorm), to refuse what cannot work; `inputs` on the part holds the config's renames. If it takes
       ``wrapper``, it is given what wraps the network then, such as DistributedDataParallel
+    - ``check_run(faces, max_epochs)``: called before the run with the number of faces in a batch of all processes and
+      of epochs, to refuse or warn of what cannot work or never begins
     - ``name_classes(classes)``: called before the run with the names of the training set's classes
     - ``initialize(model, pretrained)``: called when the network's weights are initialised
     - ``bank_columns()``: what it remembers per sample, name to :class:`~mmfer.structures.Column`
@@ -144,6 +147,8 @@ class Supervision(nn.Module):
         if isinstance(weight, list | tuple):
             self._schedules[where] = checked_schedule(weight, where)
             cfg['loss_weight'] = weight[0][1]
+        elif weight is not None:
+            check_weight(weight, where)
         return build_part(cfg, where), inputs
 
     @property
@@ -179,6 +184,18 @@ class Supervision(nn.Module):
                 logger='current',
                 level=logging.WARNING,
             )
+
+    def check_run(self, faces: int, max_epochs: int) -> None:
+        """Lets parts refuse batches that are too small, and says what never begins within the run."""
+        for part in self._having('check_run'):
+            part.check_run(faces, max_epochs)
+        for where, points in self._schedules.items():
+            if not any(interpolate(points, epoch) for epoch in range(max_epochs)):
+                print_log(
+                    f'{where}.loss_weight={points} is 0 in all {max_epochs} epochs of the run: the term never counts',
+                    logger='current',
+                    level=logging.WARNING,
+                )
 
     def name_classes(self, classes: Sequence[str]) -> None:
         """Tells parts what the training set's classes are called."""
