@@ -37,8 +37,8 @@ REFUSED = {
         (dict(fraction=0), 'fraction must lie in (0, 1], got 0'),
     ],
     'MomentumKeys': [
-        (dict(momentum=1.0), 'momentum must be a number, at least 0 and below 1, got 1.0: at 1 the copy would never'),
-        (dict(momentum=-0.1), 'momentum must be a number, at least 0 and below 1, got -0.1'),
+        (dict(momentum=1.0), 'momentum must lie in [0, 1), got 1.0: at 1 the copy would never follow the network'),
+        (dict(momentum=-0.1), 'momentum must lie in [0, 1), got -0.1'),
         (dict(queue_size=0), 'queue_size must be at least 1, got 0'),
         (dict(queue_size=10.5), 'queue_size must be a whole number, at least 1, got 10.5'),
         (dict(dim=0), 'dim must be a whole number, at least 1, got 0'),
@@ -73,7 +73,7 @@ REFUSED = {
         (dict(class_weight=dict(fear=NAN)), 'class_weight must be numbers from 0'),
     ],
     'ARM': [
-        (dict(upscale=0), 'ARM: upscale must be a whole number, at least 1, got 0'),
+        (dict(upscale=0), 'in_channels=512 is no multiple of: set another upscale'),
         (dict(in_channels=0), 'ARM: in_channels must be a whole number, at least 1, got 0'),
         (dict(momentum=0), 'ARM(momentum=...) must lie in (0, 1], got 0'),
         (dict(map_size=0), 'ARM needs a map of at least 2 x 2 cells, map_size has 0'),

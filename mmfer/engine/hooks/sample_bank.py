@@ -44,6 +44,9 @@ class SampleBankHook(Hook):
                 f'file, such as train_dataloader.dataset.landmarks="landmarks68.npz", or take the part out with None'
             )
         supervision.check_learns()
+        size = getattr(runner.train_dataloader, 'batch_size', None)  # None: a batch_sampler of its own knows
+        if size is not None:
+            supervision.check_run(size * get_world_size(), runner.train_loop.max_epochs)
         supervision.name_classes(dataset.metainfo['classes'])
         device = next(runner.model.parameters()).device
         labels = torch.as_tensor(dataset.get_gt_labels(), device=device)
@@ -54,9 +57,6 @@ class SampleBankHook(Hook):
         supervision = supervision_of(runner)
         if supervision is not None:
             wrapped = is_model_wrapper(runner.model)
-            loader = runner.train_dataloader
-            if loader.batch_size is not None:  # a batch_sampler of its own knows
-                supervision.check_run(loader.batch_size * get_world_size(), runner.train_loop.max_epochs)
             supervision.check(*(runner.model.module, runner.model) if wrapped else (runner.model,))
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs=None) -> None:

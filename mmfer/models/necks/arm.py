@@ -71,10 +71,9 @@ class ARM(nn.Module):
             raise ValueError(f"ARM(generic=...) is 'ema', 'batch' or 'none', got {generic!r}")
         if not 0 < momentum <= 1:
             raise ValueError(f'ARM(momentum=...) must lie in (0, 1], got {momentum}')
-        for name, value in (('in_channels', in_channels), ('upscale', upscale)):
-            check_range(f'ARM: {name}', value, 1, whole=True)
+        check_range('ARM: in_channels', in_channels, 1, whole=True)
         self.upscale = upscale if arrange else 1
-        if in_channels % self.upscale**2:
+        if self.upscale < 1 or in_channels % self.upscale**2:
             raise ValueError(
                 f'ARM arranges groups of upscale ** 2 = {upscale**2} channels, which in_channels={in_channels} is no '
                 'multiple of: set another upscale'

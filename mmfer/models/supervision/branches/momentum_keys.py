@@ -43,7 +43,10 @@ class MomentumKeys(nn.Module):
         momentum: float = 0.999,
     ):
         super().__init__()
-        check_range('momentum', momentum, 0, below=1, why='at 1 the copy would never follow the network')
+        if not 0 <= momentum < 1:
+            raise ValueError(
+                f'momentum must lie in [0, 1), got {momentum}: at 1 the copy would never follow the network'
+            )
         if queue_size < 1:
             raise ValueError(f'queue_size must be at least 1, got {queue_size}; without a queue there are no negatives')
         check_range('queue_size', queue_size, 1, whole=True)
