@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from numbers import Real
+from typing import Any
 
 
 def check_range(
     name: str,
-    value: object,
+    value: Any,
     least: float | None = None,
     most: float | None = None,
     *,
@@ -31,9 +33,9 @@ def check_range(
     Raises:
         ValueError: It is no number, or not in the range.
     """
-    fits = isinstance(value, Real) and not isinstance(value, bool) and value == value and abs(value) != float('inf')
+    number = math.nan if isinstance(value, bool) or not isinstance(value, Real) else float(value)
+    fits = math.isfinite(number)
     if fits:
-        number = float(value)  # type: ignore[arg-type]
         fits = (
             (least is None or number >= least)
             and (above is None or number > above)
