@@ -8,6 +8,7 @@ import shlex
 import shutil
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from mmengine.config import Config
@@ -15,7 +16,7 @@ from mmengine.config import Config
 import mmfer
 
 ROOT = Path(mmfer.__file__).parents[1]
-NAMED = re.compile(r'(?<![\w/.])(python )?((?:tools|configs)/[\w/]+\.(?:py|sh))')
+NAMED = re.compile(r'(?<![\w/.])(python )?tools/([\w/]+\.(?:py|sh))( configs/[\w/]+\.py)?')
 LAUNCH = ('PYTHON', 'CUDA_VISIBLE_DEVICES', 'PORT', 'NNODES', 'NODE_RANK')
 """What tools/dist_train.sh reads, with MASTER_ADDR, which torchrun sets as well."""
 SLURM = ('PYTHON', 'GPUS', 'GPUS_PER_NODE', 'TASKS_PER_NODE', 'CPUS_PER_TASK', 'MASTER_PORT', 'SRUN_ARGS')
@@ -89,16 +90,23 @@ def resuming(arguments: Sequence[str], config: str, launcher: str = 'none') -> s
     return ' '.join([*environment, shlex.join([*words, *rest, '--resume'])])
 
 
+def read_again(config: str | Path) -> Config | None:
+    """A config as the file is now; None where it is gone or broken by the end of a long run."""
+    with suppress(OSError, SyntaxError, ValueError, KeyError, TypeError, AttributeError, ImportError):
+        return Config.fromfile(config)
+    return None
+
+
 def here(sentence: str) -> str:
-    """A sentence in which `python tools/...` and `configs/...` are what works in the current folder."""
+    """A sentence in which `python tools/...`, and a config behind it, are what works in the current folder."""
 
     def found(match: re.Match) -> str:
-        python, path = match.groups()
-        if path.startswith('tools/'):
-            path = shlex.quote(tool(path.removeprefix('tools/')))
-        elif not Path(path).exists() and (ROOT / path).exists():
-            path = shlex.quote(as_typed(ROOT / path))
-        return f'{shlex.quote(_python())} {path}' if python else path
+        python, name, config = match.groups()
+        words = [*([_python()] if python else []), tool(name)]
+        if config:
+            path = config.strip()
+            words.append(path if Path(path).exists() or not (ROOT / path).exists() else as_typed(ROOT / path))
+        return shlex.join(words)
 
     return NAMED.sub(found, sentence)
 
@@ -112,8 +120,8 @@ def _python() -> str:
 
 def _environment(arguments: Sequence[str | Path]) -> list[str]:
     """Assignments of the variables that the config among the arguments reads, `{{$NAME:default}}`."""
-    config = next((word for word in map(Path, arguments) if word.suffix == '.py' and word.is_file()), None)
-    read = Config.fromfile(config).env_variables if config is not None else {}
+    config = next((read_again(word) for word in map(Path, arguments) if word.suffix == '.py'), None)
+    read = config.env_variables if config is not None else {}
     return [f'{name}={shlex.quote(os.environ[name])}' for name in read if name in os.environ]
 
 

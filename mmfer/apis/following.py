@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmengine.config import Config
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
 from mmfer.apis.config import default_work_dir
-from mmfer.commands import as_typed, of_checkpoint
+from mmfer.commands import as_typed, of_checkpoint, read_again
 
 CHOOSE_FACES = ('split', 'holdout', 'indices', 'label_noise', 'test_mode')
 """Settings of a validation set that say nothing of where the test set is."""
@@ -50,7 +49,9 @@ def _checkpoint(runner: Runner) -> Path | None:
 
 def _of_the_test_set(config: str, options: Sequence[str]) -> list[str]:
     """Options of the validation set, for the test set: where it is, if the config has one for both."""
-    cfg = Config.fromfile(config)
+    cfg = read_again(config)
+    if cfg is None:
+        return []
     given = {option.split('=', 1)[0] for option in options}
     one = cfg.get('val_dataloader') and cfg.val_dataloader == cfg.get('test_dataloader')
     if not one or given & {'val_dataloader', 'test_dataloader'}:

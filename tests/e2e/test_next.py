@@ -306,5 +306,7 @@ def test_the_cure_of_a_mistake_is_one_that_works_here(tmp_path, typed, monkeypat
 def test_another_interpreter_than_python_is_named(monkeypatch, clone):
     monkeypatch.setattr(sys, 'executable', str(clone / '.venv/bin/python'))
     assert commands.command('train.py', 'a.py') == '.venv/bin/python tools/train.py a.py'
+    absent = 'there is no config configs/lanet/r18_rafdb.py; did you mean configs/arm/r18_rafdb.py?'
+    assert commands.here(absent) == absent
     cure = commands.here('make one with python tools/dataset_tools/noise.py CONFIG OUT.csv, see data/tools/a.py')
     assert cure == 'make one with .venv/bin/python tools/dataset_tools/noise.py CONFIG OUT.csv, see data/tools/a.py'

@@ -15,7 +15,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor
 
-from mmfer.commands import as_typed, command
+from mmfer.commands import as_typed, command, read_again
 from mmfer.datasets import collate_faces
 from mmfer.models.autoencoders import FaceAutoEncoder, Neighbourhood
 from mmfer.registry import HOOKS
@@ -90,8 +90,9 @@ class AutoEncoderSheetHook(Hook):
             )
         lines.append(f'pictures: {"  ".join(str(folder / name) for name in NAMES)}')
         config = _near(runner.cfg.filename, self.classifier)
-        if config is not None:
-            following = [*_of_the_classifier(Config.fromfile(config), runner.work_dir, options)]
+        cfg = read_again(config) if config is not None else None
+        if config is not None and cfg is not None:
+            following = [*_of_the_classifier(cfg, runner.work_dir, options)]
             lines.append(f'next: {command("train.py", as_typed(config), options=following)}')
         return lines
 
