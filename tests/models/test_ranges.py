@@ -7,7 +7,7 @@ from mmengine.registry import MODELS
 from models.tiny import classifier
 
 from mmfer.engine.hooks import AutoEncoderSheetHook
-from mmfer.models.supervision import supervision
+from mmfer.models.supervision import before_run
 from mmfer.structures.ranges import check_range
 
 NAN = float('nan')
@@ -178,11 +178,11 @@ def test_a_change_of_no_size_is_refused(kind, setting):
 
 def test_a_schedule_that_stays_at_0_is_said(monkeypatch):
     said = []
-    monkeypatch.setattr(supervision, 'print_log', lambda text, **_: said.append(text))
+    monkeypatch.setattr(before_run, 'print_log', lambda text, **_: said.append(text))
     ce = dict(type='mmfer.CrossEntropyLoss', loss_weight=[(5, 0.0), (6, 1.0)])
     model = classifier(dict(cls=dict(losses=dict(ce=ce))))
-    model.supervision.check_run(8, 7)
+    before_run.check_run(model.supervision, 8, 7)
     assert said == []
-    model.supervision.check_run(8, 6)
+    before_run.check_run(model.supervision, 8, 6)
     (text,) = said
     assert text.startswith('supervision.cls.losses.ce.loss_weight=[(5, 0.0), (6, 1.0)] is 0 in all 6 epochs of the run')

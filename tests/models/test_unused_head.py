@@ -7,7 +7,8 @@ from mmpretrain.structures import DataSample
 from models.tiny import CE, classifier, faces, lanet, network
 from torch.testing import assert_close
 
-from mmfer.models.supervision import supervision
+from mmfer.models.supervision import before_run
+from mmfer.models.supervision.before_run import check_learns
 
 
 @pytest.fixture(autouse=True)
@@ -57,14 +58,14 @@ def sample_of(label):
 
 def test_a_supervision_without_a_loss_is_refused_and_one_without_scores_is_warned_of(monkeypatch):
     with pytest.raises(ValueError, match=r'^supervision has no loss.*supervision\.cls\.losses\.ce=dict'):
-        build(supervision=dict(cls=None)).supervision.check_learns()
+        check_learns(build(supervision=dict(cls=None)).supervision)
     said = []
-    monkeypatch.setattr(supervision, 'print_log', lambda text, **_: said.append(text))
-    build(supervision=dict(cls=CE, lanet=lanet())).supervision.check_learns()
+    monkeypatch.setattr(before_run, 'print_log', lambda text, **_: said.append(text))
+    check_learns(build(supervision=dict(cls=CE, lanet=lanet())).supervision)
     assert said == []
     method = lanet()
     method['losses'] = dict(heatmap=method['losses']['heatmap'])
-    build(supervision=dict(lanet=method)).supervision.check_learns()
+    check_learns(build(supervision=dict(lanet=method)).supervision)
     assert [text.split(':')[0] for text in said] == ['no loss of the supervision reads "logits"']
 
 

@@ -1,10 +1,8 @@
 """Supervision: everything that only training needs, run in one order for all methods."""
 
-import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from inspect import signature
 
-from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from mmfer.models.supervision.named import Named
@@ -67,7 +65,7 @@ class Supervision(nn.Module):
         super().__init__()
         self.bank = SampleBank()
         self.methods = Named()
-        self._schedules: dict[str, list] = {}
+        self.schedules: dict[str, list] = {}
         self._refined: dict[str, str] = {}  # which refiner has last set target and weight
         self._calls: dict[str, list[Wired]] = {stage: [] for stage in ('begin', *KINDS, 'finish')}
         self._pending: list[tuple[Callable, dict]] = []
@@ -145,11 +143,16 @@ class Supervision(nn.Module):
         inputs = cfg.pop('inputs', {})
         weight = cfg.get('loss_weight')
         if isinstance(weight, list | tuple):
-            self._schedules[where] = checked_schedule(weight, where)
+            self.schedules[where] = checked_schedule(weight, where)
             cfg['loss_weight'] = weight[0][1]
         elif weight is not None:
             check_weight(weight, where)
         return build_part(cfg, where), inputs
+
+    @property
+    def read_by_losses(self) -> list[set[str]]:
+        """The names that each loss reads."""
+        return [set(call.names.values()) for _, _, call in self._calls['losses']]
 
     @property
     def needs_landmarks(self) -> str | None:
@@ -162,52 +165,16 @@ class Supervision(nn.Module):
 
     def initialize(self, model: nn.Module, pretrained: bool) -> None:
         """Lets parts initialise themselves from the network, when its own weights are."""
-        for part in self._having('initialize'):
+        for part in self.having('initialize'):
             part.initialize(model, pretrained)
-
-    def check_learns(self) -> None:
-        """Something is minimised, and the scores take part in it.
-
-        Raises:
-            ValueError: There is no loss.
-        """
-        calls = [call for _, _, call in self._calls['losses']]
-        if not calls:
-            raise ValueError(
-                'supervision has no loss, so that nothing would be learnt: add the classification term, '
-                'supervision.cls.losses.ce=dict(type="mmfer.CrossEntropyLoss"), or set supervision=None'
-            )
-        if not any(name in call.names.values() for call in calls for name in ('logits', 'model', 'embedding')):
-            print_log(
-                'no loss of the supervision reads "logits": the classifier itself learns nothing; the classification '
-                'term is supervision.cls.losses.ce=dict(type="mmfer.CrossEntropyLoss")',
-                logger='current',
-                level=logging.WARNING,
-            )
-
-    def check_run(self, faces: int, max_epochs: int) -> None:
-        """Lets parts refuse batches that are too small, and says what never begins within the run."""
-        for part in self._having('check_run'):
-            part.check_run(faces, max_epochs)
-        for where, points in self._schedules.items():
-            if not any(interpolate(points, epoch) for epoch in range(max_epochs)):
-                print_log(
-                    f'{where}.loss_weight={points} is 0 in all {max_epochs} epochs of the run: the term never counts',
-                    logger='current',
-                    level=logging.WARNING,
-                )
-
-    def name_classes(self, classes: Sequence[str]) -> None:
-        """Tells parts what the training set's classes are called."""
-        for part in self._having('name_classes'):
-            part.name_classes(classes)
 
     def check(self, model: nn.Module, wrapper: nn.Module | None = None) -> None:
         """Lets parts refuse a network that they cannot work with."""
-        for part in self._having('check'):
+        for part in self.having('check'):
             part.check(model, **{'wrapper': wrapper} if 'wrapper' in signature(part.check).parameters else {})
 
-    def _having(self, method: str) -> list:
+    def having(self, method: str) -> list:
+        """The parts that have a method, in the order they run."""
         return [part for kind in KINDS for _, part, _ in self._calls[kind] if hasattr(part, method)]
 
     def forward(self, model: nn.Module, inputs: Tensor, batch: FaceBatch) -> dict[str, Tensor]:
@@ -245,8 +212,8 @@ class Supervision(nn.Module):
                 publish(trace, refiner, call, whole=True)
             for where, loss, call in self._calls['losses']:
                 log.enter(where)
-                if where in self._schedules:
-                    loss.loss_weight = interpolate(self._schedules[where], trace.whole('epoch'))
+                if where in self.schedules:
+                    loss.loss_weight = interpolate(self.schedules[where], trace.whole('epoch'))
                 value = call(trace.local if getattr(loss, 'local_rows', False) else trace.whole)
                 losses[f'{log.method}.{log.part}_loss'] = value
             self._pending = [
