@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from mmfer.engine.checks import check_classes, check_held_out
 from mmfer.evaluation import FERMetric, protocol_report, report_table, write_report
+from mmfer.evaluation.protocol import HEADLINE
 from mmfer.registry import HOOKS
 from mmfer.visualization import draw_confusion_matrix, draw_learning_curves
 
@@ -74,6 +76,11 @@ class ProtocolHook(Hook):
             return
         self._split = _split_of(runner.val_dataloader.dataset)
         self._fer_metric(runner)
+        known = [*HEADLINE, *(f'recall/{name}' for name in _classes_of(runner))]
+        if self.metric not in known and len(runner.val_evaluator.metrics) == 1:
+            raise ValueError(
+                f'ProtocolHook(metric={self.metric!r}) is no figure of a run; choose one of {", ".join(known)}'
+            )
         chooser = next((hook for hook in runner.hooks if _chooses(hook)), None)
         if self.select_on is None and chooser is not None:
             raise ValueError(
@@ -226,3 +233,7 @@ def _split_of(dataset: Any) -> str:
             return 'validation'
         dataset = inner
     return str(dataset.split)
+
+
+def _classes_of(runner: Runner) -> Sequence[str]:
+    return getattr(runner.val_dataloader.dataset, 'metainfo', {}).get('classes') or ()
