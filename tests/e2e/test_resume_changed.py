@@ -1,5 +1,6 @@
 """A run that is resumed with other settings goes on as a run with these settings would, or says why it cannot."""
 
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -224,3 +225,18 @@ def test_a_checkpoint_saved_within_an_epoch_begins_that_epoch_anew(halfway, trai
 def test_a_checkpoint_amid_accumulated_gradients_says_what_it_lacks(halfway, train_tool):
     resume(train_tool, halfway, optim_wrapper__accumulative_counts=4)
     assert 'accumulative_counts=4 does not divide the 6 iterations behind the checkpoint' in said(halfway)
+
+
+def test_the_best_by_another_metric_does_not_stand_in_the_way(halfway, train_tool):
+    """100 percent of what was measured before would never be surpassed."""
+    checkpoint = torch.load(halfway / 'epoch_2.pth', weights_only=True)
+    checkpoint['mmfer_schedule']['chooses'] = 'macro_f1'
+    checkpoint['message_hub']['runtime_info'] |= dict(best_score=1000.0, best_ckpt='gone.pth')
+    torch.save(checkpoint, halfway / 'epoch_2.pth')
+    resume(train_tool, halfway, select_on='test')
+    assert 'another metric chooses the best epoch than before: the best is chosen from here on' in said(halfway)
+    (best,) = halfway.glob('best_accuracy_epoch_*.pth')
+    report = json.loads((halfway / 'metrics.json').read_text())
+    accuracy = {epoch['epoch']: epoch['accuracy'] for epoch in report['epochs']}
+    later = {epoch: value for epoch, value in accuracy.items() if epoch >= 2}  # the second is validated once more
+    assert accuracy[int(best.stem.rpartition('_')[2])] == max(later.values())
