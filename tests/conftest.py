@@ -2,10 +2,13 @@
 
 import itertools
 import os
+import sys
 
 os.environ.setdefault('OMP_NUM_THREADS', '1')
 os.environ.setdefault('MPLBACKEND', 'Agg')
 os.environ['MMFER_CACHE'] = ''  # tests leave nothing in the user's home
+# As in an activated environment: commands that are printed say `python`.
+os.environ['PATH'] = os.pathsep.join([os.path.dirname(os.path.abspath(sys.executable)), os.environ['PATH']])
 
 import pytest
 import torch

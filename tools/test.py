@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shlex
 from pathlib import Path
 
 from mmengine.dist import is_main_process
@@ -12,7 +11,8 @@ from mmengine.dist import is_main_process
 from mmfer.apis import default_work_dir, evaluate, user_errors
 from mmfer.apis.agreement import FORCE
 from mmfer.apis.checkpoint_config import ALLOW, config_of
-from mmfer.apis.config import KeyValue, as_typed
+from mmfer.apis.config import KeyValue, as_typed, typed_options
+from mmfer.commands import of_checkpoint
 from mmfer.evaluation.protocol import HEADLINE
 
 
@@ -51,9 +51,9 @@ def main(argv: list[str] | None = None) -> None:
             print(f'  {HEADLINE.get(name, name):24}{value:8.2f}')
         print(f'  {f"always {report.majority[0]}":24}{report.majority[1]:8.2f}')
         print(f'confusion matrix: {as_typed(report.picture)}\nevery face: {as_typed(report.table)}')
-        config = ['--config', args.config] if args.config else []
-        command = ['python', 'tools/predict.py', 'IMAGE_OR_FOLDER', *config, '--checkpoint', args.checkpoint]
-        print(f'next: {shlex.join(command)}')
+        more = [*(['--force'] if args.force else []), *(['--allow', *args.allow] if args.allow else [])]
+        following = of_checkpoint('predict.py', args.config, args.checkpoint, *more, options=typed_options(args))
+        print(f'next: {following}')
 
 
 if __name__ == '__main__':

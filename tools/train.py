@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shlex
 import sys
 from pathlib import Path
 
@@ -14,8 +13,10 @@ from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
 from mmfer.apis import read_config, train, user_errors
-from mmfer.apis.config import KeyValue, as_typed
+from mmfer.apis.config import KeyValue, as_typed, typed_options
+from mmfer.apis.following import next_command
 from mmfer.apis.training import protocol_of
+from mmfer.commands import resuming
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -79,7 +80,7 @@ def configure(args: argparse.Namespace) -> Config:
     return cfg
 
 
-def closing_lines(runner: Runner, config: str) -> list[str]:
+def closing_lines(runner: Runner, config: str, options: list[str]) -> list[str]:
     """What the run reached, where its pictures are, and what to type next."""
     folder = Path(as_typed(runner.work_dir))
     hook = protocol_of(runner)
@@ -96,12 +97,9 @@ def closing_lines(runner: Runner, config: str) -> list[str]:
         ]
     for hook in runner.hooks:
         if hasattr(hook, 'closing_lines'):  # of what is no classifier, such as SNA's autoencoder
-            return hook.closing_lines(runner, folder)
-    newest = Path(runner.work_dir) / 'last_checkpoint'
-    if newest.is_file():
-        checkpoint = as_typed(newest.read_text().strip())
-        lines.append(f'next: {shlex.join(["python", "tools/test.py", config, checkpoint])}')
-    return lines
+            return hook.closing_lines(runner, folder, options)
+    following = next_command(runner, config, options)
+    return [*lines, f'next: {following}'] if following else lines
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -111,10 +109,12 @@ def main(argv: list[str] | None = None) -> None:
         try:
             runner = train(configure(args), args.launcher)
         except KeyboardInterrupt:
-            print(f'\nmmfer: interrupted; to go on: python {shlex.join(sys.argv)} --resume', file=sys.stderr)
+            if os.environ.get('SLURM_PROCID' if args.launcher == 'slurm' else 'RANK', '0') == '0':
+                to_go_on = resuming(sys.argv[1:] if argv is None else argv, args.config, args.launcher)
+                print(f'\nmmfer: interrupted; to go on: {to_go_on}', file=sys.stderr)
             raise SystemExit(130) from None
         if is_main_process():
-            print('\n' + '\n'.join(closing_lines(runner, args.config)))
+            print('\n' + '\n'.join(closing_lines(runner, args.config, typed_options(args))))
 
 
 if __name__ == '__main__':

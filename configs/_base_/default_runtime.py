@@ -9,6 +9,7 @@ default_hooks = dict(
     runtime_info=dict(type='mmfer.StepScalarsHook'),
     # Not in custom_hooks, a list, which a child config would replace as a whole. None takes one out.
     reseed=dict(type='mmfer.ReseedHook'),
+    resume=dict(type='mmfer.ResumeHook'),
     sample_bank=dict(type='mmfer.SampleBankHook'),
     noise_report=dict(type='mmfer.NoiseReportHook'),
     relabel_log=dict(type='mmfer.RelabelLogHook'),

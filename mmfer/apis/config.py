@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from argparse import ArgumentError
+from argparse import ArgumentError, Namespace
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from mmengine.runner import Runner
 
 import mmfer
 from mmfer.apis.errors import nearest
+from mmfer.commands import as_typed as as_typed
 
 # What a config may say beside the runner's own arguments and the keys it already has.
 OTHER_KEYS = {
@@ -88,20 +89,56 @@ def default_work_dir(config: str | Path) -> Path:
 
 
 class KeyValue(DictAction):
-    """`--cfg-options KEY=VALUE ...`; a word without `=` is refused in words."""
+    """`--cfg-options KEY=VALUE ...`; a word without `=` is refused in words.
+
+    Given twice, the second adds to the first, where MMEngine's forgets the first; blanks in a value, as paths may have
+    them, stay. `typed_options` has the words as they were typed.
+    """
+
+    @staticmethod
+    def _parse_iterable(val: str) -> Any:
+        """`[1,2]` and `1,2` are lists, `(1,2)` a tuple, `'a, b'` in quotes a string."""
+        text = val.strip()
+        if text[:1] + text[-1:] in ('[]', '()'):
+            items = [KeyValue._parse_iterable(item) for item in _split(text[1:-1])]
+            return tuple(items) if text[0] == '(' else items
+        if len(text) > 1 and text[:1] + text[-1:] in ('""', "''"):
+            inner = text[1:-1]
+            is_text = inner[:1] not in ('[', '(') and set(inner) & {',', ' '}
+            return inner if is_text else KeyValue._parse_iterable(inner)
+        items = _split(text)
+        if len(items) > 1 or text.endswith(','):
+            return [KeyValue._parse_iterable(item) for item in items]
+        return DictAction._parse_int_float_bool(text)
 
     def __call__(self, parser, namespace, values, option_string=None):
         """Called by argparse."""
         for value in values:
             if '=' not in value:
                 raise ArgumentError(self, f'{value!r} is no KEY=VALUE, for example model.pretrained=None')
+        before = getattr(namespace, self.dest) or {}
         super().__call__(parser, namespace, values, option_string)
+        setattr(namespace, self.dest, {**before, **getattr(namespace, self.dest)})
+        setattr(namespace, f'{self.dest}_typed', [*getattr(namespace, f'{self.dest}_typed', ()), *values])
 
 
-def as_typed(path: str | Path) -> str:
-    """A path as one would type it here: relative where it lies below the current folder."""
-    path = Path(path).absolute()
-    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+def _split(text: str) -> list[str]:
+    """What stands between the commas, apart from those within brackets and quotes."""
+    items, depth, quote = [''], 0, ''
+    for sign in text:
+        if sign in '\'"' and (not quote or quote == sign):
+            quote = '' if quote else sign
+        depth += 0 if quote else (sign in '[(') - (sign in '])')
+        if sign == ',' and not depth and not quote:
+            items.append('')
+        else:
+            items[-1] += sign
+    return [item for item in items if item.strip()]
+
+
+def typed_options(args: Namespace) -> list[str]:
+    """What was given to `--cfg-options`, word by word."""
+    return list(getattr(args, 'cfg_options_typed', ()))
 
 
 def _check_is_there(cfg: Config, key: str) -> None:

@@ -19,6 +19,7 @@ from mmengine.registry import DefaultScope, Registry
 
 import mmfer
 from mmfer import registry as mmfer_registry
+from mmfer.commands import here
 
 UNKNOWN_PART = re.compile(r'^(\S+) is not in the (?:\S+::)?(.+?) registry\.')
 UNKNOWN_PARAMETER = re.compile(r"([\w.]+)\(\) got an unexpected keyword argument '(\w+)'")
@@ -69,7 +70,7 @@ def sentence_of(error: BaseException) -> str:
         text = f'{_short(match[1])} needs {match[2]}: add it to the config'
     elif isinstance(error, KeyError) and len(text.split()) == 1:
         text = f'the key {text!r} is missing'
-    return ' '.join(text.split()) or type(error).__name__
+    return here(' '.join(text.split())) or type(error).__name__
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -12,10 +12,11 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner, find_latest_checkpoint
 
 from mmfer import compat
-from mmfer.engine.checks import check_batches, check_classes, check_images, check_ranks_agree
+from mmfer.engine.checks import check_batches, check_classes, check_images, check_norm, check_ranks_agree
 from mmfer.engine.hooks.protocol import ProtocolHook
 from mmfer.engine.hooks.training_faces import TrainingFacesHook
 from mmfer.engine.preprocessor_check import check_preprocessor
+from mmfer.engine.unused_settings import check_config, check_optimizer
 
 MMENGINE_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
 """What MMEngine's runner adds by itself to `default_hooks`."""
@@ -33,14 +34,17 @@ def train(cfg: Config, launcher: str = 'none') -> Runner:
     if takes_parts_out(cfg.model):
         # What fed them may be left without a gradient, for which DistributedDataParallel would wait in vain.
         cfg.setdefault('find_unused_parameters', True)
+    check_config(cfg)
     compat.prepare(cfg, launcher)
     complete_hooks(cfg, launcher)
     pin_memory(cfg)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
     if cfg.get('resume') and (cfg.get('load_from') or find_latest_checkpoint(runner.work_dir)):
         # The checkpoint has all weights; the files that the run began with may be gone.
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         model.init_weights = lambda: None
+    check_optimizer(cfg, model)
+    check_norm(runner.train_loop.dataloader, model)
     check_batches(runner.train_loop.dataloader)  # before MMEngine's schedules stumble over an epoch of no steps
     check_classes(runner)
     check_ranks_agree(runner.train_dataloader.dataset)

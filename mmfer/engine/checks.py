@@ -11,6 +11,7 @@ from mmengine.dist import all_gather_object, broadcast_object_list, is_main_proc
 from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
+from torch import nn
 from torch.utils.data import DataLoader
 
 from mmfer.datasets.bad_images import BadImage, bad_images_error, find_bad_images
@@ -88,6 +89,24 @@ def check_batches(loader: DataLoader) -> None:
             f'train_dataloader gives no batch: its {len(loader.sampler):,} faces a process do not fill '
             f'one of {loader.batch_size}; set a smaller train_dataloader.batch_size'
         )
+
+
+def check_norm(loader: DataLoader, model: nn.Module) -> None:
+    """Warns of batches of one face, which batch norm normalises by itself and evaluation otherwise."""
+    if loader.batch_size is None or getattr(getattr(model, 'backbone', None), 'norm_eval', False):
+        return
+    norm = next((name for name, part in model.named_modules() if isinstance(part, nn.BatchNorm2d)), None)
+    left = len(loader.sampler) % loader.batch_size
+    if norm is None or not (loader.batch_size == 1 or (left == 1 and not loader.drop_last)):
+        return
+    which = 'every batch' if loader.batch_size == 1 else 'the last batch of an epoch'
+    cure = 'a larger train_dataloader.batch_size' if loader.batch_size == 1 else 'train_dataloader.drop_last=True'
+    print_log(
+        f'{which} has one face a process, which batch norm ({norm}) normalises by itself, unlike in evaluation: '
+        f'set {cure}',
+        logger='current',
+        level=logging.WARNING,
+    )
 
 
 def check_images(datasets: Sequence[Any]) -> list[np.ndarray]:

@@ -11,6 +11,7 @@ from mmfer.functional import pixels_to_cells
 from mmfer.models.augmentation import FaceAugmentation
 from mmfer.registry import MODELS
 from mmfer.structures import FaceBatch
+from mmfer.structures.ranges import check_range
 
 
 @MODELS.register_module()
@@ -53,6 +54,13 @@ class FaceDataPreprocessor(BaseDataPreprocessor):
                 f'train_cfg={batch_augments} mixes images, whose landmarks cannot be mixed; use the '
                 'ClsDataPreprocessor of mmpretrain for mixup, or leave train_cfg out'
             )
+        for side in (size,) if isinstance(size, int | float) else size:
+            check_range('data_preprocessor.size', side, 1, whole=True)
+        why = 'it is of pixels in [0, 1]: divide one of pixels in 0..255 by 255'
+        for value in mean:
+            check_range('data_preprocessor.mean', value, 0, 1, why=why)
+        for value in std:
+            check_range('data_preprocessor.std', value, above=0, most=1, why=why)
         self.size = (size, size) if isinstance(size, int) else tuple(size)
         self.to_rgb = to_rgb
         self.register_buffer('mean', torch.tensor(mean).view(-1, 1, 1), persistent=False)

@@ -35,7 +35,8 @@ NARROW = {'model.backbone.base_channels': 8, 'model.backbone.stem_channels': 8, 
 
 def make_clone(folder: Path) -> Path:
     """Lays out configs, an empty pretrained, and data: RAF-DB with 16 + 9 faces of 32 px, the others with some more."""
-    (folder / 'configs').symlink_to(ROOT / 'configs')
+    for name in ('configs', 'tools'):
+        (folder / name).symlink_to(ROOT / name)
     (folder / 'pretrained').mkdir()
     make_rafdb(folder / 'data' / 'raf-db', per_class=[4, *[2] * 6], size=32, test_per_class=[3, *[1] * 6])
     for kind, name in FOLDERS.items():

@@ -301,6 +301,36 @@ MISTAKES = [
         {'val_dataloader.dataset.metainfo.classes': 'affectnet7'},
     ),
     Mistake(
+        'a loss in the head',
+        ("model.head.loss={'type': 'FocalLoss'}", 'supervision.cls.losses.ce', 'model.head.loss=None'),
+        {'model.head.loss.type': 'FocalLoss'},
+    ),
+    Mistake(
+        'class weights for a class that is not there',
+        ("'hapiness'", "did you mean 'happiness'?"),
+        {'model.supervision.cls.losses.ce.class_weight.hapiness': 2},
+    ),
+    Mistake(
+        'a number that leaves nothing of a method',
+        ('num_neighbours', 'at least 1, got 0'),
+        {f'{METHOD}.refiners.lde.num_neighbours': 0},
+    ),
+    Mistake(
+        'a negative weight of a loss',
+        (f'{METHOD.removeprefix("model.")}.losses.kl.loss_weight', 'got -1'),
+        {f'{METHOD}.losses.kl.loss_weight': -1},
+    ),
+    Mistake(
+        'mean and deviation of pixels in 0..255',
+        ('data_preprocessor.mean', 'got 123.675', 'divide'),
+        {'data_preprocessor.mean': '(123.675,116.28,103.53)'},
+    ),
+    Mistake(
+        'a learning rate for parameters that are not there',
+        ("'bakbone'", "did you mean 'backbone'?"),
+        {'optim_wrapper.paramwise_cfg.custom_keys.bakbone.lr_mult': 0.1},
+    ),
+    Mistake(
         'a batch that the training set does not fill',
         ('16 faces', 'one of 64', 'train_dataloader.batch_size'),
         {'train_dataloader.batch_size': 64},

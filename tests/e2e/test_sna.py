@@ -11,7 +11,8 @@ AUTOENCODER = 'supervision.methods.sna.branches.neighbours.autoencoder.'
 @pytest.fixture
 def home(clone, monkeypatch, tmp_path):
     """A clone whose work_dirs nobody else sees."""
-    (tmp_path / 'configs').symlink_to(clone / 'configs')
+    for name in ('configs', 'tools'):
+        (tmp_path / name).symlink_to(clone / name)
     monkeypatch.chdir(tmp_path)
     for name in ('draw_confusion_matrix', 'draw_learning_curves'):
         monkeypatch.setattr(f'mmfer.engine.hooks.protocol.{name}', lambda *_, **__: None)
@@ -27,7 +28,8 @@ def test_the_second_stage_finds_the_first_ones_autoencoder_and_leaves_it_as_it_w
         'pictures: work_dirs/sna/autoencoder_synthfaces/reconstructions.png  '
         'work_dirs/sna/autoencoder_synthfaces/perturbations.png'
     )
-    assert end[2:] == [f'next: python tools/train.py {SECOND}']
+    same = ' '.join(f'{key}={value}' for key, value in tiny(FIRST).items() if '_dataloader.dataset.' in key)
+    assert end[2:] == [f'next: python tools/train.py {SECOND} --cfg-options {same}']
     assert all((home / picture).is_file() for picture in end[1].split()[1:])
 
     values = {key: value for key, value in tiny(SECOND).items() if not key.endswith('.checkpoint')}

@@ -1,11 +1,15 @@
 """Stage A through a runner: pictures, figures, and what the hook refuses."""
 
+import shlex
+from pathlib import Path
+
 import cv2
 import pytest
 import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 
+from mmfer.commands import as_typed
 from mmfer.datasets import SyntheticFaces
 from mmfer.engine.hooks import auto_encoder_sheets
 from mmfer.engine.hooks.auto_encoder_sheets import AutoEncoderSheetHook
@@ -13,6 +17,7 @@ from mmfer.evaluation import ReconstructionMetric
 
 AUTOENCODER = dict(type='mmfer.FaceAutoEncoder', size=16, latent_dim=8, channels=4, depth=1)
 PREPROCESSOR = dict(type='mmfer.FaceDataPreprocessor', size=16, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+ROOT = Path(__file__).parents[2]
 SHEETS = ('reconstructions.png', 'perturbations.png')
 
 
@@ -76,14 +81,23 @@ def test_both_pictures_are_there_at_the_end_with_the_figures(tmp_path):
         assert picture.shape[0] > 200
         assert picture.std() > 20
     hook = next(hook for hook in runner.hooks if isinstance(hook, AutoEncoderSheetHook))
-    hook.classifier = 'configs/sna/r18_synthfaces.py'
-    error, pictures, following = hook.closing_lines(runner, tmp_path)
+    hook.classifier = str(ROOT / 'configs/sna/r18_synthfaces.py')
+    error, pictures, following = hook.closing_lines(runner, tmp_path, ['model.size=16', 'train_cfg.max_epochs=1'])
     own, trivial = (
         runner.message_hub.get_scalar(f'val/{name}_error').current() for name in ('reconstruction', 'mean_face')
     )
     assert error == f'mean absolute error {own:.2f} grey levels; that of the mean face {trivial:.2f}'
     assert pictures == f'pictures: {tmp_path / SHEETS[0]}  {tmp_path / SHEETS[1]}'
-    assert following == 'next: python tools/train.py configs/sna/r18_synthfaces.py'
+    words, place = shlex.split(following), 'model.supervision.sna.branches.neighbours'
+    assert words[:2] + words[3:5] == [
+        'next:',
+        'python',
+        as_typed(ROOT / 'configs/sna/r18_synthfaces.py'),
+        '--cfg-options',
+    ]
+    assert words[5:] == [f'{place}.checkpoint={tmp_path}', f'{place}.autoencoder.size=16']
+    hook.classifier = 'configs/sna/gone.py'
+    assert hook.closing_lines(runner, tmp_path, []) == [error, pictures]
 
 
 def test_pictures_are_drawn_every_few_epochs_and_at_the_end_of_the_same_faces(tmp_path, drawn):

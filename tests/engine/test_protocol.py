@@ -310,3 +310,9 @@ def test_another_metric_alone_is_refused(tmp_path):
     runner._val_evaluator = dict(type='Accuracy')
     with pytest.raises(ValueError, match=r'mmfer\.FERMetric.*val_evaluator'):
         runner.train()
+
+
+def test_a_figure_that_there_is_not_chooses_nothing(tmp_path):
+    names = 'accuracy, mean_class_accuracy, macro_f1, recall/'
+    with pytest.raises(ValueError, match=rf"metric='acuracy'\) is no figure of a run; choose one of {names}"):
+        make_runner(tmp_path, hook=ProtocolHook(metric='acuracy')).train()

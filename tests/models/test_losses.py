@@ -122,6 +122,50 @@ def test_weights_that_are_all_zero_give_zero():
     assert logits.grad.abs().max() == 0
 
 
+@pytest.mark.parametrize('smoothing', [0.0, 0.1, 0.5])
+@pytest.mark.parametrize('form', ['ids', 'one-hot', 'soft'])
+@pytest.mark.parametrize('class_weight', [None, [0.5, 3.0, 1.0, 0.0]])
+def test_with_class_weights_and_smoothing_it_is_torchs(class_weight, form, smoothing):
+    logits = torch.randn(9, 4, dtype=torch.float64, requires_grad=True)
+    target = torch.tensor([0, 1, 2, 3, 1, 0, 2, 2, 1])
+    if form != 'ids':
+        one_hot = torch.nn.functional.one_hot(target, 4).double()
+        target = one_hot if form == 'one-hot' else torch.lerp(one_hot, torch.rand(9, 4).double().softmax(1), 0.4)
+    torchs = None if class_weight is None else torch.tensor(class_weight).double()
+    expected = torch.nn.functional.cross_entropy(logits, target, torchs, label_smoothing=smoothing)
+    loss = CrossEntropyLoss(label_smoothing=smoothing, class_weight=class_weight)
+    seen = loss(logits, target, torch.ones(9).double())
+    assert_close(seen, expected)
+    assert_close(torch.autograd.grad(seen, logits)[0], torch.autograd.grad(expected, logits)[0])
+    # A face that weighs 2 is that face twice, one that weighs 0 is left out.
+    weight = torch.tensor([1, 2, 0, 1, 1, 1, 2, 0, 1])
+    twice = torch.nn.functional.cross_entropy(
+        logits.repeat_interleave(weight, 0), target.repeat_interleave(weight, 0), torchs, label_smoothing=smoothing
+    )
+    assert_close(loss(logits, target, weight.double()), twice)
+    assert torch.autograd.gradcheck(lambda x: loss(x, target, weight.double()), logits)
+
+
+def test_class_weights_may_be_given_by_name():
+    loss = CrossEntropyLoss(class_weight=dict(fear=3, anger=0.5))
+    with pytest.raises(ValueError, match=r"^class_weight names 'anger', .* Angry, fear; did you mean 'Angry'\?$"):
+        loss.name_classes(('Angry', 'fear'))
+    loss.name_classes(('happy', 'fear', 'anger'))
+    assert loss.class_weight.tolist() == [1, 3, 0.5]
+    assert loss.state_dict() == {}
+    logits, target = torch.randn(3, 3), torch.tensor([0, 1, 2])
+    expected = torch.nn.functional.cross_entropy(logits, target, torch.tensor([1, 3, 0.5]))
+    assert_close(loss(logits, target, torch.ones(3)), expected)
+
+
+def test_a_batch_of_classes_that_do_not_count_gives_no_loss():
+    logits = torch.randn(3, 2, requires_grad=True)
+    loss = CrossEntropyLoss(class_weight=[0.0, 1.0])(logits, torch.zeros(3).long(), torch.ones(3))
+    loss.backward()
+    assert loss == 0
+    assert logits.grad.abs().max() == 0
+
+
 # --- KL ---
 
 

@@ -47,7 +47,7 @@ def values(record, kind):
 
 MEMORIES = {
     'lanet': {'bank', 'buffer'},
-    'toy': set(),
+    'toy': {'buffer'},  # class weights
     'scn': {'bank'},
     'arm': {'buffer'},
     'pal': set(),

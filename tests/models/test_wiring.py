@@ -240,7 +240,7 @@ def test_a_part_is_built_from_its_registered_name_or_its_class():
         (
             dict(type='mmfer.CrossEntropyLoss', label_smothing=0.1),
             'here: mmfer.CrossEntropyLoss takes no "label_smothing"; '
-            'did you mean "label_smoothing"? (it takes label_smoothing, loss_weight)',
+            'did you mean "label_smoothing"? (it takes label_smoothing, loss_weight, class_weight)',
         ),
         (dict(loss_weight=1.0), 'here needs a "type", for example'),
     ],

@@ -67,6 +67,9 @@ ARM_NECK = dict(type='mmfer.ARM', in_channels=64, map_size=2, upscale=4, norm_cf
 ARM_WIDTH = 25
 
 
+WEIGHTED = dict(losses=dict(ce=dict(type='mmfer.CrossEntropyLoss', class_weight=[1.0, 3.0, 0.5], label_smoothing=0.1)))
+
+
 @dataclass
 class Setting:
     """A network and what supervises it."""
@@ -79,7 +82,7 @@ class Setting:
 
 SETTINGS = {
     'lanet': Setting(dict(cls=CE, lanet=LANET)),
-    'toy': Setting(dict(cls=CE, toy=TOY)),
+    'toy': Setting(dict(cls=WEIGHTED, toy=TOY)),
     'scn': Setting(dict(cls=CE, scn=SCN), parts=dict(head=SCN_HEAD)),
     'arm': Setting(dict(cls=CE), 64, dict(neck=ARM_NECK, head=dict(network()['head'], in_channels=ARM_WIDTH))),
     'pal': Setting(dict(cls=CE, pal=PAL), 64),

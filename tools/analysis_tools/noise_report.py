@@ -73,7 +73,7 @@ def main(argv: list[str] | None = None) -> None:
         print(f'for cleanlab: {as_typed(write_cleanlab(beliefs, folder / "cleanlab.npz"))}')
         print(f'matrix: {as_typed(draw_matrix(beliefs, folder / "matrix.png"))}')
         print(f'worst faces: {as_typed(draw_worst(run, beliefs, folder / "worst.png", args.faces))}')
-        print('next: docs/noise.md says how to hand cleanlab.npz to cleanlab')
+        print('how to hand cleanlab.npz to cleanlab: docs/noise.md')
 
 
 if __name__ == '__main__':

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from mmfer.apis import read_config, user_errors
 from mmfer.apis.browsing import training_faces
-from mmfer.apis.config import KeyValue, as_typed
+from mmfer.apis.config import KeyValue, as_typed, typed_options
+from mmfer.commands import command
 from mmfer.visualization import draw_augmented
 
 
@@ -37,7 +38,9 @@ def main(argv: list[str] | None = None) -> None:
         seen = training_faces(cfg, args.faces, args.epoch, args.seed)
         title = f'{Path(args.config).stem}, epoch {args.epoch}: the first {len(seen.faces)} faces'
         path = draw_augmented(seen.faces, seen.classes, args.out or Path(cfg.work_dir) / 'browse.png', title)
-        print(f'picture: {as_typed(path)}\nnext: python tools/train.py {args.config}')
+        more = [] if args.seed is None else ['--seed', args.seed]
+        following = command('train.py', args.config, *more, options=typed_options(args))
+        print(f'picture: {as_typed(path)}\nnext: {following}')
 
 
 if __name__ == '__main__':

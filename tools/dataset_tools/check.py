@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from mmfer.apis import read_config, user_errors
-from mmfer.apis.config import KeyValue, as_typed
+from mmfer.apis.config import KeyValue, as_typed, typed_options
 from mmfer.apis.dataset_check import DatasetCheck, check_datasets, picture
 from mmfer.apis.dataset_page import WRONG, findings, page
+from mmfer.commands import command
 from mmfer.visualization import draw_contact_sheet, draw_label_histogram, draw_landmarks
 
 SHOWN = 48
@@ -74,7 +75,7 @@ def main(argv: list[str] | None = None) -> None:
         print(f'\nevery case: {as_typed(report)}\npictures: {"  ".join(map(as_typed, pictures))}')
         wrong = sum(finding.mark == WRONG for finding in findings(check))
         print('nothing is wrong' if not wrong else f'wrong: {wrong}')
-        print(f'next: python tools/dataset_tools/browse.py {args.config}')
+        print(f'next: {command("dataset_tools/browse.py", args.config, options=typed_options(args))}')
     if wrong:
         raise SystemExit(1)
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from mmfer.apis import read_config, user_errors
 from mmfer.apis.config import KeyValue, as_typed
+from mmfer.apis.dataset_configs import dataset_configs
 from mmfer.apis.face_images import write_face_images
+from mmfer.commands import command
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -27,9 +30,10 @@ def main(argv: list[str] | None = None) -> None:
     with user_errors():
         cfg = read_config(args.config, args.cfg_options)
         count = write_face_images(cfg, args.folder)
-        root = cfg.train_dataloader.dataset.get('data_root', '.') if cfg.get('train_dataloader') else '.'
+        root = next((settings.get('data_root') for _, settings in dataset_configs(cfg)), None) or '.'
         print(f'{count:,} faces: {as_typed(args.folder)}')
-        print(f'next: python tools/dataset_tools/landmarks.py {as_typed(args.folder)} {root}/landmarks68.npz --aligned')
+        out = Path(root) / 'landmarks68.npz'
+        print(f'next: {command("dataset_tools/landmarks.py", as_typed(args.folder), out, "--aligned")}')
 
 
 if __name__ == '__main__':

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 from typing import Any
 
 from mmfer.apis import user_errors
 from mmfer.apis.config import KeyValue, as_typed
 from mmfer.apis.landmark_extraction import CHUNK, extract_landmarks
 from mmfer.apis.landmark_import import import_landmarks
+from mmfer.commands import command
 from mmfer.datasets.landmark_posture import fault_of
 from mmfer.datasets.landmarks import read_landmarks
 
@@ -94,10 +96,8 @@ def main(argv: list[str] | None = None) -> None:
             print(f'landmarks: {as_typed(done.out)}{before}')
             if wrong := fault_of(*read_landmarks(str(done.out)), where=as_typed(done.out), exchange=DETECTOR):
                 print(f'warning: {wrong}', file=sys.stderr)
-        print(
-            "to train with them: --cfg-options train_dataloader.dataset.landmarks=FILE, relative to the data set's "
-            'data_root'
-        )
+        option = f'train_dataloader.dataset.landmarks={Path(args.out).absolute()}'
+        print(f'next: {command("train.py", "CONFIG", options=[option])}')
 
 
 if __name__ == '__main__':

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import shlex
 
 from rich.progress import track
 
 from mmfer.apis import read_config, user_errors
 from mmfer.apis.agreement import FORCE
-from mmfer.apis.config import KeyValue
+from mmfer.apis.config import KeyValue, typed_options
 from mmfer.apis.noise import confused_manifest, draw_manifest, imported_manifest
+from mmfer.commands import command
 from mmfer.datasets.label_schema import ORDERS
 from mmfer.datasets.noise_manifest import NoiseManifest
 
@@ -140,10 +140,10 @@ def main(argv: list[str] | None = None) -> None:
         if 'reading' in manifest.made:
             print(f'{args.list}: {manifest.made["reading"]}\n')
         print(f'{summary(manifest)}\n\nmanifest: {args.out}\nsha256: {manifest.sha256}')
-        options = [f'{key}={value}' for key, value in (args.cfg_options or {}).items() if not key.startswith(KEY)]
+        options = [option for option in typed_options(args) if not option.startswith(KEY)]
         replace = ['_delete_=True'] if _own_noise(args) else []
         options += [f'{KEY}.{setting}' for setting in (*replace, 'kind=manifest', f'file={args.out}')]
-        print(f'next: {shlex.join(["python", "tools/train.py", args.config, "--cfg-options", *options])}')
+        print(f'next: {command("train.py", args.config, options=options)}')
 
 
 if __name__ == '__main__':

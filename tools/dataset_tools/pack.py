@@ -6,8 +6,9 @@ import argparse
 from pathlib import Path
 
 from mmfer.apis import read_config, user_errors
-from mmfer.apis.config import KeyValue, as_typed
+from mmfer.apis.config import KeyValue, as_typed, typed_options
 from mmfer.apis.packing import pack
+from mmfer.commands import command
 
 SPLITS = ('train', 'val', 'test')
 
@@ -41,13 +42,13 @@ def main(argv: list[str] | None = None) -> None:
         cfg = read_config(args.config, args.cfg_options)
         done = pack(cfg, args.out, SPLITS if args.split == 'all' else [args.split], args.size, args.workers)
         path, (height, width) = as_typed(args.out), done.size
-        options = [f'{key}.packed={path}' for key in done.datasets]
+        options = [*typed_options(args), *(f'{key}.packed={path}' for key in done.datasets)]
         if args.size is not None:  # reading is refused where the pipeline asks for another
             options += [f'{key}.pipeline.0.size={args.size}' for key in done.datasets]
         print(
             f'{path} {"has" if done.written else "is up to date:"} {done.images:,} faces of {height} x {width} '
-            f'pixels, {Path(args.out).stat().st_size / 2**20:,.1f} MiB; train with it:\n'
-            f'python tools/train.py {args.config} --cfg-options {" ".join(options)}'
+            f'pixels, {Path(args.out).stat().st_size / 2**20:,.1f} MiB\n'
+            f'next: {command("train.py", args.config, options=options)}'
         )
 
 

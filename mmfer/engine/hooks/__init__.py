@@ -5,6 +5,7 @@ from mmfer.engine.hooks.noise_report import NoiseReportHook
 from mmfer.engine.hooks.protocol import ProtocolHook
 from mmfer.engine.hooks.relabel_log import RelabelLogHook
 from mmfer.engine.hooks.reseed import ReseedHook
+from mmfer.engine.hooks.resume import ResumeHook
 from mmfer.engine.hooks.sample_bank import SampleBankHook
 from mmfer.engine.hooks.step_scalars import StepScalarsHook
 
@@ -14,6 +15,7 @@ __all__ = [
     'ProtocolHook',
     'RelabelLogHook',
     'ReseedHook',
+    'ResumeHook',
     'SampleBankHook',
     'StepScalarsHook',
 ]

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
+from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor
 
+from mmfer.commands import as_typed, command, read_again
 from mmfer.datasets import collate_faces
 from mmfer.models.autoencoders import FaceAutoEncoder, Neighbourhood
 from mmfer.registry import HOOKS
+from mmfer.structures.ranges import check_range
 from mmfer.visualization import draw_contact_sheet
 
 NAMES = ('reconstructions.png', 'perturbations.png')
@@ -43,6 +48,7 @@ class AutoEncoderSheetHook(Hook):
         for name, value in (('interval', interval), ('faces', faces)):
             if value < 1:
                 raise ValueError(f'AutoEncoderSheetHook: {name} must be at least 1, got {value}')
+        check_range('AutoEncoderSheetHook: noise', noise, above=0, why='without it no face is changed')
         self.interval, self.faces, self.noise, self.classifier = interval, faces, noise, classifier
 
     def before_train(self, runner: Runner) -> None:
@@ -67,12 +73,13 @@ class AutoEncoderSheetHook(Hook):
         self.draw(runner, runner.epoch)
         runner.logger.info(f'{" and ".join(NAMES)} are in {runner.work_dir}')
 
-    def closing_lines(self, runner: Runner, folder: Path) -> list[str]:
+    def closing_lines(self, runner: Runner, folder: Path, options: Sequence[str]) -> list[str]:
         """What tools/train.py prints at the end.
 
         Args:
             runner: The run.
             folder: Its work folder, as one would type it.
+            options: Its `--cfg-options`, as typed.
         """
         scalars = runner.message_hub.log_scalars
         error, trivial = (scalars.get(f'val/{name}') for name in ('reconstruction_error', 'mean_face_error'))
@@ -82,8 +89,11 @@ class AutoEncoderSheetHook(Hook):
                 f'mean absolute error {error.current():.2f} grey levels; that of the mean face {trivial.current():.2f}'
             )
         lines.append(f'pictures: {"  ".join(str(folder / name) for name in NAMES)}')
-        if self.classifier:
-            lines.append(f'next: python tools/train.py {self.classifier}')
+        config = _near(runner.cfg.filename, self.classifier)
+        cfg = read_again(config) if config is not None else None
+        if config is not None and cfg is not None:
+            following = [*_of_the_classifier(cfg, runner.work_dir, options)]
+            lines.append(f'next: {command("train.py", as_typed(config), options=following)}')
         return lines
 
     def draw(self, runner: Runner, epoch: int) -> None:
@@ -134,6 +144,25 @@ class AutoEncoderSheetHook(Hook):
         captions = ['face', *['changed'] * CHANGES, *['added, x 3'] * CHANGES] * len(faces)
         title = f'{title}: random semantic changes of strength {self.noise:g}, and what they add (grey: nothing)'
         draw_contact_sheet(images, captions, path, 1 + 2 * CHANGES, title)
+
+
+def _near(config: str | None, other: str | None) -> Path | None:
+    """The other config, which is named from the folder that has `configs/`, or from the current one."""
+    folders = [*Path(config).absolute().parents] if config else []
+    candidates = [Path(), *folders] if other else []
+    return next((folder / str(other) for folder in candidates if (folder / str(other)).is_file()), None)
+
+
+def _of_the_classifier(cfg: Config, work_dir: str, options: Sequence[str]) -> Iterator[str]:
+    """What the run's options mean for the classifier: the same data, autoencoder and work folder."""
+    yield from (option for option in options if re.match(r'(train|val)_dataloader\.dataset\.', option))
+    for method, parts in cfg.model.supervision.items():
+        for name, part in (parts.get('branches') or {}).items():
+            if 'autoencoder' in part:
+                place = f'model.supervision.{method}.branches.{name}'
+                if Path(part.get('checkpoint') or '').absolute() != Path(work_dir).absolute():
+                    yield f'{place}.checkpoint={as_typed(work_dir)}'
+                yield from (f'{place}.autoencoder.{option[6:]}' for option in options if option.startswith('model.'))
 
 
 def _model(runner: Runner) -> torch.nn.Module:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from mmengine.dist import is_main_process
 from mmengine.hooks import CheckpointHook, EarlyStoppingHook, Hook
-from mmengine.runner import BaseLoop, Runner
+from mmengine.runner import BaseLoop, EpochBasedTrainLoop, Runner
 
 from mmfer.datasets.face_places import shared_rows
 from mmfer.engine.checks import check_classes, check_loaded_classes, face_datasets
 from mmfer.engine.held_out import check_held_out, set_to_test
 from mmfer.evaluation import FERMetric, protocol_report, report_table, write_report
+from mmfer.evaluation.protocol import HEADLINE
 from mmfer.registry import HOOKS
 from mmfer.visualization import draw_confusion_matrix, draw_learning_curves
 
@@ -78,6 +80,11 @@ class ProtocolHook(Hook):
             return
         self._split = _split_of(val)
         self._fer_metric(runner)
+        known = [*HEADLINE, *(f'recall/{name}' for name in _classes_of(runner))]
+        if self.metric not in known and len(runner.val_evaluator.metrics) == 1:
+            raise ValueError(
+                f'ProtocolHook(metric={self.metric!r}) is no figure of a run; choose one of {", ".join(known)}'
+            )
         chooser = next((hook for hook in runner.hooks if _chooses(hook)), None)
         if self.select_on is None and chooser is not None:
             raise ValueError(
@@ -120,7 +127,8 @@ class ProtocolHook(Hook):
         """Adds the metrics to the epoch and rewrites ``metrics.json``."""
         if not self._training:
             return
-        if self._steps or not self.records or self.records[-1]['iter'] != runner.iter:
+        place = 'epoch' if isinstance(runner.train_loop, EpochBasedTrainLoop) else 'iter'
+        if self._steps or not self.records or self.records[-1][place] != getattr(runner, place):
             self._close(runner, runner.epoch)  # a loop that counts iterations, or a resume without our history
         scalars = runner.message_hub.log_scalars
         extra = {name.removeprefix('val/'): scalars[name].current() for name in scalars if name.startswith('val/')}
@@ -174,7 +182,9 @@ class ProtocolHook(Hook):
         if state is None:
             runner.logger.warning(f'the checkpoint has no {self.KEY}: metrics.json begins at the resumed epoch')
             return
-        self.records, self._steps = state['records'], state['steps']
+        self.records = state['records']
+        if not isinstance(runner.train_loop, EpochBasedTrainLoop):  # which begins an epoch anew
+            self._steps = state['steps']
         self.confusion, self.classes = state['confusion'], state['classes']
 
     def _report(self) -> dict[str, Any]:
@@ -223,3 +233,7 @@ def _split_of(dataset: Any) -> str:
             return 'validation'
         dataset = inner
     return str(dataset.split)
+
+
+def _classes_of(runner: Runner) -> Sequence[str]:
+    return getattr(runner.val_dataloader.dataset, 'metainfo', {}).get('classes') or ()

@@ -1,11 +1,13 @@
 """Sizes, commits and saves what is remembered per sample."""
 
 import torch
+from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from mmfer.models.supervision import Supervision
+from mmfer.models.supervision.before_run import check_learns, check_run, name_classes
 from mmfer.registry import HOOKS
 
 
@@ -42,6 +44,11 @@ class SampleBankHook(Hook):
                 f'{needs} needs landmarks, but the training set {type(dataset).__name__} gives none: name a landmark '
                 f'file, such as train_dataloader.dataset.landmarks="landmarks68.npz", or take the part out with None'
             )
+        check_learns(supervision)
+        size = getattr(runner.train_dataloader, 'batch_size', None)  # None: a batch_sampler of its own knows
+        if size is not None:
+            check_run(supervision, size * get_world_size(), runner.train_loop.max_epochs)
+        name_classes(supervision, dataset.metainfo['classes'])
         device = next(runner.model.parameters()).device
         labels = torch.as_tensor(dataset.get_gt_labels(), device=device)
         supervision.bank.allocate(labels, len(dataset.metainfo['classes']), dataset.fingerprint())

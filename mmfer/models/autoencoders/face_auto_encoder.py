@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from mmfer.functional import mean_over_ranks, sum_over_ranks
 from mmfer.registry import MODELS
 from mmfer.structures import FaceBatch
+from mmfer.structures.ranges import check_range
 
 
 @MODELS.register_module()
@@ -58,6 +59,11 @@ class FaceAutoEncoder(BaseModel):
         super().__init__(data_preprocessor=data_preprocessor)
         if size < 8 or size % 8:
             raise ValueError(f'FaceAutoEncoder halves its faces three times: size must be divisible by 8, got {size}')
+        for name, value in (('latent_dim', latent_dim), ('channels', channels), ('depth', depth)):
+            check_range(f'FaceAutoEncoder: {name}', value, 0 if name == 'depth' else 1, whole=True)
+        for name, value in (('max_noise', max_noise), ('latent_penalty', latent_penalty)):
+            check_range(f'FaceAutoEncoder: {name}', value, 0)
+        check_range('FaceAutoEncoder: momentum', momentum, above=0, most=1, why='it is the share of the newest batch')
         _check_range(self.data_preprocessor)
         self.size, self.latent_dim = size, latent_dim
         self.max_noise, self.latent_penalty, self.momentum = max_noise, latent_penalty, momentum

@@ -1,8 +1,10 @@
 """An image classifier that learns under supervision and is deployed without it."""
 
+from collections.abc import Mapping
+
 import torch
-from mmpretrain.models import ImageClassifier
-from torch import Tensor
+from mmpretrain.models import ClsHead, ImageClassifier
+from torch import Tensor, nn
 
 from mmfer.models.pretrained import load_pretrained
 from mmfer.models.supervision import Supervision
@@ -26,7 +28,11 @@ class FERClassifier(ImageClassifier):
     """
 
     def __init__(self, *args, pretrained: str | None = None, supervision: dict | None = None, **kwargs):
+        if supervision and isinstance(kwargs.get('head'), Mapping):
+            kwargs['head'] = _without_unused(kwargs['head'])
         super().__init__(*args, **kwargs)
+        if supervision:
+            _check_loss_of_head(self.head)
         self.pretrained = pretrained
         _check_neck_and_head(self)
         self.supervision = Supervision(supervision, self) if supervision else None
@@ -55,6 +61,36 @@ class FERClassifier(ImageClassifier):
         if not isinstance(data_samples, FaceBatch):
             data_samples = FaceBatch.from_data_samples(data_samples).to(inputs.device)
         return self.supervision(self, inputs, data_samples)
+
+
+def _without_unused(head: Mapping) -> dict:
+    """The head's config, without the settings of its own loss that are None.
+
+    Raises:
+        ValueError: One is set, which supervision would never look at.
+    """
+    cures = dict(
+        loss='the classification term is supervision.cls.losses.ce: set class_weight, label_smoothing or another type '
+        'there, such as model.supervision.cls.losses.ce.label_smoothing=0.1',
+        cal_acc='accuracy is what validation reports',
+        topk='it is for cal_acc, and accuracy is what validation reports',
+    )
+    for name, cure in cures.items():
+        if head.get(name) not in (None, False):
+            raise ValueError(
+                f'model.head.{name}={head[name]} is not used where the model has a supervision: {cure}; take it out '
+                f'with model.head.{name}=None'
+            )
+    return {name: value for name, value in head.items() if name not in cures}
+
+
+def _check_loss_of_head(head: nn.Module) -> None:
+    """Refuses a head that scores otherwise in its own loss, such as one with margins."""
+    if isinstance(head, ClsHead) and type(head).loss is not ClsHead.loss:
+        raise ValueError(
+            f'{type(head).__name__} has a loss of its own, which is not used where the model has a supervision: take '
+            'LinearClsHead (or mmfer.SCNHead), or train with model.supervision=None'
+        )
 
 
 def _check_neck_and_head(model: ImageClassifier) -> None:

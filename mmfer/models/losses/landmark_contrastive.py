@@ -27,7 +27,7 @@ class LandmarkContrastiveLoss(nn.Module):
 
     def __init__(self, temperature: float = 0.1, loss_weight: float = 0.1):
         super().__init__()
-        if temperature <= 0:
+        if not temperature > 0:
             raise ValueError(f'temperature must be positive, got {temperature}')
         self.temperature, self.loss_weight = temperature, loss_weight
 

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from mmfer.functional import average_points, gaussian_heatmaps, heatmap_loss, mean_over_ranks, pixels_to_cells
 from mmfer.registry import MODELS
 from mmfer.structures.landmark_sets import landmark_set
+from mmfer.structures.ranges import check_range
 
 
 @MODELS.register_module()
@@ -41,6 +42,8 @@ class LandmarkHeatmapLoss(nn.Module):
         loss_weight: float = 1.0,
     ):
         super().__init__()
+        check_range('sigma', sigma, above=0, why='it is the width of the Gaussians, in cells')
+        check_range('foreground_weight', foreground_weight, 0, why='it is what a cell near a landmark counts')
         self.points, self.tails = points, tails
         self.register_buffer('points_from_68', landmark_set(points).weights(), persistent=False)
         self.sigma, self.foreground_weight, self.loss_weight = sigma, foreground_weight, loss_weight

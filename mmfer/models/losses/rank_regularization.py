@@ -40,6 +40,18 @@ class RankRegularizationLoss(nn.Module):
         self.margin = nn.Parameter(torch.tensor(float(margin))) if learnable_margin else margin
         self.ratio, self.learnable_margin, self.loss_weight = ratio, learnable_margin, loss_weight
 
+    def check_run(self, faces: int, max_epochs: int) -> None:
+        """Refuses batches that have no two groups.
+
+        Raises:
+            ValueError: A batch has one face.
+        """
+        if faces < 2:
+            raise ValueError(
+                'RankRegularizationLoss compares two groups of a batch, which has one face: set a larger '
+                'train_dataloader.batch_size'
+            )
+
     def forward(self, importance: Tensor, log: Callable[..., None]) -> Tensor:
         """Over the global batch."""
         importance = importance.flatten()

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from mmfer.functional import sum_over_ranks
 from mmfer.models.necks.windows import fit_windows
 from mmfer.registry import MODELS
+from mmfer.structures.ranges import check_range
 
 MATRIX_LIMIT = 2**24
 """Entries of the largest matrix as which de-albino trains; for more (a stride of 1 or 2) it stays a convolution."""
@@ -70,6 +71,7 @@ class ARM(nn.Module):
             raise ValueError(f"ARM(generic=...) is 'ema', 'batch' or 'none', got {generic!r}")
         if not 0 < momentum <= 1:
             raise ValueError(f'ARM(momentum=...) must lie in (0, 1], got {momentum}')
+        check_range('ARM: in_channels', in_channels, 1, whole=True)
         self.upscale = upscale if arrange else 1
         if self.upscale < 1 or in_channels % self.upscale**2:
             raise ValueError(

@@ -11,6 +11,7 @@ from mmengine.logging import MessageHub
 from torch import Tensor, nn
 
 from mmfer.structures import FaceBatch
+from mmfer.structures.ranges import check_range
 
 
 def batch_rows(batch: FaceBatch) -> dict[str, Tensor]:
@@ -82,7 +83,18 @@ def checked_schedule(points: Sequence, where: str) -> list[tuple[float, float]]:
         raise ValueError(
             f'{where}.loss_weight must be a number or [(epoch, weight), ...] with rising epochs, got {list(points)}'
         )
+    for _, value in points:
+        check_weight(value, where)
     return [(epoch, value) for epoch, value in points]
+
+
+def check_weight(value: Any, where: str) -> None:
+    """A term's weight is a number from 0.
+
+    Raises:
+        ValueError: It is not.
+    """
+    check_range(f'{where}.loss_weight', value, 0, why='what is minimised with a negative weight grows; 0 takes it out')
 
 
 def interpolate(points: list[tuple[float, float]], epoch: int) -> float:

@@ -9,6 +9,7 @@ from mmfer.models.supervision.named import Named
 from mmfer.models.supervision.step import (
     StepLog,
     batch_rows,
+    check_weight,
     checked_schedule,
     detached,
     full_precision,
@@ -39,6 +40,9 @@ class Supervision(nn.Module):
     - ``check(model)``: called at build, and before the first step on the network as it will run (batch norm may have
       become SyncBatchNorm), to refuse what cannot work; `inputs` on the part holds the config's renames. If it takes
       ``wrapper``, it is given what wraps the network then, such as DistributedDataParallel
+    - ``check_run(faces, max_epochs)``: called before the run with the number of faces in a batch of all processes and
+      of epochs, to refuse or warn of what cannot work or never begins
+    - ``name_classes(classes)``: called before the run with the names of the training set's classes
     - ``initialize(model, pretrained)``: called when the network's weights are initialised
     - ``bank_columns()``: what it remembers per sample, name to :class:`~mmfer.structures.Column`
     - ``begin(...)``: called before the network runs, wired like ``forward``, for what needs the inputs only: its
@@ -61,7 +65,7 @@ class Supervision(nn.Module):
         super().__init__()
         self.bank = SampleBank()
         self.methods = Named()
-        self._schedules: dict[str, list] = {}
+        self.schedules: dict[str, list] = {}
         self._refined: dict[str, str] = {}  # which refiner has last set target and weight
         self._calls: dict[str, list[Wired]] = {stage: [] for stage in ('begin', *KINDS, 'finish')}
         self._pending: list[tuple[Callable, dict]] = []
@@ -114,6 +118,11 @@ class Supervision(nn.Module):
         taken = {parameter for function in elsewhere for parameter in own_renames(inputs, function)}
         mine = {**{k: v for k, v in inputs.items() if k not in taken}, **own_renames(inputs, part.forward)}
         call = Call(part.forward, where, known, mine)
+        if 'label' in call.names and type(part).__module__.startswith('mmpretrain.') and 'label' not in mine:
+            raise ValueError(
+                f'{where}: {type(part).__name__} would read the observed label, which methods never change; add '
+                'inputs=dict(label="target") for what they make of it, or inputs=dict(label="label")'
+            )
         self._calls[kind].append((where, part, call))
         for published in getattr(part, 'publishes', ()):
             amends = kind == 'refiners' and published in REFINABLE
@@ -134,9 +143,16 @@ class Supervision(nn.Module):
         inputs = cfg.pop('inputs', {})
         weight = cfg.get('loss_weight')
         if isinstance(weight, list | tuple):
-            self._schedules[where] = checked_schedule(weight, where)
+            self.schedules[where] = checked_schedule(weight, where)
             cfg['loss_weight'] = weight[0][1]
+        elif weight is not None:
+            check_weight(weight, where)
         return build_part(cfg, where), inputs
+
+    @property
+    def read_by_losses(self) -> list[set[str]]:
+        """The names that each loss reads."""
+        return [set(call.names.values()) for _, _, call in self._calls['losses']]
 
     @property
     def needs_landmarks(self) -> str | None:
@@ -149,15 +165,16 @@ class Supervision(nn.Module):
 
     def initialize(self, model: nn.Module, pretrained: bool) -> None:
         """Lets parts initialise themselves from the network, when its own weights are."""
-        for part in self._having('initialize'):
+        for part in self.having('initialize'):
             part.initialize(model, pretrained)
 
     def check(self, model: nn.Module, wrapper: nn.Module | None = None) -> None:
         """Lets parts refuse a network that they cannot work with."""
-        for part in self._having('check'):
+        for part in self.having('check'):
             part.check(model, **{'wrapper': wrapper} if 'wrapper' in signature(part.check).parameters else {})
 
-    def _having(self, method: str) -> list:
+    def having(self, method: str) -> list:
+        """The parts that have a method, in the order they run."""
         return [part for kind in KINDS for _, part, _ in self._calls[kind] if hasattr(part, method)]
 
     def forward(self, model: nn.Module, inputs: Tensor, batch: FaceBatch) -> dict[str, Tensor]:
@@ -195,8 +212,8 @@ class Supervision(nn.Module):
                 publish(trace, refiner, call, whole=True)
             for where, loss, call in self._calls['losses']:
                 log.enter(where)
-                if where in self._schedules:
-                    loss.loss_weight = interpolate(self._schedules[where], trace.whole('epoch'))
+                if where in self.schedules:
+                    loss.loss_weight = interpolate(self.schedules[where], trace.whole('epoch'))
                 value = call(trace.local if getattr(loss, 'local_rows', False) else trace.whole)
                 losses[f'{log.method}.{log.part}_loss'] = value
             self._pending = [

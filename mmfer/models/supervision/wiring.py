@@ -12,6 +12,9 @@ from torch import nn
 from mmfer.registry import MODELS
 from mmfer.structures import Trace
 
+_SCORES = ('pred', 'cls_score', 'input')
+"""What others call the class scores, such as mmpretrain's losses."""
+
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
@@ -50,7 +53,8 @@ class Call:
             if source in known:
                 self.names[parameter] = source
             elif details.default is inspect.Parameter.empty:
-                raise ValueError(_unknown(where, source, known))
+                cure = f'; set inputs=dict({parameter}="logits")' if parameter in _SCORES else ''
+                raise ValueError(_unknown(where, source, known, cure))
 
     def __call__(self, read: Callable[[str], Any]) -> Any:
         """Calls the function with what `read` gives for each name."""
@@ -85,7 +89,9 @@ def build_part(cfg: Mapping, where: str) -> nn.Module:
     kind = cfg['type']
     cls = MODELS.get(kind) if isinstance(kind, str) else kind
     if cls is None:
-        raise ValueError(f'{where}: no part is registered as "{kind}"{_nearest(kind, _registered())}')
+        theirs = ROOT.get(f'mmpretrain.{kind}') if kind.isidentifier() else None
+        near = f'; did you mean "mmpretrain.{kind}"?' if theirs else _nearest(kind, _registered())
+        raise ValueError(f'{where}: no part is registered as "{kind}"{near}')
     arguments = [name for name in inspect.signature(cls).parameters if name != 'self']
     variadic = any(p.kind in _VARIADIC for p in inspect.signature(cls).parameters.values())
     for key in cfg:
@@ -154,6 +160,6 @@ def _nearest(name: str, candidates: Iterable[str]) -> str:
     return f'; did you mean "{near[0]}"?' if near else ''
 
 
-def _unknown(where: str, name: str, known: Mapping[str, str]) -> str:
-    vocabulary = ', '.join(known)
-    return f'{where} needs "{name}", which nothing publishes{_nearest(name, known)}; known here are: {vocabulary}'
+def _unknown(where: str, name: str, known: Mapping[str, str], cure: str = '') -> str:
+    hint, vocabulary = cure or _nearest(name, known), ', '.join(known)
+    return f'{where} needs "{name}", which nothing publishes{hint}; known here are: {vocabulary}'

@@ -10,6 +10,7 @@ from mmengine.model.weight_init import initialize
 from torch import Tensor, nn
 
 from mmfer.registry import MODELS
+from mmfer.structures.ranges import check_range
 
 
 @MODELS.register_module()
@@ -46,6 +47,8 @@ class LandmarkBranch(nn.Module):
         channels: int | None = None,
     ):
         super().__init__()
+        check_range('num_landmarks', num_landmarks, 1, whole=True)
+        check_range('channels', 1 if channels is None else channels, 1, whole=True)
         self.num_landmarks, self.shared_stage, self.own_stages = num_landmarks, shared_stage, tuple(own_stages)
         self.channels = channels
         self.stages = nn.ModuleList()

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from mmfer.models.supervision.taps import Taps
 from mmfer.registry import MODELS
+from mmfer.structures.ranges import check_range
 
 
 @MODELS.register_module()
@@ -42,10 +43,14 @@ class MomentumKeys(nn.Module):
         momentum: float = 0.999,
     ):
         super().__init__()
-        if not 0 <= momentum <= 1:
-            raise ValueError(f'momentum must lie in [0, 1], got {momentum}')
+        if not 0 <= momentum < 1:
+            raise ValueError(
+                f'momentum must lie in [0, 1), got {momentum}: at 1 the copy would never follow the network'
+            )
         if queue_size < 1:
             raise ValueError(f'queue_size must be at least 1, got {queue_size}; without a queue there are no negatives')
+        check_range('queue_size', queue_size, 1, whole=True)
+        check_range('dim', 1 if dim is None else dim, 1, whole=True)
         self.landmark_branch, self.dim, self.queue_size, self.momentum = landmark_branch, dim, queue_size, momentum
 
     def setup(self, model: nn.Module, supervision: nn.Module) -> None:

@@ -68,9 +68,9 @@ class SemanticNeighbours(nn.Module):
         if kind not in KINDS:
             raise ValueError(f'SemanticNeighbours: kind must be one of {", ".join(KINDS)}, got {kind!r}')
         for name, value in (('max_noise', max_noise), ('radius', radius)):
-            if value < 0:
+            if not value >= 0:
                 raise ValueError(f'SemanticNeighbours: {name} must not be negative, got {value}')
-        if xi <= 0:
+        if not xi > 0:
             raise ValueError(f'SemanticNeighbours: xi must be positive, got {xi}; at 0 the gradient vanishes')
         self.autoencoder = MODELS.build(dict(autoencoder)) if isinstance(autoencoder, Mapping) else autoencoder
         self.autoencoder.requires_grad_(False).eval()
@@ -82,6 +82,19 @@ class SemanticNeighbours(nn.Module):
         super().train(mode)
         self.autoencoder.eval()
         return self
+
+    def check_run(self, faces: int, max_epochs: int) -> None:
+        """Refuses changes of no size.
+
+        Raises:
+            ValueError: Each face would be its own neighbour.
+        """
+        name = 'max_noise' if self.kind == 'random' else 'radius'
+        if not getattr(self, name) > 0:
+            raise ValueError(
+                f'SemanticNeighbours(kind={self.kind!r}) with {name}={getattr(self, name)} changes no face, so that '
+                f'each would be its own neighbour: set {name} above 0, or take the method out with None'
+            )
 
     def check(self, model: nn.Module) -> None:
         """Refuses networks whose normalisation is not known."""

@@ -1,11 +1,15 @@
 """Label distribution estimation (LA-Net)."""
 
+import logging
+
 import torch
+from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from mmfer.functional import confident_labels, nearest_neighbours, neighbour_average
 from mmfer.registry import MODELS
 from mmfer.structures import Column, SampleBank
+from mmfer.structures.ranges import check_range
 
 
 @MODELS.register_module()
@@ -21,7 +25,7 @@ class LabelDistributionEstimation(nn.Module):
 
     Args:
         embedding_dims: Sizes of the two embeddings; by default seen from the network and the landmark branch.
-        num_neighbours: k.
+        num_neighbours: k; the batch, over all processes, should have more faces.
         momentum: Share of the remembered distribution, m.
         confidence: Peak from which a distribution gives a class as pseudo-label; below, the face stands for itself.
 
@@ -42,6 +46,8 @@ class LabelDistributionEstimation(nn.Module):
         super().__init__()
         if not 0 <= momentum < 1:
             raise ValueError(f'momentum must lie in [0, 1), got {momentum}: at 1 no label could ever be mended')
+        check_range('num_neighbours', num_neighbours, 1, whole=True, why='a label is estimated from other faces')
+        check_range('confidence', confidence, 0, 1, why='it is a probability, above which a face counts as of a class')
         self.num_neighbours, self.momentum, self.confidence = num_neighbours, momentum, confidence
         self.embedding_dims = embedding_dims
         if embedding_dims:
@@ -61,6 +67,25 @@ class LabelDistributionEstimation(nn.Module):
 
     def _build(self, expression: int, landmark: int) -> None:
         self.expression_score, self.landmark_score = NeighbourScore(expression), NeighbourScore(landmark)
+
+    def check_run(self, faces: int, max_epochs: int) -> None:
+        """Says where a batch has too few faces.
+
+        Raises:
+            ValueError: It has a single one.
+        """
+        if faces < 2:
+            raise ValueError(
+                'LabelDistributionEstimation looks for neighbours in the batch, which has one face: set a larger '
+                'train_dataloader.batch_size'
+            )
+        if self.num_neighbours > faces - 1:
+            print_log(
+                f'num_neighbours={self.num_neighbours} of LabelDistributionEstimation, but a face has {faces - 1} '
+                f'others in its batch of {faces} (all processes): all of them are its neighbours',
+                logger='current',
+                level=logging.WARNING,
+            )
 
     def bank_columns(self) -> dict[str, Column]:
         """The remembered distribution starts as the observed label."""

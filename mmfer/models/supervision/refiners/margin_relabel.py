@@ -1,14 +1,17 @@
 """Relabelling by a margin of probability (SCN)."""
 
+import logging
 from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
+from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from mmfer.functional import high_group
 from mmfer.registry import MODELS
 from mmfer.structures import Column, SampleBank
+from mmfer.structures.ranges import check_range
 
 ROUNDING = 1e-6
 """By how much a softmax in float32 may miss: it must not turn a difference of exactly the margin into a relabel."""
@@ -47,11 +50,22 @@ class MarginRelabel(nn.Module):
             raise ValueError(f'margin must lie in [0, 1), got {margin}: probabilities differ by less than 1')
         if start_epoch < 1:
             raise ValueError(f'start_epoch is counted from 1, got {start_epoch}')
+        check_range('start_epoch', start_epoch, 1, whole=True)
         if scope not in ('low', 'all'):
             raise ValueError(f"scope must be 'low' (the paper) or 'all' (the authors' code), got {scope!r}")
         if not 0 < ratio < 1:
             raise ValueError(f'ratio must lie between 0 and 1, got {ratio}: both groups need faces')
         self.margin, self.start_epoch, self.scope, self.ratio = margin, start_epoch, scope, ratio
+
+    def check_run(self, faces: int, max_epochs: int) -> None:
+        """Says so where the run ends before anything is relabelled."""
+        if self.start_epoch > max_epochs:
+            print_log(
+                f'MarginRelabel begins in epoch {self.start_epoch}, and the run has {max_epochs}: no face is '
+                'relabelled; set a smaller start_epoch',
+                logger='current',
+                level=logging.WARNING,
+            )
 
     def bank_columns(self) -> dict[str, Column]:
         """The label in use starts as the observed one; the importance of a face not seen yet is 1."""

@@ -1,13 +1,16 @@
 """Less weight for faces whose label their neighbourhood contradicts (SNA)."""
 
+import logging
 import math
 
 import torch
+from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from mmfer.functional import jensen_shannon
 from mmfer.registry import MODELS
 from mmfer.structures import Column, SampleBank
+from mmfer.structures.ranges import check_range
 
 
 @MODELS.register_module()
@@ -54,13 +57,24 @@ class ReliabilityWeights(nn.Module):
             raise ValueError(f'fraction must lie in (0, 1], got {fraction}')
         if not 0 <= floor <= 1:
             raise ValueError(f'floor must lie in [0, 1], got {floor}')
-        if temperature <= 0:
+        if not temperature > 0:
             raise ValueError(f'temperature must be positive, got {temperature}')
+        check_range('warmup', warmup, 0, whole=True, why='it is a number of epochs')
         self.momentum, self.fraction, self.warmup = momentum, fraction, warmup
         self.floor, self.temperature = floor, temperature
         # Not in the checkpoint: they follow from the bank as it stands when an epoch begins.
         self._thresholds: Tensor | None = None
         self._epoch = -1
+
+    def check_run(self, faces: int, max_epochs: int) -> None:
+        """Says so where the run ends before any weight falls, or none can."""
+        if self.warmup >= max_epochs or self.floor == 1:
+            why = f'warmup={self.warmup} of {max_epochs} epochs' if self.warmup >= max_epochs else 'floor=1'
+            print_log(
+                f'ReliabilityWeights never reduces a weight ({why}); set a smaller one',
+                logger='current',
+                level=logging.WARNING,
+            )
 
     def bank_columns(self) -> dict[str, Column]:
         """The instability, and the weight last given, for reports."""

@@ -1,0 +1,312 @@
+"""What tools print to be typed next is typed here, as it stands, and works."""
+
+import importlib.util
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from e2e.clone import NARROW, ROOT, options, tiny
+from miniature import face_points
+from mmengine.config import Config
+from mmengine.runner import EpochBasedTrainLoop
+from tools.blobs import plugin  # noqa: F401  a fixture
+
+from mmfer import commands
+from mmfer.registry import LANDMARK_DETECTORS
+
+CONFIG = 'configs/baseline/r18_rafdb_96px_12e.py'
+SMALL = tiny(CONFIG) | NARROW
+PRINTING = {
+    'mmfer/engine/hooks/auto_encoder_sheets.py',
+    'tools/dataset_tools/browse.py',
+    'tools/dataset_tools/check.py',
+    'tools/dataset_tools/faces.py',
+    'tools/dataset_tools/landmarks.py',
+    'tools/dataset_tools/noise.py',
+    'tools/dataset_tools/pack.py',
+    'tools/test.py',
+    'tools/train.py',
+}
+"""Files that print what to type next; each has its test below."""
+
+
+def test_every_file_that_prints_what_to_type_is_tested_here():
+    files = [path for folder in ('mmfer', 'tools', 'examples') for path in sorted((ROOT / folder).rglob('*.py'))]
+    printing = re.compile(r'next: |to go on: |train with (it|them): ')
+    assert {str(path.relative_to(ROOT)) for path in files if printing.search(path.read_text())} == PRINTING
+
+
+@pytest.fixture
+def typed(monkeypatch, capsys) -> Callable[..., str]:
+    """Types a command in the current folder, and gives what it printed."""
+
+    def run(line: str, *more: str, fails: bool = False, **replaced: object) -> str:
+        words = shlex.split(line)
+        with monkeypatch.context() as patch:
+            while '=' in words[0]:
+                patch.setenv(*words.pop(0).split('=', 1))
+            python, tool, *arguments = words
+            assert Path(shutil.which(python)).samefile(sys.executable)
+            assert Path(tool).samefile(ROOT / 'tools' / Path(tool).absolute().relative_to(root_of(tool)))
+            arguments = [str(replaced.pop(word, word)) for word in arguments]
+            assert not replaced
+            patch.setattr(sys, 'argv', [tool, *arguments, *more])
+            spec = importlib.util.spec_from_file_location('typed_tool', tool)
+            module = importlib.util.module_from_spec(spec)
+            patch.setitem(sys.modules, spec.name, module)
+            spec.loader.exec_module(module)
+            with pytest.raises(SystemExit) if fails else nullcontext():
+                module.main()
+        return capsys.readouterr().out
+
+    return run
+
+
+def root_of(tool: str) -> Path:
+    return next(parent for parent in Path(tool).absolute().parents if parent.name == 'tools')
+
+
+def following(said: str) -> str:
+    (line,) = [line for line in said.splitlines() if line.startswith('next: ')]
+    return line.removeprefix('next: ')
+
+
+@pytest.fixture
+def home(clone, monkeypatch, tmp_path) -> Path:
+    """A clone that nobody else writes to; blanks in names of its own config and work folder."""
+    for name in ('configs', 'tools', 'data'):
+        (tmp_path / name).symlink_to(clone / name)
+    (tmp_path / 'my own').mkdir()
+    (tmp_path / 'my own' / 'a config.py').write_text(f"_base_ = '{ROOT / CONFIG}'\n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def command_line(tool: str, *arguments: str, values: dict) -> str:
+    return shlex.join(['python', f'tools/{tool}', *arguments, *options(values)])
+
+
+def test_from_a_check_to_predictions(home, typed):
+    """check, browse, train, test, predict: each line is the one before it printed."""
+    (home / 'the data').symlink_to(home / 'data' / 'raf-db')
+    values = SMALL | {f'{split}_dataloader.dataset.data_root': 'the data' for split in ('train', 'val')}
+    options_typed = options(values)[1:]
+    check = command_line('dataset_tools/check.py', 'my own/a config.py', values=values | TEST_ROOT)
+    browse = following(typed(check, fails=True))  # it misses the faces that the real data set has
+    assert browse.startswith("python tools/dataset_tools/browse.py 'my own/a config.py' --cfg-options ")
+    train = following(typed(browse, '--seed', '7'))
+    assert train.startswith("python tools/train.py 'my own/a config.py' --seed 7 --cfg-options ")
+    train = train.replace(" 'test_dataloader.dataset.data_root=the data'", '')
+    test = following(typed(train.replace(' --cfg-options', " --work-dir 'the run' --cfg-options")))
+    words = shlex.split(test)
+    assert words[1:5] == ['tools/test.py', 'my own/a config.py', 'the run/epoch_1.pth', '--work-dir']
+    assert words[5:7] == ['the run/test', '--cfg-options']
+    # The options of the run, and for the test set what the validation set was given.
+    assert words[7 : 7 + len(options_typed)] == options_typed
+    assert 'test_dataloader.dataset.data_root=the data' in words
+    predict = following(typed(test))
+    reports = [json.loads((home / 'the run' / name).read_text()) for name in ('metrics.json', 'test/test_metrics.json')]
+    assert reports[0]['last']['accuracy'] == reports[1]['accuracy']
+    assert reports[0]['confusion_matrix'] == reports[1]['confusion_matrix']
+    faces = home / 'data/raf-db/basic/Image/aligned/train_00001_aligned.jpg'
+    assert 'train_00001_aligned.jpg: ' in typed(predict, IMAGE_OR_FOLDER=faces)
+
+
+TEST_ROOT = {'test_dataloader.dataset.data_root': 'the data'}
+
+
+def test_the_epoch_that_was_chosen_is_the_one_that_is_tested(home, typed):
+    values = SMALL | {'select_on': 'test', 'train_cfg.max_epochs': 2, 'optim_wrapper.optimizer.lr': 0.0}
+    said = typed(command_line('train.py', CONFIG, values=values))
+    (best,) = Path('work_dirs').glob('baseline/*/best_accuracy_epoch_*.pth')
+    test = shlex.split(following(said))
+    assert test[:4] == ['python', 'tools/test.py', CONFIG, str(best)]
+    assert '--work-dir' not in test
+    typed(following(said))
+    assert json.loads((best.parent / 'test/test_metrics.json').read_text())['checkpoint'] == str(best)
+
+
+def test_a_run_without_checkpoints_or_test_set_names_what_there_is(home, typed):
+    said = typed(command_line('train.py', CONFIG, values=SMALL | {'default_hooks.checkpoint': None}))
+    assert 'next: ' not in said
+    values = SMALL | {'test_dataloader': None, 'test_evaluator': None, 'test_cfg': None}
+    predict = following(typed(command_line('train.py', CONFIG, values=values)))
+    assert predict.startswith('python tools/predict.py IMAGE_OR_FOLDER --config ')
+    typed(predict, IMAGE_OR_FOLDER='data/raf-db/basic/Image/aligned')
+
+
+def test_faces_then_their_landmarks_then_training_with_them(home, typed, plugin, monkeypatch):  # noqa: F811
+    detector = LANDMARK_DETECTORS.get('blobs_pkg.RedBlob')
+    found = (np.tile(face_points() * 30, (100, 1, 1)), np.ones(100, np.float32))
+    monkeypatch.setattr(detector, 'detect', lambda self, images: tuple(part[: len(images)] for part in found))
+    (home / 'fer').mkdir()
+    for path in (home / 'data/fer2013').iterdir():
+        if path.name != 'landmarks68.npz':
+            (home / 'fer' / path.name).symlink_to(path)
+    config = 'configs/lanet/r18_fer2013.py'
+    values = {f'{split}_dataloader.dataset.data_root': 'fer' for split in ('train', 'val', 'test')}
+    line = command_line('dataset_tools/faces.py', config, 'the faces', values=values)
+    landmarks = following(typed(line))
+    assert landmarks == "python tools/dataset_tools/landmarks.py 'the faces' fer/landmarks68.npz --aligned"
+    # A detector that is there everywhere; --aligned is for that of the face-alignment package.
+    said = typed(landmarks.replace(' --aligned', ''), '--detector', 'blobs_pkg.RedBlob')
+    train = following(said)
+    assert (
+        train
+        == f'python tools/train.py CONFIG --cfg-options train_dataloader.dataset.landmarks={home}/fer/landmarks68.npz'
+    )
+    small = tiny(config) | NARROW | values | {'model.pretrained': None}
+    typed(train, *options(small), CONFIG=config)
+    assert Path('work_dirs/lanet/r18_fer2013/epoch_1.pth').is_file()
+
+
+def test_noise_and_packs_are_trained_with(home, typed):
+    line = command_line(
+        'dataset_tools/noise.py', CONFIG, 'my noise.csv', '--kind', 'symmetric', '--rate', '.3', values=SMALL
+    )
+    typed(following(typed(line)))
+    cfg = Config.fromfile('work_dirs/baseline/r18_rafdb_96px_12e/r18_rafdb_96px_12e.py')
+    assert cfg.train_dataloader.dataset.label_noise == dict(kind='manifest', file='my noise.csv')
+
+    line = command_line('dataset_tools/pack.py', CONFIG, 'my faces.pack', '--size', '24', values=SMALL)
+    typed(following(typed(line)))
+    cfg = Config.fromfile('work_dirs/baseline/r18_rafdb_96px_12e/r18_rafdb_96px_12e.py')
+    assert cfg.train_dataloader.dataset.packed == 'my faces.pack'
+    assert cfg.train_dataloader.dataset.pipeline[0]['size'] == 24
+
+
+def test_the_classifier_that_follows_an_autoencoder_finds_it(home, typed):
+    """With another size, another work folder and other data than its config says."""
+    first = 'configs/sna/autoencoder_synthfaces.py'
+    values = tiny(first) | {'model.size': 16, 'model.channels': 4, 'model.latent_dim': 8, 'data_preprocessor.size': 16}
+    said = typed(command_line('train.py', first, '--work-dir', 'an encoder', values=values))
+    train = following(said)
+    place = 'model.supervision.sna.branches.neighbours'
+    words = shlex.split(train)
+    assert words[:3] == ['python', 'tools/train.py', 'configs/sna/r18_synthfaces.py']
+    assert words[4:] == [
+        *(f'{key}={value}' for key, value in values.items() if '_dataloader.dataset.' in key),
+        f'{place}.checkpoint=an encoder',
+        *(f'{place}.autoencoder.{key}={value}' for key, value in (('size', 16), ('channels', 4), ('latent_dim', 8))),
+    ]
+    small = {key: value for key, value in tiny('configs/sna/r18_synthfaces.py').items() if 'checkpoint' not in key}
+    typed(train, *options(small | NARROW))
+    inside = torch.load('work_dirs/sna/r18_synthfaces/epoch_1.pth', weights_only=True)['state_dict']
+    theirs = torch.load('an encoder/epoch_1.pth', weights_only=True)['state_dict']
+    key = 'supervision.methods.sna.branches.neighbours.autoencoder.latent_std'
+    assert torch.equal(inside[key], theirs['latent_std'])
+
+
+def test_what_ctrl_c_prints_goes_on(home, typed, monkeypatch, capsys):
+    run_iter = EpochBasedTrainLoop.run_iter
+
+    def interrupted(loop, idx, data):
+        if (loop.epoch, idx) == (1, 1):
+            raise KeyboardInterrupt
+        run_iter(loop, idx, data)
+
+    line = command_line(
+        'train.py', 'my own/a config.py', '--work-dir', 'the run', values=SMALL | {'train_cfg.max_epochs': 2}
+    )
+    with monkeypatch.context() as patch:
+        patch.setattr(EpochBasedTrainLoop, 'run_iter', interrupted)
+        with pytest.raises(SystemExit) as stopped:
+            typed(line)
+    assert stopped.value.code == 130
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert told.startswith("mmfer: interrupted; to go on: python tools/train.py 'my own/a config.py' ")
+    typed(told.partition('to go on: ')[2])
+    checkpoint = torch.load('the run/epoch_2.pth', weights_only=True)
+    assert checkpoint['meta']['iter'] == 4
+    assert [record['epoch'] for record in checkpoint['mmfer_protocol']['records']] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ('launcher', 'environment', 'line'),
+    [
+        (
+            'pytorch',
+            dict(WORLD_SIZE='2', LOCAL_WORLD_SIZE='2', CUDA_VISIBLE_DEVICES='', MASTER_ADDR='127.0.0.1'),
+            "CUDA_VISIBLE_DEVICES='' tools/dist_train.sh 'a config.py' 2 --amp --cfg-options 'a=b c' --resume",
+        ),
+        (
+            'pytorch',
+            dict(WORLD_SIZE='8', LOCAL_WORLD_SIZE='4', NNODES='2', NODE_RANK='1', MASTER_ADDR='head', PORT='29501'),
+            'PORT=29501 NNODES=2 NODE_RANK=1 MASTER_ADDR=head '
+            "tools/dist_train.sh 'a config.py' 4 --amp --cfg-options 'a=b c' --resume",
+        ),
+        (
+            'slurm',
+            dict(SLURM_JOB_PARTITION='gpu', SLURM_JOB_NAME='lanet', GPUS='16'),
+            "GPUS=16 tools/slurm_train.sh gpu lanet 'a config.py' --amp --cfg-options 'a=b c' --resume",
+        ),
+    ],
+)
+def test_what_ctrl_c_prints_starts_as_many_processes(launcher, environment, line, clone, monkeypatch):
+    for name in (*commands.LAUNCH, *commands.SLURM, 'MASTER_ADDR'):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    arguments = ['a config.py', '--launcher', launcher, '--resume', 'epoch_3.pth', '--amp', '--cfg-options', 'a=b c']
+    assert commands.resuming(arguments, 'a config.py', launcher) == line
+
+
+def test_two_processes_print_one_line_that_works(home, typed):
+    environment = os.environ | dict(PYTHONPATH=str(ROOT), CUDA_VISIBLE_DEVICES='', PYTHON=sys.executable)
+    command = ['tools/dist_train.sh', CONFIG, '2', '--work-dir', 'the run', *options(SMALL)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    line = following(done.stdout)
+    assert shlex.split(line)[1:4] == ['tools/test.py', CONFIG, 'the run/epoch_1.pth']
+    typed(line)
+    assert Path('the run/test/test_metrics.json').is_file()
+
+
+def test_from_a_plugins_folder(tmp_path, typed, monkeypatch):
+    """The tools' path as it was typed there, and the variable that the config reads."""
+    (tmp_path / 'configs').mkdir()
+    (tmp_path / 'configs' / 'mine.py').write_text(
+        "_base_ = '{{$MMFER:../nowhere}}/configs/baseline/r18_synthfaces.py'\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    small = tiny('configs/baseline/r18_synthfaces.py') | NARROW
+    line = shlex.join(['python', str(ROOT / 'tools/train.py'), 'configs/mine.py', *options(small)])
+    test = following(typed(f'MMFER={ROOT} {line}'))
+    assert test.startswith(f'MMFER={ROOT} python {ROOT}/tools/test.py configs/mine.py work_dirs/mine/epoch_1.pth ')
+    typed(test)
+    assert Path('work_dirs/mine/test/test_metrics.json').is_file()
+
+
+def test_the_cure_of_a_mistake_is_one_that_works_here(tmp_path, typed, monkeypatch, capsys):
+    """From another folder, where neither `tools/` nor `configs/` are."""
+    monkeypatch.chdir(tmp_path)
+    config = str(ROOT / 'configs/sna/r18_synthfaces.py')
+    values = {key: value for key, value in tiny('configs/sna/r18_synthfaces.py').items() if 'checkpoint' not in key}
+    with pytest.raises(SystemExit):
+        typed(shlex.join(['python', str(ROOT / 'tools/train.py'), config, *options(values | NARROW)]))
+    told = capsys.readouterr().err.splitlines()[-1]
+    cure = re.search(r'make it with (.*), or name the checkpoint', told)[1]
+    assert cure == f'python {ROOT}/tools/train.py {ROOT}/configs/sna/autoencoder_synthfaces.py'
+    first = tiny('configs/sna/autoencoder_synthfaces.py')
+    typed(cure, *options(first))
+    typed(shlex.join(['python', str(ROOT / 'tools/train.py'), config, *options(values | NARROW)]))
+    assert Path('work_dirs/sna/r18_synthfaces/epoch_1.pth').is_file()
+
+
+def test_another_interpreter_than_python_is_named(monkeypatch, clone):
+    monkeypatch.setattr(sys, 'executable', str(clone / '.venv/bin/python'))
+    assert commands.command('train.py', 'a.py') == '.venv/bin/python tools/train.py a.py'
+    absent = 'there is no config configs/lanet/r18_rafdb.py; did you mean configs/arm/r18_rafdb.py?'
+    assert commands.here(absent) == absent
+    cure = commands.here('make one with python tools/dataset_tools/noise.py CONFIG OUT.csv, see data/tools/a.py')
+    assert cure == 'make one with .venv/bin/python tools/dataset_tools/noise.py CONFIG OUT.csv, see data/tools/a.py'
