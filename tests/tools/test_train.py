@@ -43,7 +43,7 @@ def test_the_end_says_what_was_reached_where_the_pictures_are_and_what_to_type(r
 def test_the_next_command_runs_and_finds_what_training_found(run, tools, tmp_path, capsys):
     command = shlex.split(run.said[run.said.rindex('next: ') + 6 :])
     assert command[:2] == ['python', 'tools/test.py']
-    tools.test([*command[2:], '--work-dir', str(tmp_path), *run.options])
+    tools.test([*command[2:], '--work-dir', str(tmp_path)])
     report = json.loads((run.folder / 'metrics.json').read_text())
     tested = json.loads((tmp_path / 'test_metrics.json').read_text())
     assert tested['accuracy'] == report['last']['accuracy']
