@@ -258,7 +258,7 @@ def test_a_tap_beside_the_way_to_the_logits_is_named_at_the_first_step():
 
 
 def test_a_tap_that_is_no_map_is_named():
-    with pytest.raises(ValueError, match=r'the tap "there" \(head\) gives \(4, 3\), no map'):
+    with pytest.raises(ValueError, match=r'the tap "there" \(head\) gives \(2, 3\), no map'):
         first_step(ToyClassifier(), 'head')
 
 

@@ -4,6 +4,7 @@ import torch
 from mmpretrain.models import ImageClassifier
 from torch import Tensor
 
+from mmfer.models.classifiers.fit import check_fit
 from mmfer.models.pretrained import load_pretrained
 from mmfer.models.supervision import Supervision
 from mmfer.registry import MODELS
@@ -28,7 +29,7 @@ class FERClassifier(ImageClassifier):
     def __init__(self, *args, pretrained: str | None = None, supervision: dict | None = None, **kwargs):
         super().__init__(*args, **kwargs)
         self.pretrained = pretrained
-        _check_neck_and_head(self)
+        check_fit(self)
         self.supervision = Supervision(supervision, self) if supervision else None
         self.to(memory_format=torch.channels_last)  # what convolution kernels prefer; the values stay the same
 
@@ -55,13 +56,3 @@ class FERClassifier(ImageClassifier):
         if not isinstance(data_samples, FaceBatch):
             data_samples = FaceBatch.from_data_samples(data_samples).to(inputs.device)
         return self.supervision(self, inputs, data_samples)
-
-
-def _check_neck_and_head(model: ImageClassifier) -> None:
-    """Refuses a neck whose output the head does not take, before the first batch does."""
-    given, fc = getattr(model.neck, 'out_channels', None), getattr(model.head, 'fc', None)
-    if isinstance(given, int) and fc is not None and given != fc.in_features:
-        raise ValueError(
-            f'{type(model.neck).__name__} gives {given} features, but head.in_channels is {fc.in_features}: set '
-            f'model.head.in_channels={given}'
-        )

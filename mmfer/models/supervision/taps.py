@@ -1,4 +1,4 @@
-"""Taps: named outputs of the network's modules, recorded during one forward pass."""
+"""Taps: named outputs of the network's modules, recorded during one forward pass, as maps where they hold one."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -7,11 +7,28 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from mmfer.models.feature_maps import Feature, Layout, Size
+from mmfer.models.trial import learn_layouts, run_classifier, trial_sizes
 from mmfer.structures import VOCABULARY
+
+
+class Tapped(dict[str, Tensor]):
+    """What `Taps` recorded: maps [N, C, H, W] by name, or tensors that are none, such as vectors [N, D].
+
+    Attributes:
+        given: The outputs themselves by name, as the network goes on with them.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.given: dict[str, Feature] = {}
 
 
 class Taps:
     """Records what modules of a network put out; the forward hooks live inside the `with` only.
+
+    What holds a map becomes [N, C, H, W], whether the module gives that, [N, H, W, C] or tokens: see
+    :mod:`mmfer.models.feature_maps`.
 
     Args:
         network: The network, to check the paths at build.
@@ -28,18 +45,34 @@ class Taps:
                 near = get_close_matches(path, modules, n=1, cutoff=0.0)
                 raise ValueError(f'tap "{name}": the network has no module "{path}"; the nearest is "{near[0]}"')
         self.paths = dict(paths)
+        self.places = {name: f'taps.{name}' for name in paths}
+        """Where each stands in the config, for messages."""
+        self._layouts: dict[str, Layout] = {}
+
+    def learn(self, model: nn.Module) -> None:
+        """Sees, in a trial run of the classifier, how the tapped modules hold their maps."""
+        layouts = learn_layouts(model, list(self.paths.values()), run_classifier(model), trial_sizes(model))
+        self._layouts = {name: layouts[path] for name, path in self.paths.items() if path in layouts}
 
     @contextmanager
-    def record(self, network: nn.Module) -> Iterator[dict[str, Tensor]]:
+    def record(self, network: nn.Module, image_size: Size | None = None) -> Iterator[Tapped]:
         """Yields a dictionary that fills with the tapped outputs while the network runs.
 
-        Where a module gives a tuple (mmpretrain's backbones and necks do), its last element counts.
+        Where a module gives several tensors (mmpretrain's backbones and necks do), the last one counts.
+
+        Args:
+            network: The network, or a copy of it.
+            image_size: (H, W) of what it will be shown, whose shape tokens share. Defaults to None: square.
         """
-        outputs: dict[str, Tensor] = {}
+        outputs = Tapped()
 
         def keep(name: str):
             def hook(_module, _inputs, output):
-                outputs[name] = output[-1] if isinstance(output, tuple | list) else output
+                try:
+                    feature = Feature(output, image_size, self._layouts.get(name))
+                except TypeError as error:
+                    raise ValueError(f'tap "{name}" ({self.paths[name]}) gives {error}: tap another module') from None
+                outputs.given[name], outputs[name] = feature, feature.as_map()
 
             return hook
 

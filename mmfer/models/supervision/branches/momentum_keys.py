@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmfer.models.embedding import embedding_of, embedding_width, needs_head
 from mmfer.models.supervision.taps import Taps
 from mmfer.registry import MODELS
 
@@ -56,7 +57,8 @@ class MomentumKeys(nn.Module):
         """
         branch = self._find_branch(supervision)
         dim = self.dim or branch.channels
-        self.project_expression = projector(model.head.fc.in_features, branch.channels, dim)
+        self.project_expression = projector(embedding_width(model), branch.channels, dim)
+        self._with_head = needs_head(model)
         self.project_landmark = projector(branch.channels, branch.channels, dim)
         self.twin = nn.ModuleDict({name: copy.deepcopy(part) for name, part in self._sources(model, branch).items()})
         self.twin.requires_grad_(False)
@@ -110,7 +112,8 @@ class MomentumKeys(nn.Module):
     def _sources(self, model: nn.Module, branch: nn.Module) -> dict[str, nn.Module]:
         return {
             'backbone': model.backbone,
-            'neck': model.neck,
+            **({} if model.neck is None else {'neck': model.neck}),
+            **({'head': model.head} if self._with_head else {}),
             'landmark': branch,
             'project_expression': self.project_expression,
             'project_landmark': self.project_landmark,
@@ -136,11 +139,14 @@ class MomentumKeys(nn.Module):
     @torch.no_grad()
     def _keys(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         twin = self.twin
-        with self.twin_taps.record(twin['backbone']) as tapped:
-            features = twin['neck'](twin['backbone'](inputs))
-        landmark, _ = twin['landmark'].embed(tapped['shared'])
+        with self.twin_taps.record(twin['backbone'], inputs.shape[-2:]) as tapped:
+            features = twin['backbone'](inputs)
+        if 'neck' in twin:
+            features = twin['neck'](features)
+        expression = embedding_of(twin['head'] if 'head' in twin else None, features)
+        landmark, _ = twin['landmark'].embed(tapped.given['shared'])
         return (
-            F.normalize(twin['project_expression'](features[-1]), dim=1),
+            F.normalize(twin['project_expression'](expression), dim=1),
             F.normalize(twin['project_landmark'](landmark), dim=1),
         )
 

@@ -1,0 +1,185 @@
+"""Whether backbone, neck and head fit each other, seen when they are put together and not in the first batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from mmpretrain.models import GeneralizedMeanPooling, GlobalAveragePooling, ImageClassifier
+from torch import Tensor, nn
+
+from mmfer.models.feature_maps import Feature, Size
+from mmfer.models.trial import known_size, picture, trial_sizes, undisturbed
+
+POOLS = (GlobalAveragePooling, GeneralizedMeanPooling)
+"""Necks that take [N, C, H, W] and would pool anything else along the wrong axes, in silence."""
+
+MAP_SWITCHES = {'gap_before_final_norm': False, 'out_type': 'featmap'}
+"""Settings by which backbones of mmpretrain that pool can be made to give their map."""
+
+
+@torch.no_grad()
+def check_fit(model: ImageClassifier) -> None:
+    """Runs two pictures through a classifier.
+
+    Where nothing tells the size of its images, it is refused if it fits none of the usual ones.
+
+    Raises:
+        ValueError: Its parts do not fit; names what to set.
+    """
+    misfits = []
+    for size in trial_sizes(model):
+        with undisturbed(model):
+            try:
+                features = _run_backbone(model, size)
+                if features is not None:
+                    _check_features(model, features, size)
+                    return
+            except ValueError as error:
+                misfits.append(error)
+    if misfits:
+        raise misfits[0]
+
+
+def _run_backbone(model: ImageClassifier, size: Size) -> Any:
+    """What the backbone gives; None if it does not run on images of this size, or not here."""
+    try:
+        return model.backbone(picture(model.backbone, size))
+    except Exception as error:
+        made_for_another_device = isinstance(error, NotImplementedError) or 'cuda' in str(error).lower()
+        if known_size(model) is None or made_for_another_device:
+            return None
+        raise ValueError(
+            f'{type(model.backbone).__name__} does not take images of {size[0]} x {size[1]} px '
+            f'(data_preprocessor.size): {error}'
+        ) from error
+
+
+def _check_features(model: ImageClassifier, features: Any, size: Size) -> None:
+    giver = f'the backbone ({type(model.backbone).__name__})'
+    if model.neck is not None:
+        _check_map(model, features, size)
+        if hasattr(model.neck, 'map_size') and known_size(model) is None:
+            return  # what it takes depends on the size
+        features = _run_neck(model, features, size)
+        giver = type(model.neck).__name__
+    if model.head is not None:
+        _run_head(model.head, features, giver)
+
+
+def _check_map(model: ImageClassifier, features: Any, size: Size) -> None:
+    """Refuses a neck that takes maps behind a backbone that gives none, or them in another way."""
+    kind, backbone, last = type(model.neck).__name__, type(model.backbone).__name__, Feature(features, size)
+    any_layout = hasattr(model.neck, 'map_size')
+    if not any_layout and not isinstance(model.neck, POOLS):
+        return
+    if last.layout is None:
+        cure = f'model.neck=None and model.head.in_channels={last.tensor.size(-1)}'
+        for setting, value in MAP_SWITCHES.items():
+            found = _with_switch(model, setting, value, size)
+            if found is not None and any_layout:
+                channels, *cells = found.as_map().shape[1:]
+                cure = f'model.backbone.{setting}={value}, {model.neck.settings(channels, tuple(cells))}, or {cure}'
+        raise ValueError(
+            f'{kind} takes a map, but {backbone} gives {_shape(last.tensor)}, which is pooled already: set {cure}'
+        )
+    if not any_layout and last.layout.kind != 'NCHW' and last.certain:
+        raise ValueError(
+            f'{kind} pools [N, C, H, W], but {backbone} gives {last.layout.kind} {_shape(last.tensor)}: '
+            f'set {_cure_for_layout(model, last)}'
+        )
+
+
+def _with_switch(model: ImageClassifier, setting: str, value: Any, size: Size) -> Feature | None:
+    """The map that the backbone gives with a setting changed, if it has that and gives one."""
+    backbone = model.backbone
+    if not hasattr(backbone, setting):
+        return None
+    before = getattr(backbone, setting)
+    setattr(backbone, setting, value)
+    try:
+        found = Feature(backbone(picture(backbone, size)), size)
+    finally:
+        setattr(backbone, setting, before)
+    return None if found.layout is None else found
+
+
+def _run_neck(model: ImageClassifier, features: Any, size: Size) -> Any:
+    neck, kind, backbone = model.neck, type(model.neck).__name__, type(model.backbone).__name__
+    try:
+        return neck(features)
+    except ValueError:  # a sentence of its own, such as ARM's
+        raise
+    except Exception as error:
+        given, own = getattr(neck, 'out_channels', None), _in_channels(model.head)
+        if isinstance(given, int) and own is not None and own != given:
+            raise ValueError(_sentence(kind, given, own)) from None
+        last = Feature(features, size)
+        wide, takes = last.as_map().size(1), getattr(neck, 'in_channels', None)
+        cure = f'; set model.neck.in_channels={wide}' if isinstance(takes, int) and takes != wide else ''
+        raise ValueError(f'{kind} does not take what {backbone} gives, {_shape(last.tensor)}: {error}{cure}') from error
+
+
+def _run_head(head: nn.Module, features: Any, giver: str) -> None:
+    kind, own, given = type(head).__name__, _in_channels(head), _shape(Feature(features).tensor)
+    with _first_misfit(head) as misfit:
+        try:
+            scores = head(features)
+        except Exception as error:
+            if misfit and own is not None:
+                raise ValueError(_sentence(giver, misfit[0], own)) from None
+            raise ValueError(f'{kind} does not take what {giver} gives, {given}: {error}') from error
+    if not isinstance(scores, Tensor) or scores.ndim != 2:
+        kinds = _shape(scores) if isinstance(scores, Tensor) else f'a {type(scores).__name__}'
+        raise ValueError(
+            f'{kind} gives {kinds} for what {giver} gives, {given}, and no scores [N, K]: pool with a neck'
+        )
+
+
+@contextmanager
+def _first_misfit(head: nn.Module) -> Iterator[list[int]]:
+    """Yields a list that gets the width of what the first linear layer is given that takes another one."""
+    found: list[int] = []
+
+    def look(layer: nn.Module, inputs: tuple) -> None:
+        if inputs and isinstance(inputs[0], Tensor) and inputs[0].size(-1) != layer.in_features and not found:
+            found.append(inputs[0].size(-1))
+
+    handles = [m.register_forward_pre_hook(look) for m in head.modules() if isinstance(m, nn.Linear)]
+    try:
+        yield found
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _in_channels(head: nn.Module | None) -> int | None:
+    """The width that a head was built for."""
+    own = getattr(head, 'in_channels', None)
+    if isinstance(own, int):
+        return own
+    layer = next((m for m in head.modules() if isinstance(m, nn.Linear)), None) if head is not None else None
+    return None if layer is None else layer.in_features
+
+
+def _sentence(giver: str, given: int, own: int) -> str:
+    return f'{giver} gives {given} features, but head.in_channels is {own}: set model.head.in_channels={given}'
+
+
+def _cure_for_layout(model: ImageClassifier, last: Feature) -> str:
+    if type(model.backbone).__name__ == 'TIMMBackbone':
+        return (
+            'model.backbone.features_only=True, model.backbone.feature_cls=getter and model.backbone.out_indices=[-1]'
+        )
+    height, width = last.as_map().shape[2:]
+    size = height if height == width else (height, width)
+    return (
+        f'model.neck=dict(_delete_=True, type="mmfer.ARM", in_channels={last.as_map().size(1)}, map_size={size}), '
+        'which takes any, or a neck of your own (docs/add_a_part.md)'
+    )
+
+
+def _shape(tensor: Tensor) -> str:
+    return f'[N, {", ".join(map(str, tensor.shape[1:]))}]'
