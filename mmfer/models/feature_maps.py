@@ -1,8 +1,8 @@
 """Maps [N, C, H, W] from what networks put out, however they hold them: the one place that knows.
 
-Convolutional networks give [N, C, H, W], some transformers [N, H, W, C], others tokens [N, L, C] in rows of cells, with or
-without tokens in front that belong to no cell (a class token, registers); any of them may come in a list, a tuple or a
-dict, and beside the size of its map, as Swin's (tokens, (H, W)).
+Convolutional networks give [N, C, H, W], some transformers [N, H, W, C], others tokens [N, L, C] in rows of cells, with
+or without tokens in front that belong to no cell (a class token, registers), or [N, C, L]; any of them may come in a
+list, a tuple or a dict, and beside the size of its map, as Swin's (tokens, (H, W)).
 """
 
 from __future__ import annotations
@@ -24,12 +24,16 @@ class Layout:
     """How a tensor holds a map.
 
     Args:
-        kind: ``'NCHW'``, ``'NHWC'`` or ``'tokens'``.
+        kind: ``'NCHW'``, ``'NHWC'``, ``'tokens'`` [N, L, C] or ``'NCL'``.
         extra: Of tokens, how many stand in front of the cells.
     """
 
     kind: str = 'NCHW'
     extra: int = 0
+
+    def cells(self, values: Tensor) -> int:
+        """How many cells tokens [N, L, C] or [N, C, L] are of."""
+        return values.size(2) if self.kind == 'NCL' else values.size(1) - self.extra
 
     def to_map(self, values: Tensor, size: Size | None = None) -> Tensor:
         """The map [N, C, H, W]: a view, for NCHW the tensor itself.
@@ -43,6 +47,9 @@ class Layout:
         if self.kind == 'tokens':
             assert size is not None
             return values[:, self.extra :].transpose(1, 2).unflatten(2, size)
+        if self.kind == 'NCL':
+            assert size is not None
+            return values.unflatten(2, size)
         return values
 
 
@@ -57,15 +64,17 @@ class Feature:
     Attributes:
         tensor: The tensor among the outputs that holds the map, as the network goes on with it: what autograd knows.
         layout: How it holds the map; None where it holds none.
+        candidates: All ways in which a tensor of this shape may hold one.
+        certain: Whether there is no other.
     """
 
     def __init__(self, output: Any, image_size: Size | None = None, layout: Layout | None = None):
         self.output = output
         self.tensor, self._told = find_tensor(output)
-        candidates = layouts(self.tensor, image_size, self._told)
+        self.candidates = layouts(self.tensor, image_size, self._told)
         known = layout is not None and self._may_be(layout, image_size)
-        self.layout = layout if known else next(iter(candidates), None)
-        self.certain = known or len(candidates) < 2
+        self.layout = layout if known else next(iter(self.candidates), None)
+        self.certain = known or len(self.candidates) < 2
         self.image_size = image_size
 
     def as_map(self, values: Tensor | None = None) -> Tensor:
@@ -73,15 +82,14 @@ class Feature:
         values = self.tensor if values is None else values
         if self.layout is None:
             return values
-        if self.layout.kind != 'tokens':
+        if values.ndim == 4:
             return self.layout.to_map(values)
-        cells = values.size(1) - self.layout.extra
-        return self.layout.to_map(values, self._told or cells_to_size(cells, self.image_size))
+        return self.layout.to_map(values, self._told or cells_to_size(self.layout.cells(values), self.image_size))
 
     def _may_be(self, layout: Layout, image_size: Size | None) -> bool:
-        if layout.kind != 'tokens':
-            return self.tensor.ndim == 4
-        cells = self.tensor.size(1) - layout.extra if self.tensor.ndim == 3 else 0
+        if self.tensor.ndim != 3 or layout.kind not in ('tokens', 'NCL'):
+            return self.tensor.ndim == len(layout.kind) == 4
+        cells = layout.cells(self.tensor)
         return cells > 0 and (self._told is not None or cells_to_size(cells, image_size) is not None)
 
     @property
@@ -145,7 +153,8 @@ def layouts(tensor: Tensor, image_size: Size | None = None, told: Size | None = 
             # Patches divide the image; else the fewest tokens in front.
             uneven = image_size is not None and any(i % s for i, s in zip(image_size, size, strict=True))
             fits.append((uneven, extra))
-    return [Layout('tokens', min(fits)[1])] if fits else []
+    found = [Layout('tokens', min(fits)[1])] if fits else []
+    return [*found, Layout('NCL')] if cells_to_size(tensor.size(2), image_size) is not None else found
 
 
 def cells_to_size(cells: int, image_size: Size | None = None) -> Size | None:

@@ -82,11 +82,11 @@ def refusal(backbone: nn.Module, size: Size) -> Exception | None:
     return None
 
 
-def picture(network: nn.Module, size: Size, uniform: bool = False) -> Tensor:
-    """Two pictures of noise [2, 3, *size], the same always; the run's random numbers are left alone."""
+def picture(network: nn.Module, size: Size, uniform: bool = False, channels: int = 3) -> Tensor:
+    """Two pictures of noise [2, channels, *size], the same always; the run's random numbers are left alone."""
     parameter = next(network.parameters(), torch.empty(0))
     generator = torch.Generator().manual_seed(0)
-    images = torch.randn(2, 3, *((1, 1) if uniform else size), generator=generator).expand(2, 3, *size)
+    images = torch.randn(2, channels, *((1, 1) if uniform else size), generator=generator).expand(2, channels, *size)
     return images.to(parameter.device, parameter.dtype).contiguous()
 
 
@@ -132,7 +132,7 @@ def learn_layouts(
         layouts = {path: feature.layout for path, feature in found.items() if feature.layout is not None}
         unsure = [path for path in layouts if not found[path].certain]
         flat = features(size, uniform=True) if unsure else {}
-        return layouts | {path: _between_channels(flat[path].tensor) for path in unsure}
+        return layouts | {path: _between_channels(flat[path].tensor, flat[path].candidates) for path in unsure}
     return {}
 
 
@@ -153,10 +153,12 @@ def recorded(network: nn.Module, paths: Sequence[str]) -> Iterator[dict[str, Any
             handle.remove()
 
 
-def _between_channels(tensor: Tensor) -> Layout:
-    """Which axis of a map of a picture of one colour is that of the channels."""
+def _between_channels(tensor: Tensor, candidates: Sequence[Layout]) -> Layout:
+    """How a picture of one colour is held: its map differs least between cells."""
+    cells = {'NCHW': (2, 3), 'NHWC': (1, 2), 'tokens': (1,), 'NCL': (2,)}
 
-    def between_cells(axes: tuple[int, int]) -> float:
-        return (tensor - tensor.mean(axes, keepdim=True)).square().mean().item()
+    def between_cells(layout: Layout) -> float:
+        values = tensor[:, layout.extra :]
+        return (values - values.mean(cells[layout.kind], keepdim=True)).square().mean().item()
 
-    return Layout('NHWC') if between_cells((1, 2)) < between_cells((2, 3)) else Layout('NCHW')
+    return min(candidates, key=between_cells)

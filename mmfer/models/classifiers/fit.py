@@ -11,10 +11,14 @@ from mmpretrain.models import GeneralizedMeanPooling, GlobalAveragePooling, Imag
 from torch import Tensor, nn
 
 from mmfer.models.feature_maps import Feature, Size
-from mmfer.models.trial import known_size, picture, trial_sizes, undisturbed
+from mmfer.models.necks import ARM
+from mmfer.models.necks.windows import fit_upscale
+from mmfer.models.trial import known_size, learn_layouts, picture, trial_sizes, undisturbed
 
 POOLS = (GlobalAveragePooling, GeneralizedMeanPooling)
 """Necks that take [N, C, H, W] and would pool anything else along the wrong axes, in silence."""
+
+NAMES = {'NCHW': '[N, C, H, W]', 'NHWC': '[N, H, W, C]', 'tokens': 'tokens [N, L, C]', 'NCL': '[N, C, L]'}
 
 MAP_SWITCHES = {'gap_before_final_norm': False, 'out_type': 'featmap'}
 """Settings by which backbones of mmpretrain that pool can be made to give their map."""
@@ -61,20 +65,21 @@ def _check_features(model: ImageClassifier, features: Any, size: Size) -> None:
     giver = f'the backbone ({type(model.backbone).__name__})'
     if model.neck is not None:
         _check_map(model, features, size)
-        if hasattr(model.neck, 'map_size') and known_size(model) is None:
-            return  # what it takes depends on the size
+        if hasattr(model.neck, 'map_size') and known_size(model) is None:  # then of the size that it was built for
+            features = (picture(model.backbone, model.neck.map_size, channels=Feature(features).as_map().size(1)),)
         features = _run_neck(model, features, size)
         giver = type(model.neck).__name__
     if model.head is not None:
-        _run_head(model.head, features, giver)
+        _run_head(model, features, giver, size)
 
 
 def _check_map(model: ImageClassifier, features: Any, size: Size) -> None:
     """Refuses a neck that takes maps behind a backbone that gives none, or them in another way."""
-    kind, backbone, last = type(model.neck).__name__, type(model.backbone).__name__, Feature(features, size)
+    kind, backbone, last = type(model.neck).__name__, type(model.backbone).__name__, _seen(model, features, size)
     any_layout = hasattr(model.neck, 'map_size')
     if not any_layout and not isinstance(model.neck, POOLS):
         return
+    pools = 'NCL' if isinstance(getattr(model.neck, 'gap', None), nn.AdaptiveAvgPool1d) else 'NCHW'
     if last.layout is None:
         cure = f'model.neck=None and model.head.in_channels={last.tensor.size(-1)}'
         for setting, value in MAP_SWITCHES.items():
@@ -85,9 +90,9 @@ def _check_map(model: ImageClassifier, features: Any, size: Size) -> None:
         raise ValueError(
             f'{kind} takes a map, but {backbone} gives {_shape(last.tensor)}, which is pooled already: set {cure}'
         )
-    if not any_layout and last.layout.kind != 'NCHW' and last.certain:
+    if not any_layout and last.layout.kind != pools:
         raise ValueError(
-            f'{kind} pools [N, C, H, W], but {backbone} gives {last.layout.kind} {_shape(last.tensor)}: '
+            f'{kind} pools {NAMES[pools]}, but {backbone} gives {NAMES[last.layout.kind]}, {_shape(last.tensor)}: '
             f'set {_cure_for_layout(model, last)}'
         )
 
@@ -122,20 +127,28 @@ def _run_neck(model: ImageClassifier, features: Any, size: Size) -> Any:
         raise ValueError(f'{kind} does not take what {backbone} gives, {_shape(last.tensor)}: {error}{cure}') from error
 
 
-def _run_head(head: nn.Module, features: Any, giver: str) -> None:
-    kind, own, given = type(head).__name__, _in_channels(head), _shape(Feature(features).tensor)
+def _run_head(model: ImageClassifier, features: Any, giver: str, size: Size) -> None:
+    head, last = model.head, Feature(features, size)
+    kind, own, given = type(head).__name__, _in_channels(head), _shape(last.tensor)
     with _first_misfit(head) as misfit:
         try:
             scores = head(features)
         except Exception as error:
-            if misfit and own is not None:
+            if misfit and own is not None and last.layout is None:
                 raise ValueError(_sentence(giver, misfit[0], own)) from None
-            raise ValueError(f'{kind} does not take what {giver} gives, {given}: {error}') from error
-    if not isinstance(scores, Tensor) or scores.ndim != 2:
-        kinds = _shape(scores) if isinstance(scores, Tensor) else f'a {type(scores).__name__}'
+            scores = error
+    if isinstance(scores, Tensor) and scores.ndim == 2:
+        return
+    if last.layout is not None:
+        last = _seen(model, features, size) if model.neck is None else last
         raise ValueError(
-            f'{kind} gives {kinds} for what {giver} gives, {given}, and no scores [N, K]: pool with a neck'
+            f'{kind} takes vectors [N, D], but {giver} gives {given}, which nothing has pooled: set '
+            f'{_cure_for_layout(model, last)}'
         )
+    if isinstance(scores, Exception):
+        raise ValueError(f'{kind} does not take what {giver} gives, {given}: {scores}') from scores
+    found = _shape(scores) if isinstance(scores, Tensor) else f'a {type(scores).__name__}'
+    raise ValueError(f'{kind} gives {found}, no scores [N, K]: methods need a head that gives them')
 
 
 @contextmanager
@@ -169,16 +182,31 @@ def _sentence(giver: str, given: int, own: int) -> str:
 
 
 def _cure_for_layout(model: ImageClassifier, last: Feature) -> str:
-    if type(model.backbone).__name__ == 'TIMMBackbone':
+    """What pools a map as it is held."""
+    assert last.layout is not None
+    channels, *cells = last.as_map().shape[1:]
+    if last.layout.kind in ('NCHW', 'NCL'):
+        dim = ', dim=1' if last.layout.kind == 'NCL' else ''
+        return f'model.neck=dict(type="GlobalAveragePooling"{dim}) and model.head.in_channels={channels}'
+    if type(model.backbone).__name__ == 'TIMMBackbone':  # gives [N, C, H, W] then
         return (
-            'model.backbone.features_only=True, model.backbone.feature_cls=getter and model.backbone.out_indices=[-1]'
+            'model.backbone.features_only=True, model.backbone.feature_cls=getter, model.backbone.out_indices=[-1], '
+            f'model.neck=dict(type="GlobalAveragePooling") and model.head.in_channels={channels}'
         )
-    height, width = last.as_map().shape[2:]
-    size = height if height == width else (height, width)
+    neck = ARM(channels, tuple(cells), fit_upscale(channels, 16))
     return (
-        f'model.neck=dict(_delete_=True, type="mmfer.ARM", in_channels={last.as_map().size(1)}, map_size={size}), '
-        'which takes any, or a neck of your own (docs/add_a_part.md)'
+        f'model.neck=dict(_delete_=True, type="mmfer.ARM", in_channels={channels}, map_size={neck.map_size}, '
+        f'upscale={neck.upscale}) and model.head.in_channels={neck.out_channels}, as ARM takes any, or write a neck '
+        '(docs/add_a_part.md)'
     )
+
+
+def _seen(model: ImageClassifier, features: Any, size: Size) -> Feature:
+    """What the backbone gives, with the layout that a trial run tells where shapes do not."""
+    last = Feature(features, size)
+    if last.certain:
+        return last
+    return Feature(features, size, learn_layouts(model.backbone, [''], model.backbone, [size]).get(''))
 
 
 def _shape(tensor: Tensor) -> str:

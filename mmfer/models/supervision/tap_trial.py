@@ -11,8 +11,8 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 
+from mmfer.models.calls import main_calls
 from mmfer.models.feature_maps import Feature, Size
-from mmfer.models.supervision.trunk import main_calls
 from mmfer.models.trial import known_size, picture, recorded, run_classifier, undisturbed
 
 
@@ -108,7 +108,7 @@ def problem_of_tap(model: nn.Module, path: str, size: Size, behind: Behind) -> s
 
 
 def workable_tap(model: nn.Module, size: Size) -> str | None:
-    """The latest stage of a classifier's backbone whose attribution can be had, by a trial of each; None: there is none."""
+    """The latest stage of a classifier's backbone whose attribution can be had, by a trial of each."""
     for call in reversed(main_calls(model, size, run_classifier(model), within='backbone')):
         behind = what_runs_behind(model, call.path, size)
         if problem_of_tap(model, call.path, size, behind) is None:

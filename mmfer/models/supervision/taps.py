@@ -7,8 +7,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from mmfer.models.calls import last_of_each_size, main_calls
 from mmfer.models.feature_maps import Feature, Layout, Size
-from mmfer.models.trial import learn_layouts, run_classifier, trial_sizes
+from mmfer.models.trial import learn_layouts, run_classifier, trial_size, trial_sizes
 from mmfer.structures import VOCABULARY
 
 
@@ -42,8 +43,10 @@ class Taps:
         modules = dict(network.named_modules())
         for name, path in paths.items():
             if path not in modules:
-                near = get_close_matches(path, modules, n=1, cutoff=0.0)
-                raise ValueError(f'tap "{name}": the network has no module "{path}"; the nearest is "{near[0]}"')
+                near = get_close_matches(path, modules, n=1, cutoff=0.0)[0]
+                raise ValueError(
+                    f'tap "{name}": the network has no module "{path}"; the nearest is "{near}"{_stages(network, near)}'
+                )
         self.paths = dict(paths)
         self.places = {name: f'taps.{name}' for name in paths}
         """Where each stands in the config, for messages."""
@@ -88,6 +91,19 @@ class Taps:
         for name in self.paths.keys() - outputs:
             cure = '' if training else '; the network is in evaluation mode, call train() first'
             raise RuntimeError(f'tap "{name}": module "{self.paths[name]}" has not run in this forward pass{cure}')
+
+
+def _stages(model: nn.Module, near: str) -> str:
+    """The stages of a classifier's backbone, if the nearest path is no module that it calls."""
+    size = trial_size(model) if hasattr(model, 'backbone') else None
+    if size is None:
+        return ''
+    calls = main_calls(model, size, run_classifier(model), within='backbone')
+    stages = last_of_each_size(calls, size)
+    if not stages or near in [call.path for call in calls]:
+        return ''
+    shapes = ', '.join(f'{path} ({rows} x {columns} cells)' for path, (rows, columns) in stages.items())
+    return f'; stages of the {type(model.backbone).__name__} are {shapes}'
 
 
 def merge_taps(cfgs: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:

@@ -122,14 +122,15 @@ class GradientActivation(nn.Module):
 
 
 def modules_behind(model: nn.Module, path: str, seen: Behind) -> Iterator[tuple[str, nn.Module]]:
-    """Modules that a trial has seen to run behind the one of that path; of those that did not run, the ones defined later."""
+    """Modules that ran behind the one of that path in a trial; of those that did not run, the ones defined later."""
     passed = False
     for name, module in model.named_modules():
         if name == path or name.startswith(f'{path}.'):
             passed = True
+        elif name.split('.')[0] in ('', 'supervision', 'data_preprocessor'):
+            continue
         elif name in seen.modules or (passed and name not in seen.ran):
-            if name and name.split('.')[0] not in ('supervision', 'data_preprocessor'):
-                yield name, module
+            yield name, module
 
 
 def _synchronised(module: nn.Module) -> bool:

@@ -8,7 +8,8 @@ from mmengine.model.weight_init import initialize
 from torch import Tensor, nn
 
 from mmfer.models.feature_maps import Feature, Layout
-from mmfer.models.supervision.trunk import Calls, NoTrunk, Trunk, cloned, find_trunk, workable_stages
+from mmfer.models.replay import Calls, cloned
+from mmfer.models.supervision.trunk import NoTrunk, Trunk, find_trunk, workable_stages
 from mmfer.registry import MODELS
 
 
@@ -66,7 +67,7 @@ class LandmarkBranch(nn.Module):
         Raises:
             ValueError: If the backbone has no such stages, or they cannot be copied.
         """
-        self.shared_stage = self._tapped_stage(supervision)
+        self.shared_stage = self._tapped_stage(model, supervision)
         trunk = self._find_trunk(model)
         self.stages.extend(trunk.modules)
         self.sources, self.layouts, self._clones = trunk.paths, trunk.layouts, trunk.overwrites
@@ -74,7 +75,7 @@ class LandmarkBranch(nn.Module):
         self.laterals.extend(nn.Conv2d(width, self.channels, 1, bias=False) for width in trunk.widths)
         self.to_heatmaps = nn.Conv2d(self.channels, self.num_landmarks, 1, bias=False)
 
-    def _tapped_stage(self, supervision: nn.Module) -> str:
+    def _tapped_stage(self, model: nn.Module, supervision: nn.Module) -> str:
         """The shared stage's path in the backbone."""
         taps = getattr(supervision, 'taps', None)
         tap = self.inputs.get('x', 'x')
@@ -83,7 +84,8 @@ class LandmarkBranch(nn.Module):
             return self.shared_stage or 'layer1'
         if not path.startswith('backbone.'):
             raise ValueError(
-                f'LandmarkBranch shares a stage of the backbone, but its tap "{tap}" is {path}: set {tap}="backbone...."'
+                f'LandmarkBranch shares a stage of the backbone, but its tap "{tap}" is {path}: tap one of backbone.'
+                f'{", backbone.".join(workable_stages(model))}'
             )
         path = path.removeprefix('backbone.')
         if self.shared_stage not in (None, path):

@@ -131,10 +131,9 @@ class MomentumKeys(nn.Module):
             torch._foreach_copy_(mine, theirs)
             self.started.fill_(True)
         self._in_step = True
-        torch._foreach_copy_(
-            [b for name in sources for b in self.twin[name].buffers()],
-            [b for source in sources.values() for b in source.buffers()],
-        )
+        copies = [b for name in sources for b in self.twin[name].buffers()]
+        if copies:  # transformers may have none, and an empty list is an error
+            torch._foreach_copy_(copies, [b for source in sources.values() for b in source.buffers()])
 
     @torch.no_grad()
     def _keys(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
@@ -143,7 +142,7 @@ class MomentumKeys(nn.Module):
             features = twin['backbone'](inputs)
         if 'neck' in twin:
             features = twin['neck'](features)
-        expression = embedding_of(twin['head'] if 'head' in twin else None, features)
+        expression = embedding_of(getattr(twin, 'head', None), features)
         landmark, _ = twin['landmark'].embed(tapped.given['shared'])
         return (
             F.normalize(twin['project_expression'](expression), dim=1),
