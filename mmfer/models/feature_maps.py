@@ -13,7 +13,7 @@ from typing import Any
 
 from torch import Tensor
 
-MOST_EXTRA = 16
+MOST_EXTRA = 9
 """Tokens in front of the cells: class and distillation tokens and registers; no network has more."""
 
 Size = tuple[int, int]

@@ -56,7 +56,7 @@ def backbone_size(model: nn.Module) -> Size:
     size = known_size(model)
     asked = '64 or 224' if size is None else ' x '.join(map(str, size))
     raise ValueError(
-        f'{type(model.backbone).__name__} does not run on images of {asked} px ({errors[0]}): set '
+        f'{type(model.backbone).__name__} does not run on images of {asked} px ({first_line(errors[0])}): set '
         'data_preprocessor.size to one that it takes'
     )
 
@@ -162,3 +162,8 @@ def _between_channels(tensor: Tensor, candidates: Sequence[Layout]) -> Layout:
         return (values - values.mean(cells[layout.kind], keepdim=True)).square().mean().item()
 
     return min(candidates, key=between_cells)
+
+
+def first_line(error: Exception) -> str:
+    """What an error says, short enough for a sentence."""
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

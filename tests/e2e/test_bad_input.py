@@ -226,6 +226,11 @@ MISTAKES = [
         {'model.head.num_classes': 8},
     ),
     Mistake(
+        'another backbone without the width of its head',
+        ('gives 256 features', 'head.in_channels is 64', 'set model.head.in_channels=256'),
+        {'model.backbone.depth': 50},
+    ),
+    Mistake(
         'a batch that the training set does not fill',
         ('16 faces', 'one of 64', 'train_dataloader.batch_size'),
         {'train_dataloader.batch_size': 64},

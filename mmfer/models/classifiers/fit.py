@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from mmfer.models.feature_maps import Feature, Size
 from mmfer.models.necks import ARM
 from mmfer.models.necks.windows import fit_upscale
-from mmfer.models.trial import known_size, learn_layouts, picture, trial_sizes, undisturbed
+from mmfer.models.trial import first_line, known_size, learn_layouts, picture, trial_sizes, undisturbed
 
 POOLS = (GlobalAveragePooling, GeneralizedMeanPooling)
 """Necks that take [N, C, H, W] and would pool anything else along the wrong axes, in silence."""
@@ -57,7 +57,7 @@ def _run_backbone(model: ImageClassifier, size: Size) -> Any:
             return None
         raise ValueError(
             f'{type(model.backbone).__name__} does not take images of {size[0]} x {size[1]} px '
-            f'(data_preprocessor.size): {error}'
+            f'(data_preprocessor.size): {first_line(error)}'
         ) from error
 
 
@@ -124,7 +124,9 @@ def _run_neck(model: ImageClassifier, features: Any, size: Size) -> Any:
         last = Feature(features, size)
         wide, takes = last.as_map().size(1), getattr(neck, 'in_channels', None)
         cure = f'; set model.neck.in_channels={wide}' if isinstance(takes, int) and takes != wide else ''
-        raise ValueError(f'{kind} does not take what {backbone} gives, {_shape(last.tensor)}: {error}{cure}') from error
+        raise ValueError(
+            f'{kind} does not take what {backbone} gives, {_shape(last.tensor)}: {first_line(error)}{cure}'
+        ) from error
 
 
 def _run_head(model: ImageClassifier, features: Any, giver: str, size: Size) -> None:
@@ -146,7 +148,7 @@ def _run_head(model: ImageClassifier, features: Any, giver: str, size: Size) -> 
             f'{_cure_for_layout(model, last)}'
         )
     if isinstance(scores, Exception):
-        raise ValueError(f'{kind} does not take what {giver} gives, {given}: {scores}') from scores
+        raise ValueError(f'{kind} does not take what {giver} gives, {given}: {first_line(scores)}') from scores
     found = _shape(scores) if isinstance(scores, Tensor) else f'a {type(scores).__name__}'
     raise ValueError(f'{kind} gives {found}, no scores [N, K]: methods need a head that gives them')
 
@@ -157,8 +159,9 @@ def _first_misfit(head: nn.Module) -> Iterator[list[int]]:
     found: list[int] = []
 
     def look(layer: nn.Module, inputs: tuple) -> None:
-        if inputs and isinstance(inputs[0], Tensor) and inputs[0].size(-1) != layer.in_features and not found:
-            found.append(inputs[0].size(-1))
+        given = inputs[0][-1] if inputs and isinstance(inputs[0], tuple | list) else inputs[0] if inputs else None
+        if isinstance(given, Tensor) and given.size(-1) != layer.in_features and not found:
+            found.append(given.size(-1))
 
     handles = [m.register_forward_pre_hook(look) for m in head.modules() if isinstance(m, nn.Linear)]
     try:

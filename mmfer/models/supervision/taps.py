@@ -99,7 +99,7 @@ def _stages(model: nn.Module, near: str) -> str:
     if size is None:
         return ''
     calls = main_calls(model, size, run_classifier(model), within='backbone')
-    stages = last_of_each_size(calls, size)
+    stages = {path: cells for path, cells in last_of_each_size(calls, size).items() if cells != (1, 1)}
     if not stages or near in [call.path for call in calls]:
         return ''
     shapes = ', '.join(f'{path} ({rows} x {columns} cells)' for path, (rows, columns) in stages.items())
