@@ -62,9 +62,7 @@ def leading_to(origin: Called, between: Sequence[Called]) -> list[Called]:
         if any(_stems_from(later, call) for later in needed):
             needed.insert(0, call)
     if not any(_stems_from(call, origin) for call in needed):
-        raise NotFromCalls(
-            f'{needed[0].path} is not given what {origin.path} gives: something is done to it in between'
-        )
+        raise NotFromCalls(f'{needed[0].path} is not given what {origin.path} gives, but something made of it')
     return needed
 
 

@@ -137,12 +137,14 @@ def learn_layouts(
 
 
 @contextmanager
-def recorded(network: nn.Module, paths: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Yields what modules put out, by path, while the network runs."""
+def recorded(
+    network: nn.Module, paths: Sequence[str], keep: Callable[[Any], Any] = lambda output: output
+) -> Iterator[dict[str, Any]]:
+    """Yields what modules put out, by path, while the network runs; `keep` may copy what later ones write into."""
     outputs: dict[str, Any] = {}
     handles = [
         network.get_submodule(path).register_forward_hook(
-            lambda _module, _inputs, output, path=path: outputs.__setitem__(path, output)
+            lambda _module, _inputs, output, path=path: outputs.__setitem__(path, keep(output))
         )
         for path in paths
     ]

@@ -65,8 +65,8 @@ def test_of_several_outputs_the_last_counts():
 
 def test_a_map_that_nothing_pools():
     said = (
-        r'LinearClsHead takes vectors \[N, D\], but the backbone \(ResNet\) gives \[N, 64, 2, 2\], which nothing has pooled: '
-        r'set model.neck=dict\(type="GlobalAveragePooling"\) and model.head.in_channels=64$'
+        r'LinearClsHead takes vectors \[N, D\], but the backbone \(ResNet\) gives \[N, 64, 2, 2\], which nothing has '
+        r'pooled: set model.neck=dict\(type="GlobalAveragePooling"\) and model.head.in_channels=64$'
     )
     refused(said, neck=None)
 
@@ -103,8 +103,9 @@ class Turned(nn.Module):
 def test_pooling_along_the_wrong_axes_is_refused():
     """16 x 4 numbers would be pooled to 4."""
     refused(
-        r'GlobalAveragePooling pools \[N, C, H, W\], but Turned gives \[N, H, W, C\], \[N, 4, 4, 16\]: set model.neck=dict'
-        r'\(_delete_=True, type="mmfer.ARM", in_channels=16, map_size=\(4, 4\), upscale=4\) and model.head.in_channels=81',
+        r'GlobalAveragePooling pools \[N, C, H, W\], but Turned gives \[N, H, W, C\], \[N, 4, 4, 16\]: set model.neck='
+        r'dict\(_delete_=True, type="mmfer.ARM", in_channels=16, map_size=\(4, 4\), upscale=4\) and '
+        r'model.head.in_channels=81',
         backbone=Turned(),
         head=dict(in_channels=4),
     )

@@ -6,6 +6,7 @@ import copy
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -13,8 +14,8 @@ from torch import nn
 
 from mmfer.models.calls import Called, DoesNotRunOnce, calls_of, last_of_each_size, main_calls, tensors_in
 from mmfer.models.feature_maps import Feature, Layout, Size
-from mmfer.models.replay import ALONE, Arguments, Calls, NotFromCalls, arguments_of, leading_to
-from mmfer.models.trial import backbone_size, learn_layouts, picture, recorded, refusal, undisturbed
+from mmfer.models.replay import ALONE, Arguments, Calls, NotFromCalls, arguments_of, cloned, leading_to
+from mmfer.models.trial import backbone_size, first_line, learn_layouts, picture, recorded, refusal, undisturbed
 
 OTHER_SIZE = (96, 96)
 """Of a second trial: what a copy is told of the size of its input must not be that of the first."""
@@ -33,14 +34,14 @@ class Trunk:
         paths: Of the modules that each was copied from, in the backbone.
         widths: Channels of the map of the shared stage, then of each later one.
         layouts: How these hold their maps.
-        overwrites: Whether the first one writes into its input.
+        overwrites: Which of them write into what they are given.
     """
 
     modules: list[nn.Module]
     paths: list[tuple[str, ...]]
     widths: list[int]
     layouts: list[Layout]
-    overwrites: bool
+    overwrites: list[bool]
 
 
 def find_trunk(model: nn.Module, shared: str, own: Sequence[str] | None = None) -> Trunk:
@@ -116,37 +117,51 @@ def _find_stages(
 @torch.no_grad()
 def _replay(
     backbone: nn.Module, paths: Sequence[str], modules: Sequence[nn.Module], size: Size
-) -> tuple[dict[str, Any], bool]:
+) -> tuple[dict[str, Any], list[bool]]:
     """Compares what copies give with what the backbone gave.
 
     Returns:
-        What it gave by path, and whether the copies write into what they are given.
+        What it gave by path, and which copies write into what they are given.
     """
-    with undisturbed(backbone), recorded(backbone, paths) as outputs:
+    shared, *ends = paths
+    # Of the shared stage what the network has made of it by the end, which is what a tap holds.
+    with undisturbed(backbone), recorded(backbone, [shared]) as start, recorded(backbone, ends, cloned) as outputs:
         backbone(picture(backbone, size))
-    x = outputs[paths[0]]
-    given = list(tensors_in(x))
-    versions = [tensor._version for tensor in given]
-    for path, module in zip(paths[1:], modules, strict=True):
-        with undisturbed(module):
-            x = module(x)
+    x, overwrites = start[shared], []
+    for path, module in zip(ends, modules, strict=True):
+        given = list(tensors_in(x))
+        versions = [tensor._version for tensor in given]
+        try:
+            with undisturbed(module):
+                x = module(x)
+        except Exception as error:
+            raise NoTrunk(
+                f'{path} cannot be run again ({first_line(error)}): it depends on more than its input'
+            ) from None
+        overwrites.append(versions != [tensor._version for tensor in given])
         for mine, theirs in zip(tensors_in(x), tensors_in(outputs[path]), strict=True):
             if mine.shape != theirs.shape or not torch.allclose(mine, theirs, rtol=1e-3, atol=1e-4, equal_nan=True):
                 raise NoTrunk(f'{path} gives something else when it is run again: it depends on more than its input')
-    return outputs, versions != [tensor._version for tensor in given]
+    return start | outputs, overwrites
 
 
 def _last_of_each_size(start: Called, found: Sequence[Called], size: Size) -> list[Called]:
-    """On the way from a call to the last map that follows from it, the last call of each size of map."""
-    sizes = {id(call): call.map_size(size) for call in found}
+    """On the way from a call to the last map that follows, the last call of each size of map but that of the start."""
+    sizes = {id(call): call.map_size(size) for call in (start, *found)}
     for number in reversed(range(len(found))):
-        if sizes[id(found[number])] is not None:
-            with suppress(NotFromCalls):
-                way = leading_to(start, found[: number + 1])
-                arguments_of(start, way)
-                maps = [call for call in way if sizes[id(call)] is not None]
-                follows = [*maps[1:], None]
-                return [a for a, b in zip(maps, follows, strict=True) if b is None or sizes[id(a)] != sizes[id(b)]]
+        cells = sizes[id(found[number])]
+        if cells is None:
+            continue
+        try:
+            way = leading_to(start, found[: number + 1])
+            arguments_of(start, way)
+        except NotFromCalls:
+            if cells == (1, 1):  # pooled before it
+                continue
+            raise
+        maps = [call for call in way if sizes[id(call)] is not None]
+        ends = [a for a, b in pairwise(maps) if sizes[id(start)] != sizes[id(a)] != sizes[id(b)]]
+        return [*ends, maps[-1]]
     return []
 
 

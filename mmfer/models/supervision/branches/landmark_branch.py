@@ -132,10 +132,11 @@ class LandmarkBranch(nn.Module):
             per_stage: The function.
         """
         feature = x if isinstance(x, Feature) else Feature(x)
-        x = cloned(feature.output) if self._clones else feature.output
+        x = feature.output
         embedding, results = 0, []
-        for stage, lateral, layout in zip((nn.Identity(), *self.stages), self.laterals, self.layouts, strict=True):
-            x = stage(x)
+        stages = zip((nn.Identity(), *self.stages), self.laterals, self.layouts, (False, *self._clones), strict=True)
+        for stage, lateral, layout, clones in stages:
+            x = stage(cloned(x) if clones else x)
             level = Feature(x, feature.image_size, layout).as_map()
             # Right behind the stage, so that the backward pass holds the maps' gradients of one stage at a time.
             embedding = embedding + F.linear(level.mean((2, 3)), lateral.weight.flatten(1))
