@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from mmengine.config import ConfigDict
+from mmengine.config import Config, ConfigDict
 from mmengine.logging import MMLogger
 from mmengine.registry import MODELS, DefaultScope
 from mmpretrain.models import ImageClassifier
@@ -209,3 +209,58 @@ def test_where_a_resnets_tap_is_not_there_the_refusal_names_others(name, method)
     nearest = re.search(r'the nearest is "([\w.]+)"', sentence)[1]
     cfg.model.supervision[method].taps[tap] = listed[-1 if method == 'pal' else 0] if listed else nearest
     train(build(cfg), method)
+
+
+# --- the rest of the page ---
+
+REFUSALS = dict(re.findall(r'^\| (an? .+?|maps .+?|ARM .+?|PAL .+?) \| `(.+)` \|$', PAGE.read_text(), re.MULTILINE))
+
+
+def changed(name: str, method: str | None = None, size: int = SIZE, **settings) -> ConfigDict:
+    cfg = config(name, method)
+    cfg.model.data_preprocessor['size'] = size
+    for path, value in settings.items():
+        *parents, last = path.split('__')
+        place = cfg.model
+        for key in parents:
+            place = place[key]
+        place[last] = value
+    return cfg
+
+
+WRONG = {
+    'a neck or head of another width': lambda: changed('ResNet-50', head__in_channels=512),
+    'a neck that pools what is pooled': lambda: changed('ConvNeXt-T', neck=dict(POOL)),
+    'maps that nothing pools': lambda: changed('Swin-T', neck=None),
+    'ARM for another map': lambda: changed(
+        'DeiT-T', 'arm', neck=dict(type='mmfer.ARM'), backbone__out_type='featmap', head__in_channels=121
+    ),
+    'a tap that is not there': lambda: config('ConvNeXt-T', 'pal', row=False),
+    'PAL where cells count for nothing': lambda: changed(
+        'DeiT-T', 'pal', supervision__pal__taps=dict(stage4='backbone.layers.11')
+    ),
+    'PAL on one cell': lambda: changed('ResNet-18', 'pal', size=32),
+}
+
+
+@pytest.mark.parametrize('wrong', WRONG)
+def test_the_page_says_what_mmfer_says(wrong):
+    assert set(REFUSALS) == set(WRONG)
+    documented = '.+'.join(map(re.escape, REFUSALS[wrong].split('…')))
+    cfg = WRONG[wrong]()
+    sentence = refused(cfg)
+    assert re.fullmatch(documented, sentence), sentence
+    if not sentence.startswith('tap '):
+        assert build(cured(cfg, sentence))
+
+
+def test_the_pages_example_builds(tmp_path):
+    (block,) = re.findall(r'```python\n(.+?)```', PAGE.read_text(), re.DOTALL)
+    (tmp_path / 'example.py').write_text(block.replace("'../_base_/", f"'{PAGE.parents[1]}/configs/_base_/"))
+    cfg = Config.fromfile(tmp_path / 'example.py')
+    assert cfg.model.backbone.pop('type') == 'ConvNeXt'
+    cfg.model.backbone = dict(type='ConvNeXt', **cfg.model.backbone | SMALL['ConvNeXt-T'])
+    cfg.model.data_preprocessor = dict(type='mmfer.FaceDataPreprocessor', size=SIZE)
+    cfg.model.pop('type')
+    branch = build(cfg).supervision.methods['lanet']['branches']['landmark']
+    assert branch.sources == [(f'downsample_layers.{n}', f'stages.{n}') for n in (1, 2, 3)]
