@@ -85,8 +85,9 @@ def refusal(backbone: nn.Module, size: Size) -> Exception | None:
 def picture(network: nn.Module, size: Size, uniform: bool = False, channels: int = 3) -> Tensor:
     """Two pictures of noise [2, channels, *size], the same always; the run's random numbers are left alone."""
     parameter = next(network.parameters(), torch.empty(0))
-    generator = torch.Generator().manual_seed(0)
-    images = torch.randn(2, channels, *((1, 1) if uniform else size), generator=generator).expand(2, channels, *size)
+    generator = torch.Generator('cpu').manual_seed(0)
+    drawn = torch.randn(2, channels, *((1, 1) if uniform else size), generator=generator, device='cpu')
+    images = drawn.expand(2, channels, *size)
     return images.to(parameter.device, parameter.dtype).contiguous()
 
 

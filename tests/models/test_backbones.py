@@ -14,6 +14,7 @@ from mmpretrain.models import ImageClassifier
 from tiny import CE, faces, lanet, total
 from torch.testing import assert_close
 
+from mmfer.apis.attributions import _of_batch, parts_of
 from mmfer.apis.deployment import export_deployed
 from mmfer.apis.neighbours import embed
 from mmfer.models.classifiers import FERClassifier
@@ -177,12 +178,17 @@ def test_it_trains_and_is_deployed(name, method, tmp_path):
     stock = deployed(model, cfg, tmp_path)
     model.eval()
     stock.eval()
-    inputs, _ = faces(3, size=SIZE, seed=9)
+    inputs, batch = faces(3, size=SIZE, seed=9)
     with torch.inference_mode():
         scores = model(inputs)
         assert_close(stock(inputs), scores, rtol=1e-4, atol=1e-5)
     assert scores.std(0).max() > 1e-6
-    if method == 'lanet':
+    if method == 'pal':  # as tools/analysis_tools/attribution.py draws them
+        maps, prior, agreement = _of_batch(model, *parts_of(model), inputs, batch)
+        assert maps.shape == prior.shape
+        assert maps.abs().amax((1, 2)).min() > 0
+        assert agreement.abs().max() <= 1
+    if method == 'lanet':  # as tools/analysis_tools/neighbours.py compares them
         found = embed(model, inputs)
         assert found['expression'].shape == (3, cfg.model.head.in_channels)
         assert found['landmark'].isfinite().all()

@@ -191,6 +191,12 @@ def test_the_branch_names_stages_that_can():
     assert branch(torch.randn(2, 12, 8, 8))['landmark_embedding'].shape == (2, 12)
 
 
+def test_without_stages_of_its_own_the_branch_takes_the_shared_map():
+    branch = LandmarkBranch(shared_stage='stages.2', own_stages=())
+    branch.setup(around(Made()), nn.Module())
+    assert branch(torch.randn(2, 16, 4, 4))['heatmaps'].shape == (2, 19, 4, 4)
+
+
 def test_the_networks_own_map_is_not_written_into():
     backbone = Overwriting()
     branch = LandmarkBranch(shared_stage='stages.0')

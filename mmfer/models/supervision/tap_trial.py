@@ -96,7 +96,7 @@ def problem_of_tap(model: nn.Module, path: str, size: Size, behind: Behind) -> s
         (slope,) = torch.autograd.grad(logits.sum(), feature.tensor, create_graph=True, allow_unused=True)
         if slope is None:
             return 'does not lead to the logits'
-        if not feature.as_map(slope).any():
+        if slope.any() and not feature.as_map(slope).any():  # of a head that begins with zeros all is 0
             return 'does not lead to the logits: the cells of its map have no part in them'
         weights = [weight for weight in model.parameters() if weight.requires_grad]
         try:

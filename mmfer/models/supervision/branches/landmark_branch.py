@@ -108,7 +108,11 @@ class LandmarkBranch(nn.Module):
             reason = f'in {kind} {error}'
         own = ', '.join(self.own_stages) if self.own_stages else 'the later stages'
         others = workable_stages(model)
-        cure = f': share one of backbone.{", backbone.".join(others)} and leave own_stages out' if others else ''
+        cure = (
+            f': share one of backbone.{", backbone.".join(others)} and leave own_stages out'
+            if others
+            else (': set own_stages=() and share the last stage, whose map the branch then takes as it is')
+        )
         raise ValueError(f'LandmarkBranch copies {own} behind {shared}, but {reason}{cure}')
 
     def initialize(self, model: nn.Module, pretrained: bool) -> None:
