@@ -148,6 +148,34 @@ def test_scores_must_be_scores():
     refused(r'Twins gives a tuple, no scores \[N, K\]', head=Twins(64, 3))
 
 
+def test_without_methods_a_head_may_give_what_it_likes():
+    class Twins(Bare):
+        def forward(self, features):
+            return super().forward(features), super().forward(features)
+
+    parts = network() | dict(head=Twins(64, 3))
+    assert FERClassifier(**parts).supervision is None
+    with pytest.raises(ValueError, match='mat1|head.in_channels is 9'):
+        FERClassifier(**network() | dict(head=Bare(9, 3)))
+
+
+def test_a_backbone_that_pools_can_be_told_not_to():
+    tiny = dict(type='ConvNeXt', arch=dict(depths=[1] * 4, channels=[8, 8, 8, 16]))
+    neck = dict(type='mmfer.ARM', in_channels=16, map_size=2, upscale=4)
+    parts = dict(
+        backbone=tiny,
+        neck=neck,
+        head=dict(type='LinearClsHead', num_classes=3, in_channels=25),
+        data_preprocessor=dict(type='mmfer.FaceDataPreprocessor', size=64),
+        supervision=dict(cls=CE),
+    )
+    said = r'pooled already: set model.backbone.gap_before_final_norm=False, or model.neck=None and model.head'
+    with pytest.raises(ValueError, match=said):
+        FERClassifier(**copy.deepcopy(parts))
+    tiny['gap_before_final_norm'] = False
+    step(FERClassifier(**parts))
+
+
 def test_a_size_that_the_backbone_does_not_take():
     class Small(Turned):
         def forward(self, images):

@@ -29,7 +29,7 @@ class FERClassifier(ImageClassifier):
     def __init__(self, *args, pretrained: str | None = None, supervision: dict | None = None, **kwargs):
         super().__init__(*args, **kwargs)
         self.pretrained = pretrained
-        check_fit(self)
+        check_fit(self, supervised=bool(supervision))
         self.supervision = Supervision(supervision, self) if supervision else None
         self.to(memory_format=torch.channels_last)  # what convolution kernels prefer; the values stay the same
 

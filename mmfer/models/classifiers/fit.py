@@ -10,9 +10,9 @@ import torch
 from mmpretrain.models import GeneralizedMeanPooling, GlobalAveragePooling, ImageClassifier
 from torch import Tensor, nn
 
+from mmfer.models.classifiers.cures import MAP_SWITCHES, what_pools, with_switch
 from mmfer.models.feature_maps import Feature, Size
 from mmfer.models.necks import ARM
-from mmfer.models.necks.windows import fit_upscale
 from mmfer.models.trial import first_line, known_size, learn_layouts, picture, trial_sizes, undisturbed
 
 POOLS = (GlobalAveragePooling, GeneralizedMeanPooling)
@@ -20,15 +20,16 @@ POOLS = (GlobalAveragePooling, GeneralizedMeanPooling)
 
 NAMES = {'NCHW': '[N, C, H, W]', 'NHWC': '[N, H, W, C]', 'tokens': 'tokens [N, L, C]', 'NCL': '[N, C, L]'}
 
-MAP_SWITCHES = {'gap_before_final_norm': False, 'out_type': 'featmap'}
-"""Settings by which backbones of mmpretrain that pool can be made to give their map."""
-
 
 @torch.no_grad()
-def check_fit(model: ImageClassifier) -> None:
+def check_fit(model: ImageClassifier, supervised: bool = False) -> None:
     """Runs two pictures through a classifier.
 
     Where nothing tells the size of its images, it is refused if it fits none of the usual ones.
+
+    Args:
+        model: The classifier.
+        supervised: Whether methods will ask it for scores [N, K]; some of mmpretrain's heads give several.
 
     Raises:
         ValueError: Its parts do not fit; names what to set.
@@ -39,7 +40,7 @@ def check_fit(model: ImageClassifier) -> None:
             try:
                 features = _run_backbone(model, size)
                 if features is not None:
-                    _check_features(model, features, size)
+                    _check_features(model, features, size, supervised)
                     return
             except ValueError as error:
                 misfits.append(error)
@@ -61,54 +62,41 @@ def _run_backbone(model: ImageClassifier, size: Size) -> Any:
         ) from error
 
 
-def _check_features(model: ImageClassifier, features: Any, size: Size) -> None:
+def _check_features(model: ImageClassifier, features: Any, size: Size, supervised: bool) -> None:
     giver = f'the backbone ({type(model.backbone).__name__})'
     if model.neck is not None:
         _check_map(model, features, size)
-        if hasattr(model.neck, 'map_size') and known_size(model) is None:  # then of the size that it was built for
+        if isinstance(model.neck, ARM) and known_size(model) is None:  # then of the size that it was built for
             features = (picture(model.backbone, model.neck.map_size, channels=Feature(features).as_map().size(1)),)
         features = _run_neck(model, features, size)
         giver = type(model.neck).__name__
     if model.head is not None:
-        _run_head(model, features, giver, size)
+        _run_head(model, features, giver, size, supervised)
 
 
 def _check_map(model: ImageClassifier, features: Any, size: Size) -> None:
     """Refuses a neck that takes maps behind a backbone that gives none, or them in another way."""
     kind, backbone, last = type(model.neck).__name__, type(model.backbone).__name__, _seen(model, features, size)
-    any_layout = hasattr(model.neck, 'map_size')
+    any_layout = isinstance(model.neck, ARM)
     if not any_layout and not isinstance(model.neck, POOLS):
         return
     pools = 'NCL' if isinstance(getattr(model.neck, 'gap', None), nn.AdaptiveAvgPool1d) else 'NCHW'
     if last.layout is None:
         cure = f'model.neck=None and model.head.in_channels={last.tensor.size(-1)}'
         for setting, value in MAP_SWITCHES.items():
-            found = _with_switch(model, setting, value, size)
+            found = with_switch(model, setting, value, size)
             if found is not None and any_layout:
                 channels, *cells = found.as_map().shape[1:]
-                cure = f'model.backbone.{setting}={value}, {model.neck.settings(channels, tuple(cells))}, or {cure}'
+                more = model.neck.settings(channels, tuple(cells))
+                cure = f'model.backbone.{setting}={value}{more and f", {more}"}, or {cure}'
         raise ValueError(
             f'{kind} takes a map, but {backbone} gives {_shape(last.tensor)}, which is pooled already: set {cure}'
         )
     if not any_layout and last.layout.kind != pools:
         raise ValueError(
             f'{kind} pools {NAMES[pools]}, but {backbone} gives {NAMES[last.layout.kind]}, {_shape(last.tensor)}: '
-            f'set {_cure_for_layout(model, last)}'
+            f'set {what_pools(model, last)}'
         )
-
-
-def _with_switch(model: ImageClassifier, setting: str, value: Any, size: Size) -> Feature | None:
-    """The map that the backbone gives with a setting changed, if it has that and gives one."""
-    backbone = model.backbone
-    if not hasattr(backbone, setting):
-        return None
-    before = getattr(backbone, setting)
-    setattr(backbone, setting, value)
-    try:
-        found = Feature(backbone(picture(backbone, size)), size)
-    finally:
-        setattr(backbone, setting, before)
-    return None if found.layout is None else found
 
 
 def _run_neck(model: ImageClassifier, features: Any, size: Size) -> Any:
@@ -129,7 +117,7 @@ def _run_neck(model: ImageClassifier, features: Any, size: Size) -> Any:
         ) from error
 
 
-def _run_head(model: ImageClassifier, features: Any, giver: str, size: Size) -> None:
+def _run_head(model: ImageClassifier, features: Any, giver: str, size: Size, supervised: bool) -> None:
     head, last = model.head, Feature(features, size)
     kind, own, given = type(head).__name__, _in_channels(head), _shape(last.tensor)
     with _first_misfit(head) as misfit:
@@ -139,13 +127,13 @@ def _run_head(model: ImageClassifier, features: Any, giver: str, size: Size) -> 
             if misfit and own is not None and last.layout is None:
                 raise ValueError(_sentence(giver, misfit[0], own)) from None
             scores = error
-    if isinstance(scores, Tensor) and scores.ndim == 2:
+    if (isinstance(scores, Tensor) and scores.ndim == 2) or not (supervised or isinstance(scores, Exception)):
         return
     if last.layout is not None:
         last = _seen(model, features, size) if model.neck is None else last
         raise ValueError(
             f'{kind} takes vectors [N, D], but {giver} gives {given}, which nothing has pooled: set '
-            f'{_cure_for_layout(model, last)}'
+            f'{what_pools(model, last)}'
         )
     if isinstance(scores, Exception):
         raise ValueError(f'{kind} does not take what {giver} gives, {given}: {first_line(scores)}') from scores
@@ -182,26 +170,6 @@ def _in_channels(head: nn.Module | None) -> int | None:
 
 def _sentence(giver: str, given: int, own: int) -> str:
     return f'{giver} gives {given} features, but head.in_channels is {own}: set model.head.in_channels={given}'
-
-
-def _cure_for_layout(model: ImageClassifier, last: Feature) -> str:
-    """What pools a map as it is held."""
-    assert last.layout is not None
-    channels, *cells = last.as_map().shape[1:]
-    if last.layout.kind in ('NCHW', 'NCL'):
-        dim = ', dim=1' if last.layout.kind == 'NCL' else ''
-        return f'model.neck=dict(type="GlobalAveragePooling"{dim}) and model.head.in_channels={channels}'
-    if type(model.backbone).__name__ == 'TIMMBackbone':  # gives [N, C, H, W] then
-        return (
-            'model.backbone.features_only=True, model.backbone.feature_cls=getter, model.backbone.out_indices=[-1], '
-            f'model.neck=dict(type="GlobalAveragePooling") and model.head.in_channels={channels}'
-        )
-    neck = ARM(channels, tuple(cells), fit_upscale(channels, 16))
-    return (
-        f'model.neck=dict(_delete_=True, type="mmfer.ARM", in_channels={channels}, map_size={neck.map_size}, '
-        f'upscale={neck.upscale}) and model.head.in_channels={neck.out_channels}, as ARM takes any, or write a neck '
-        '(docs/add_a_part.md)'
-    )
 
 
 def _seen(model: ImageClassifier, features: Any, size: Size) -> Feature:

@@ -176,7 +176,7 @@ class ARM(nn.Module):
         return found
 
     def settings(self, channels: int, size: tuple[int, int]) -> str:
-        """What has to be set for a map of other channels or another size, in words."""
+        """What has to be set for a map of other channels or another size, in words; nothing for its own."""
         upscale = fit_upscale(channels, self.upscale)
         (height, width) = (axis[2] for axis in self._axes(size, upscale))
         wanted = {'neck.in_channels': channels} if channels != self.in_channels else {}
@@ -186,8 +186,8 @@ class ARM(nn.Module):
             wanted['neck.map_size'] = size[0] if size[0] == size[1] else size
         if height * width != self.out_channels or size != self.map_size:
             wanted['head.in_channels'] = height * width
-        *most, last = [f'model.{key}={value}' for key, value in wanted.items()]
-        return f'{", ".join(most)} and {last}' if most else last
+        settings = [f'model.{key}={value}' for key, value in wanted.items()]
+        return ' and '.join([', '.join(settings[:-1]), settings[-1]]) if len(settings) > 1 else ''.join(settings)
 
     def _axes(self, map_size: tuple[int, int], upscale: int) -> list[tuple[int, int, int]]:
         """Kernel, stride and number of windows along each axis."""
