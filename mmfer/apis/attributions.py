@@ -133,9 +133,9 @@ def parts_of(model: nn.Module) -> tuple[GradientActivation, PrivilegedAttributio
 def _of_batch(
     model: nn.Module, branch: GradientActivation, loss: PrivilegedAttributionLoss, inputs: Tensor, batch: FaceBatch
 ) -> tuple[Tensor, Tensor, Tensor]:
-    with torch.enable_grad(), model.supervision.taps.record(model) as tapped:
+    with torch.enable_grad(), model.supervision.taps.record(model, inputs.shape[-2:]) as tapped, branch.around():
         logits = model.head(model.extract_feat(inputs))
-        maps = branch(tapped[branch.tap], logits, batch.label)['attribution'].detach().mean(1, keepdim=True)
+        maps = branch(tapped.given[branch.tap], logits, batch.label)['attribution'].detach().mean(1, keepdim=True)
     prior = loss.prior(batch.landmarks, inputs.shape[-2:], maps.shape[-2:])
     best = -maps[0, 0].numel() * prior.std((1, 2), correction=0)  # where the map is the prior
     agreement = privileged_attribution(maps, prior) / best

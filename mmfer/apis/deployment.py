@@ -210,7 +210,12 @@ def export_deployed(
     torch.save(dict(state_dict=state, meta=dict(**kept, mmfer_version=mmfer.__version__)), target)
     return ExportReport(
         path=target,
-        parameters=sum(value.numel() for key, value in state.items() if key.split('.')[-1] not in BUFFERS),
+        parameters=sum(
+            value.numel()
+            for key, value in state.items()
+            # Whole numbers are counts and tables, such as where in its table Swin finds a position.
+            if value.is_floating_point() and key.split('.')[-1] not in BUFFERS
+        ),
         sha256=hashlib.sha256(target.read_bytes()).hexdigest(),
         averaged='ema_state_dict' in checkpoint and averaged is not False,
         dropped=Counter(

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmfer.apis.inspection import Run
+from mmfer.models.embedding import embedding_of
 from mmfer.models.supervision.taps import Taps
 from mmfer.structures import FaceBatch
 
@@ -119,11 +120,12 @@ def embed(model: nn.Module, inputs: Tensor) -> dict[str, Tensor]:
         returns: expression [N, D], landmark [N, V] where a branch publishes one, probs [N, K].
     """
     branch = landmark_branch(model)
-    with Taps(model, {} if branch is None else {'shared': f'backbone.{branch.shared_stage}'}).record(model) as tapped:
+    taps = Taps(model, {} if branch is None else {'shared': f'backbone.{branch.shared_stage}'})
+    with taps.record(model, inputs.shape[-2:]) as tapped:
         features = model.extract_feat(inputs)
-    values = {'expression': model.head.pre_logits(features)}
+    values = {'expression': embedding_of(model.head, features)}
     if branch is not None:
-        values['landmark'], _ = branch.embed(tapped['shared'])
+        values['landmark'], _ = branch.embed(tapped.given['shared'])
     values['probs'] = model.head(features).softmax(1)
     return {name: value.float().cpu() for name, value in values.items()}
 

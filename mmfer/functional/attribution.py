@@ -58,8 +58,8 @@ def attribution(score: Tensor, feature: Tensor, kind: str = 'gradient_x_input', 
 
     Shapes:
         score: [N].
-        feature: [N, C, H, W].
-        returns: [N, C, H, W], in float32 for half precision.
+        feature: [N, C, H, W], or tokens [N, L, C].
+        returns: as `feature`, in float32 for half precision.
 
     Raises:
         ValueError: If there is no such kind, or the score does not depend on the feature.

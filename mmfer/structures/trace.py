@@ -45,6 +45,8 @@ class Trace:
         self._local: dict[str, Tensor] = dict(rows)
         self._whole: dict[str, Tensor] = {}
         self._shared: dict[str, Any] = dict(shared)
+        self.given: dict[str, Any] = {}
+        """Outputs of tapped modules themselves, for parts that run on from them or ask autograd about them."""
         self._size = len(next(iter(rows.values())))
         self._rows_per_rank: list[int] | None = None
 

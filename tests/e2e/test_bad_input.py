@@ -331,6 +331,11 @@ MISTAKES = [
         {'optim_wrapper.paramwise_cfg.custom_keys.bakbone.lr_mult': 0.1},
     ),
     Mistake(
+        'another backbone without the width of its head',
+        ('gives 256 features', 'head.in_channels is 64', 'set model.head.in_channels=256'),
+        {'model.backbone.depth': 50},
+    ),
+    Mistake(
         'a batch that the training set does not fill',
         ('16 faces', 'one of 64', 'train_dataloader.batch_size'),
         {'train_dataloader.batch_size': 64},

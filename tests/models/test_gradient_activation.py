@@ -258,7 +258,7 @@ def test_a_tap_beside_the_way_to_the_logits_is_named_at_the_first_step():
 
 
 def test_a_tap_that_is_no_map_is_named():
-    with pytest.raises(ValueError, match=r'the tap "there" \(head\) gives \(4, 3\), no map'):
+    with pytest.raises(ValueError, match=r'the tap "there" \(head\) gives \(2, 3\), no map'):
         first_step(ToyClassifier(), 'head')
 
 
@@ -267,3 +267,147 @@ def test_a_frozen_network_is_named():
     network.backbone.requires_grad_(False)
     with pytest.raises(ValueError, match=r'the tap "there" \(backbone.conv\) carries no gradient'):
         first_step(network, 'backbone.conv')
+
+
+# --- backbones that are no convolutional networks ---
+
+
+class Held(nn.Module):
+    """A convolution, whose map is held in one way or another, and a head that sees the mean of its cells."""
+
+    def __init__(self, held: str):
+        super().__init__()
+        torch.manual_seed(0)
+        self.held, self.conv, self.after = held, nn.Conv2d(3, 6, 3, 16, 1), nn.Identity()
+        self.extra = nn.Parameter(torch.zeros(1, 1, 6))
+
+    def forward(self, images):
+        maps = self.conv(images)
+        tokens = maps.flatten(2).transpose(1, 2)
+        held = {
+            'NCHW': maps,
+            'NHWC': maps.permute(0, 2, 3, 1),
+            'tokens': torch.cat([self.extra.expand(len(images), -1, -1), tokens], 1),
+            'tokens and size': (tokens, tuple(maps.shape[2:])),
+        }[self.held]
+        held = self.after(held)
+        values = held[0] if isinstance(held, tuple) else held
+        cells = {'NCHW': (2, 3), 'NHWC': (1, 2)}.get(self.held, 1)
+        return (values[:, int(self.held == 'tokens') :].square().mean(cells),)
+
+
+def held(how):
+    return classifier(supervision('backbone.after', tap='there'), size=64, backbone=Held(how), neck=None,
+                      head=dict(type='LinearClsHead', num_classes=3, in_channels=6))  # fmt: skip
+
+
+@pytest.mark.parametrize('how', ['NHWC', 'tokens', 'tokens and size'])
+def test_however_a_map_is_held_its_attribution_is_the_same_map(how):
+    inputs, batch = faces(4, size=64)
+    expected, feature = published(held('NCHW'), inputs, batch)
+    seen, same = published(held(how), inputs, batch)
+    assert seen.shape == (4, 6, 4, 4)
+    assert_close(seen, expected)
+    assert_close(same, feature)
+    assert seen.abs().max() > 0
+    model = held(how)
+    total(model.loss(inputs, batch)).backward()
+    assert model.backbone.conv.weight.grad.abs().max() > 0
+
+
+class Attending(nn.Module):
+    """Two blocks of attention over a class token and cells; the head sees the class token."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.token = nn.Conv2d(3, 8, 16, 16), nn.Parameter(torch.randn(1, 1, 8))
+        self.blocks = nn.ModuleList([Block(), Block()])
+
+    def forward(self, images):
+        tokens = self.conv(images).flatten(2).transpose(1, 2)
+        x = torch.cat([self.token.expand(len(images), -1, -1), tokens], 1)
+        for block in self.blocks:
+            x = block(x)
+        return (x[:, 0],)
+
+
+class Block(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.qkv = nn.Linear(8, 24)
+
+    def forward(self, x):
+        q, k, v = self.qkv(x).unsqueeze(1).chunk(3, dim=-1)
+        return x + nn.functional.scaled_dot_product_attention(q, k, v).squeeze(1)
+
+
+def attending(path):
+    return classifier(supervision(path, tap='there'), size=64, backbone=Attending(), neck=None,
+                      head=dict(type='LinearClsHead', num_classes=3, in_channels=8))  # fmt: skip
+
+
+def test_cells_that_no_score_sees_are_refused_with_the_tap_before():
+    said = (
+        r'^the tap "there" \(backbone.blocks.1\) does not lead to the logits: the cells of its map have no part in '
+        r'them: set model.supervision.pal.taps.there=backbone.blocks.0$'
+    )
+    with pytest.raises(ValueError, match=said):
+        attending('backbone.blocks.1')
+
+
+def test_attention_behind_the_tap_is_differentiated_twice():
+    model = attending('backbone.blocks.0')
+    model.loss(*faces(4, size=64))
+    seen = model.supervision.methods['pal']['losses']['keep'].seen
+    assert seen.shape == (4, 8, 4, 4)
+    slope = torch.autograd.grad(seen.square().sum(), model.backbone.blocks[1].qkv.weight)[0]
+    assert slope.abs().max() > 0
+    assert model.supervision.methods['pal']['branches']['gradient'].behind.attention
+
+
+class Disordered(nn.Module):
+    """Its modules are not defined in the order in which they run, as in ConvNeXt."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.SyncBatchNorm(4)
+        self.last = nn.Conv2d(4, 4, 3, 1, 1)
+        self.first = nn.Conv2d(3, 4, 3, 16, 1)
+        self.before = nn.SyncBatchNorm(4)
+
+    def forward(self, images):
+        return (self.last(self.norm(self.first(self.before(torch.cat([images, images[:, :1]], 1))[:, :3]))),)
+
+
+def test_what_counts_as_behind_is_what_runs_later():
+    def disordered(path):
+        return classifier(supervision(path, tap='there'), size=64, backbone=Disordered(),
+                          head=dict(type='LinearClsHead', num_classes=3, in_channels=4))  # fmt: skip
+
+    with pytest.raises(ValueError, match='backbone.norm is a SyncBatchNorm'):
+        disordered('backbone.first')
+    disordered('backbone.norm')
+    disordered('backbone.last')
+
+
+class Hard(nn.Module):
+    """Behind one convolution a function that torch differentiates once only."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.hard, self.pool = nn.Conv2d(3, 4, 3, 16, 1), nn.Hardsigmoid(), nn.MaxPool2d(2)
+
+    def forward(self, images):
+        return (self.pool(self.hard(self.conv(images))),)
+
+
+def hard(path):
+    return classifier(supervision(path, tap='there'), size=64, backbone=Hard(),
+                      head=dict(type='LinearClsHead', num_classes=3, in_channels=4))  # fmt: skip
+
+
+def test_what_cannot_be_differentiated_twice_is_refused_with_a_tap_that_can():
+    said = r'\(backbone.conv\) cannot be differentiated twice \(.*hardsigmoid.*\): set .*taps.there=backbone.pool$'
+    with pytest.raises(ValueError, match=said):
+        hard('backbone.conv')
+    total(hard('backbone.pool').loss(*faces(4, size=64))).backward()

@@ -229,7 +229,12 @@ def test_a_channel_that_the_map_has_not_is_named_at_the_first_step():
 
 
 def test_a_map_of_one_cell_is_refused():
-    model = classifier(dict(cls=CE, pal=pal()), size=32)
+    said = r'gives one cell for inputs of 32 px.*: set model.supervision.pal.taps.stage=backbone.layer3$'
+    with pytest.raises(ValueError, match=said):
+        classifier(dict(cls=CE, pal=pal()), size=32)
+    model = classifier(dict(cls=CE, pal=pal('backbone.layer3')), size=32)  # the cure
+    assert model.loss(*faces(2, size=32))['pal.pal_loss'].isfinite()
+    model = classifier(dict(cls=CE, pal=pal()), size=64)
     with pytest.raises(ValueError, match='inputs of 32 px leave one cell of the tapped map.*tap an earlier stage'):
         model.loss(*faces(2, size=32))
 

@@ -6,6 +6,7 @@ import torch
 from mmpretrain.models import ClsHead, ImageClassifier
 from torch import Tensor, nn
 
+from mmfer.models.classifiers.fit import check_fit
 from mmfer.models.pretrained import load_pretrained
 from mmfer.models.supervision import Supervision
 from mmfer.registry import MODELS
@@ -34,7 +35,7 @@ class FERClassifier(ImageClassifier):
         if supervision:
             _check_loss_of_head(self.head)
         self.pretrained = pretrained
-        _check_neck_and_head(self)
+        check_fit(self, supervised=bool(supervision))
         self.supervision = Supervision(supervision, self) if supervision else None
         self.to(memory_format=torch.channels_last)  # what convolution kernels prefer; the values stay the same
 
@@ -90,14 +91,4 @@ def _check_loss_of_head(head: nn.Module) -> None:
         raise ValueError(
             f'{type(head).__name__} has a loss of its own, which is not used where the model has a supervision: take '
             'LinearClsHead (or mmfer.SCNHead), or train with model.supervision=None'
-        )
-
-
-def _check_neck_and_head(model: ImageClassifier) -> None:
-    """Refuses a neck whose output the head does not take, before the first batch does."""
-    given, fc = getattr(model.neck, 'out_channels', None), getattr(model.head, 'fc', None)
-    if isinstance(given, int) and fc is not None and given != fc.in_features:
-        raise ValueError(
-            f'{type(model.neck).__name__} gives {given} features, but head.in_channels is {fc.in_features}: set '
-            f'model.head.in_channels={given}'
         )

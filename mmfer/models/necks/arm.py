@@ -10,7 +10,8 @@ from mmengine.utils import to_2tuple
 from torch import Tensor, nn
 
 from mmfer.functional import sum_over_ranks
-from mmfer.models.necks.windows import fit_windows
+from mmfer.models.feature_maps import map_of_shape
+from mmfer.models.necks.windows import fit_upscale, fit_windows
 from mmfer.registry import MODELS
 from mmfer.structures.ranges import check_range
 
@@ -48,7 +49,8 @@ class ARM(nn.Module):
         norm_cfg: Of the norm behind the convolution; None for none.
 
     Shapes:
-        x: [N, C, H, W], or a tuple whose last one counts.
+        x: [N, C, H, W], or a tuple whose last one counts; also [N, H, W, C], and tokens [N, L, C] whose last ones are
+            the cells.
         returns: 1-tuple of [N, out_channels]; 121 for 7 x 7, 81 for 3 x 3 and for 2 x 2.
     """
 
@@ -76,7 +78,7 @@ class ARM(nn.Module):
         if self.upscale < 1 or in_channels % self.upscale**2:
             raise ValueError(
                 f'ARM arranges groups of upscale ** 2 = {upscale**2} channels, which in_channels={in_channels} is no '
-                'multiple of: set another upscale'
+                f'multiple of: set model.neck.upscale={fit_upscale(in_channels, max(self.upscale, 1))}'
             )
         self.in_channels, self.map_size = in_channels, tuple(to_2tuple(map_size))
         self.asked = to_2tuple(kernel_size), to_2tuple(stride)
@@ -99,8 +101,7 @@ class ARM(nn.Module):
         Raises:
             ValueError: If the map has another size than the module was built for.
         """
-        x = x if isinstance(x, Tensor) else x[-1]
-        self._check(x)
+        x = self._map_of(x)
         maps = self.norm(self._pool(F.pixel_shuffle(x, self.upscale)))
         unique = maps.mean(1, dtype=torch.promote_types(maps.dtype, torch.float32))  # means of batches need the digits
         features = unique if self.source == 'none' else unique + self.a * self._shared(unique)
@@ -156,22 +157,44 @@ class ARM(nn.Module):
                 level=logging.WARNING,
             )
 
-    def _check(self, x: Tensor) -> None:
-        if x.size(1) != self.in_channels:
+    def _map_of(self, x: Tensor | tuple[Tensor, ...]) -> Tensor:
+        """The map that the module was built for."""
+        found = map_of_shape(x, self.in_channels, self.map_size)
+        if found is None:
             raise ValueError(
-                f'ARM is built for {self.in_channels} channels, the backbone gives {x.size(1)}: set '
-                f'model.neck.in_channels={x.size(1)}'
+                'ARM takes a map [N, C, H, W], the backbone gives vectors [N, C], which are pooled already'
             )
-        size = tuple(x.shape[2:])
+        channels, size = found.size(1), tuple(found.shape[2:])
+        if channels != self.in_channels:
+            raise ValueError(
+                f'ARM is built for {self.in_channels} channels, the backbone gives {channels}: set '
+                f'{self.settings(channels, size)}'
+            )
         if size != self.map_size:
-            *_, (height, width) = self._plan(size)
-            wanted = size[0] if size[0] == size[1] else size
             raise ValueError(
                 f'ARM is built for maps of {self.map_size[0]} x {self.map_size[1]}, this input gives {size[0]} x '
-                f'{size[1]}: set model.neck.map_size={wanted} and model.head.in_channels={height * width}'
+                f'{size[1]}: set {self.settings(channels, size)}'
             )
+        return found
+
+    def settings(self, channels: int, size: tuple[int, int]) -> str:
+        """What has to be set for a map of other channels or another size, in words; nothing for its own."""
+        upscale = fit_upscale(channels, self.upscale)
+        (height, width) = (axis[2] for axis in self._axes(size, upscale))
+        wanted = {'neck.in_channels': channels} if channels != self.in_channels else {}
+        if upscale != self.upscale:
+            wanted['neck.upscale'] = upscale
+        if size != self.map_size:
+            wanted['neck.map_size'] = size[0] if size[0] == size[1] else size
+        if height * width != self.out_channels or size != self.map_size:
+            wanted['head.in_channels'] = height * width
+        settings = [f'model.{key}={value}' for key, value in wanted.items()]
+        return ' and '.join([', '.join(settings[:-1]), settings[-1]]) if len(settings) > 1 else ''.join(settings)
+
+    def _axes(self, map_size: tuple[int, int], upscale: int) -> list[tuple[int, int, int]]:
+        """Kernel, stride and number of windows along each axis."""
+        return [fit_windows(cells, upscale, *asked) for cells, *asked in zip(map_size, *self.asked, strict=True)]
 
     def _plan(self, map_size: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
         """Kernel, stride and output size for a map."""
-        axes = [fit_windows(cells, self.upscale, *asked) for cells, *asked in zip(map_size, *self.asked, strict=True)]
-        return tuple(zip(*axes, strict=True))
+        return tuple(zip(*self._axes(map_size, self.upscale), strict=True))

@@ -1,6 +1,11 @@
 """Kernel and stride of ARM, from the size of the map."""
 
 
+def fit_upscale(channels: int, most: int) -> int:
+    """The largest side of squares, up to one, into which groups of channels can be arranged."""
+    return next(side for side in range(most, 0, -1) if channels % side**2 == 0)
+
+
 def fit_windows(cells: int, upscale: int, kernel: int | None = None, stride: int | None = None) -> tuple[int, int, int]:
     """Windows along one axis of the arranged map.
 

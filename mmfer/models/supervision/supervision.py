@@ -1,10 +1,12 @@
 """Supervision: everything that only training needs, run in one order for all methods."""
 
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from inspect import signature
 
 from torch import Tensor, nn
 
+from mmfer.models.embedding import embedding_of
 from mmfer.models.supervision.named import Named
 from mmfer.models.supervision.step import (
     StepLog,
@@ -36,6 +38,8 @@ class Supervision(nn.Module):
     A part is an `nn.Module` that may have:
 
     - ``publishes``: names of what a branch or refiner returns, a dict; ``shares``: those that are no rows of the batch
+    - ``as_given``: parameters of a branch that take the output of a tapped module itself, a
+      :class:`~mmfer.models.feature_maps.Feature`, in place of its map [N, C, H, W]
     - ``setup(model, supervision)``: called once at build, where it copies or inspects the network and earlier parts
     - ``check(model)``: called at build, and before the first step on the network as it will run (batch norm may have
       become SyncBatchNorm), to refuse what cannot work; `inputs` on the part holds the config's renames. If it takes
@@ -45,6 +49,7 @@ class Supervision(nn.Module):
     - ``name_classes(classes)``: called before the run with the names of the training set's classes
     - ``initialize(model, pretrained)``: called when the network's weights are initialised
     - ``bank_columns()``: what it remembers per sample, name to :class:`~mmfer.structures.Column`
+    - ``around()``: a context manager in which the network runs
     - ``begin(...)``: called before the network runs, wired like ``forward``, for what needs the inputs only: its
       working memory is gone again before the network's activations fill it; returns what it publishes, a dict
     - ``finish(...)``: called after the iteration, wired like ``forward``, for memories such as queues
@@ -84,6 +89,9 @@ class Supervision(nn.Module):
                     f'supervision.{name} takes taps, branches, refiners and losses, not "{sorted(unknown)[0]}"'
                 )
         self.taps = Taps(model, merge_taps(cfgs))
+        for method, cfg in reversed(cfgs.items()):
+            self.taps.places |= {name: f'model.supervision.{method}.taps.{name}' for name in cfg.get('taps') or ()}
+        self.taps.learn(model)
         known = {**VOCABULARY, **{name: f'output of {path}' for name, path in self.taps.paths.items()}}
         parts = []
         for kind in KINDS:
@@ -195,12 +203,15 @@ class Supervision(nn.Module):
         for where, part, begin in self._calls['begin']:
             log.enter(where)
             publish(trace, part, begin, whole=False, complete=False)
-        with self.taps.record(model) as tapped:
+        with self.taps.record(model, inputs.shape[-2:]) as tapped, ExitStack() as contexts:
+            for part in self._having('around'):
+                contexts.enter_context(part.around())
             features = model.extract_feat(inputs)
-            embedding = model.head.pre_logits(features)
+            embedding = embedding_of(model.head, features)
             logits = model.head(features)
         self.taps.require(tapped, model.training)
         trace.publish({'embedding': embedding, 'logits': logits, **tapped}, whole=False)
+        trace.given.update(tapped.given)
         for where, branch, call in self._calls['branches']:
             log.enter(where)
             publish(trace, branch, call, whole=False)

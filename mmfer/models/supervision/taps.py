@@ -1,4 +1,4 @@
-"""Taps: named outputs of the network's modules, recorded during one forward pass."""
+"""Taps: named outputs of the network's modules, recorded during one forward pass, as maps where they hold one."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -7,11 +7,29 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from mmfer.models.calls import last_of_each_size, main_calls
+from mmfer.models.feature_maps import Feature, Layout, Size
+from mmfer.models.trial import learn_layouts, run_classifier, trial_size, trial_sizes
 from mmfer.structures import VOCABULARY
+
+
+class Tapped(dict[str, Tensor]):
+    """What `Taps` recorded: maps [N, C, H, W] by name, or tensors that are none, such as vectors [N, D].
+
+    Attributes:
+        given: The outputs themselves by name, as the network goes on with them.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.given: dict[str, Feature] = {}
 
 
 class Taps:
     """Records what modules of a network put out; the forward hooks live inside the `with` only.
+
+    What holds a map becomes [N, C, H, W], whether the module gives that, [N, H, W, C] or tokens: see
+    :mod:`mmfer.models.feature_maps`.
 
     Args:
         network: The network, to check the paths at build.
@@ -25,21 +43,39 @@ class Taps:
         modules = dict(network.named_modules())
         for name, path in paths.items():
             if path not in modules:
-                near = get_close_matches(path, modules, n=1, cutoff=0.0)
-                raise ValueError(f'tap "{name}": the network has no module "{path}"; the nearest is "{near[0]}"')
+                near = get_close_matches(path, modules, n=1, cutoff=0.0)[0]
+                raise ValueError(
+                    f'tap "{name}": the network has no module "{path}"; the nearest is "{near}"{_stages(network, near)}'
+                )
         self.paths = dict(paths)
+        self.places = {name: f'taps.{name}' for name in paths}
+        """Where each stands in the config, for messages."""
+        self._layouts: dict[str, Layout] = {}
+
+    def learn(self, model: nn.Module) -> None:
+        """Sees, in a trial run of the classifier, how the tapped modules hold their maps."""
+        layouts = learn_layouts(model, list(self.paths.values()), run_classifier(model), trial_sizes(model))
+        self._layouts = {name: layouts[path] for name, path in self.paths.items() if path in layouts}
 
     @contextmanager
-    def record(self, network: nn.Module) -> Iterator[dict[str, Tensor]]:
+    def record(self, network: nn.Module, image_size: Size | None = None) -> Iterator[Tapped]:
         """Yields a dictionary that fills with the tapped outputs while the network runs.
 
-        Where a module gives a tuple (mmpretrain's backbones and necks do), its last element counts.
+        Where a module gives several tensors (mmpretrain's backbones and necks do), the last one counts.
+
+        Args:
+            network: The network, or a copy of it.
+            image_size: (H, W) of what it will be shown, whose shape tokens share. Defaults to None: square.
         """
-        outputs: dict[str, Tensor] = {}
+        outputs = Tapped()
 
         def keep(name: str):
             def hook(_module, _inputs, output):
-                outputs[name] = output[-1] if isinstance(output, tuple | list) else output
+                try:
+                    feature = Feature(output, image_size, self._layouts.get(name))
+                except TypeError as error:
+                    raise ValueError(f'tap "{name}" ({self.paths[name]}) gives {error}: tap another module') from None
+                outputs.given[name], outputs[name] = feature, feature.as_map()
 
             return hook
 
@@ -55,6 +91,19 @@ class Taps:
         for name in self.paths.keys() - outputs:
             cure = '' if training else '; the network is in evaluation mode, call train() first'
             raise RuntimeError(f'tap "{name}": module "{self.paths[name]}" has not run in this forward pass{cure}')
+
+
+def _stages(model: nn.Module, near: str) -> str:
+    """The stages of a classifier's backbone, if the nearest path is no module that it calls."""
+    size = trial_size(model) if hasattr(model, 'backbone') else None
+    if size is None:
+        return ''
+    calls = main_calls(model, size, run_classifier(model), within='backbone')
+    stages = {path: cells for path, cells in last_of_each_size(calls, size).items() if cells != (1, 1)}
+    if not stages or near in [call.path for call in calls]:
+        return ''
+    shapes = ', '.join(f'{path} ({rows} x {columns} cells)' for path, (rows, columns) in stages.items())
+    return f'; stages of the {type(model.backbone).__name__} are {shapes}'
 
 
 def merge_taps(cfgs: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:

@@ -56,15 +56,24 @@ class Call:
                 cure = f'; set inputs=dict({parameter}="logits")' if parameter in _SCORES else ''
                 raise ValueError(_unknown(where, source, known, cure))
 
-    def __call__(self, read: Callable[[str], Any]) -> Any:
-        """Calls the function with what `read` gives for each name."""
-        with noted(self.where, type(getattr(self.function, '__self__', self.function))):
-            return self.function(**self.arguments(read))
+    def __call__(self, read: Callable[[str], Any], given: Mapping[str, Any] | None = None) -> Any:
+        """Calls the function with what `read` gives for each name.
 
-    def arguments(self, read: Callable[[str], Any]) -> dict[str, Any]:
+        Args:
+            read: Gives the value of a name.
+            given: Outputs of tapped modules themselves, for the parameters that the part names in `as_given`.
+        """
+        with noted(self.where, type(getattr(self.function, '__self__', self.function))):
+            return self.function(**self.arguments(read, given))
+
+    def arguments(self, read: Callable[[str], Any], given: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """What the function would be called with."""
         values = {}
+        as_given = getattr(getattr(self.function, '__self__', None), 'as_given', ()) if given else ()
         for parameter, source in self.names.items():
+            if given and parameter in as_given and source in given:
+                values[parameter] = given[source]
+                continue
             try:
                 values[parameter] = read(source)
             except KeyError:  # such as landmarks, which not every data set has
@@ -128,7 +137,7 @@ def publish(trace: Trace, part: nn.Module, call: Call, *, whole: bool, complete:
     Raises:
         ValueError: It returns no dict, or not what its `publishes` declares.
     """
-    values = call(trace.whole if whole else trace.local)
+    values = call(trace.whole) if whole else call(trace.local, trace.given)
     names, kind = getattr(part, 'publishes', ()), f'{type(part).__module__}.{type(part).__qualname__}'
     declared = f'publishes ({", ".join(names) or "nothing"})'
     if not isinstance(values, Mapping):

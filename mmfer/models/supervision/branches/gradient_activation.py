@@ -1,12 +1,16 @@
 """Gradient x input attribution of a tapped layer (PAL)."""
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 
 from torch import Tensor, nn
 
 from mmfer.functional import attribution, class_score
 from mmfer.functional.attribution import KINDS, SCORES
+from mmfer.models.feature_maps import Feature
 from mmfer.models.supervision.step import full_precision
+from mmfer.models.supervision.tap_trial import Behind, problem_of_tap, what_runs_behind, workable_tap
+from mmfer.models.trial import trial_size
 from mmfer.registry import MODELS
 
 
@@ -26,13 +30,15 @@ class GradientActivation(nn.Module):
             says nothing.
 
     Shapes:
-        feature: [N, C, H, W].
+        feature: [N, C, H, W], or whatever the tapped module puts out: autograd is asked about that, and the answer
+            becomes a map.
         logits: [N, K].
         label: [N], observed classes.
         publishes: attribution [N, C, H, W], float32 also under autocast.
     """
 
     publishes = ('attribution',)
+    as_given = ('feature',)
     inputs: Mapping[str, str] = {}  # the config's renames; Supervision sets them
 
     def __init__(self, score: str = 'sum', kind: str = 'gradient_x_input'):
@@ -42,11 +48,30 @@ class GradientActivation(nn.Module):
                 raise ValueError(f'GradientActivation: {name} must be one of {", ".join(known)}, got {value!r}')
         self.score, self.kind = score, kind
         self.tap, self.path = 'feature', ''
+        self.behind = Behind()
 
-    def setup(self, _model: nn.Module, supervision: nn.Module) -> None:
-        """Notes which module is tapped."""
+    def setup(self, model: nn.Module, supervision: nn.Module) -> None:
+        """Notes which module is tapped, and tries whether its attribution can be had.
+
+        Raises:
+            ValueError: If it cannot; names a tap where it can.
+        """
         self.tap = self.inputs.get('feature', 'feature')
         self.path = supervision.taps.paths.get(self.tap, '')
+        size = trial_size(model) if self.path else None
+        if size is None:  # the feature is another branch's, or the network runs on a GPU only
+            return
+        self.behind = what_runs_behind(model, self.path, size)
+        self.check(model)
+        problem = problem_of_tap(model, self.path, size, self.behind)
+        if problem is not None:
+            other = workable_tap(model, size)
+            cure = f'set {supervision.taps.places[self.tap]}={other}' if other else 'give larger faces'
+            raise ValueError(f'the tap "{self.tap}" ({self.path}) {problem}: {cure}')
+
+    def around(self) -> AbstractContextManager:
+        """What the network has to run in, so that it can be differentiated twice."""
+        return self.behind.differentiable()
 
     def check(self, model: nn.Module, wrapper: nn.Module | None = None) -> None:
         """Refuses a network that cannot be differentiated twice behind the tap.
@@ -56,7 +81,7 @@ class GradientActivation(nn.Module):
         """
         if not self.path:  # the feature is another branch's
             return
-        behind = list(modules_behind(model, self.path))
+        behind = list(modules_behind(model, self.path, self.behind))
         around = [(name, m) for name, m in model.named_modules() if not name or self.path.startswith(f'{name}.')]
         outside = [] if wrapper is None else [('', wrapper)]  # MMEngine compiles its step, not the network's
         refusals: tuple[tuple[list, Callable[[nn.Module], bool], str, str], ...] = (
@@ -74,33 +99,37 @@ class GradientActivation(nn.Module):
                         f'{name or "the model"} {what}, which cannot be: {cure}'
                     )
 
-    def forward(self, feature: Tensor, logits: Tensor, label: Tensor) -> dict[str, Tensor]:
+    def forward(self, feature: Tensor | Feature, logits: Tensor, label: Tensor) -> dict[str, Tensor]:
         """Publishes the attribution.
 
         Raises:
             ValueError: If the feature is no map, nothing before it is trained, or it does not lead to the logits.
         """
+        feature = feature if isinstance(feature, Feature) else Feature(feature)
         tap = f'the tap "{self.tap}"' + (f' ({self.path})' if self.path else '')
-        if feature.ndim != 4:
-            raise ValueError(f'{tap} gives {tuple(feature.shape)}, no map [N, C, H, W]: tap a convolutional stage')
-        if not feature.requires_grad:
+        if feature.layout is None:
+            raise ValueError(f'{tap} gives {feature.shape}, no map [N, C, H, W]: tap a stage that gives one')
+        if not feature.tensor.requires_grad:
             raise ValueError(f'{tap} carries no gradient: nothing before it is trained, or autograd is off')
-        with full_precision(feature.device.type):
+        with full_precision(feature.tensor.device.type):
             logits = logits.float() if logits.dtype.itemsize < 4 else logits
             score = class_score(logits, self.score, label)
             try:
-                return {'attribution': attribution(score, feature, self.kind)}
+                values = attribution(score, feature.tensor, self.kind)
             except ValueError:
                 raise ValueError(f'{tap} does not lead to the logits: tap a stage that the head sees') from None
+            return {'attribution': feature.as_map(values)}
 
 
-def modules_behind(model: nn.Module, path: str) -> Iterator[tuple[str, nn.Module]]:
-    """Modules that are defined after the one of that path, which is the order in which networks run them."""
+def modules_behind(model: nn.Module, path: str, seen: Behind) -> Iterator[tuple[str, nn.Module]]:
+    """Modules that ran behind the one of that path in a trial; of those that did not run, the ones defined later."""
     passed = False
     for name, module in model.named_modules():
         if name == path or name.startswith(f'{path}.'):
             passed = True
-        elif passed and name.split('.')[0] not in ('supervision', 'data_preprocessor'):
+        elif name.split('.')[0] in ('', 'supervision', 'data_preprocessor'):
+            continue
+        elif name in seen.modules or (passed and name not in seen.ran):
             yield name, module
 
 

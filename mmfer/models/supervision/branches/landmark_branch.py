@@ -1,14 +1,15 @@
 """The landmark branch of LA-Net: a second trunk that sees where the face parts are."""
 
-import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-import torch
 import torch.nn.functional as F
 from mmengine.model.weight_init import initialize
 from torch import Tensor, nn
 
+from mmfer.models.feature_maps import Feature, Layout
+from mmfer.models.replay import Calls, cloned
+from mmfer.models.supervision.trunk import NoTrunk, Trunk, find_trunk, workable_stages
 from mmfer.registry import MODELS
 from mmfer.structures.ranges import check_range
 
@@ -26,51 +27,96 @@ class LandmarkBranch(nn.Module):
     - 1x1 convolutions commute with upsampling, so the heatmap layer is folded into the laterals and the pyramid runs
       with one channel a landmark.
 
+    Which modules the backbone runs behind the shared stage, how it calls them and how wide their maps are is seen in a
+    trial run, so that any backbone goes whose stages are modules.
+
     Args:
         num_landmarks: L.
-        shared_stage: Backbone module whose output both trunks share; the tap that feeds this branch must be it.
-        own_stages: Backbone modules behind it that the branch copies.
+        shared_stage: Backbone module whose output both trunks share, a dotted path. Defaults to None: the one that the
+            tap taps which feeds this branch.
+        own_stages: Backbone modules behind it whose outputs the branch makes anew, by dotted path; it copies what leads
+            to them. Defaults to None: the last of each size of map.
         channels: Of the pyramid and the embedding; by default those of the shared stage.
 
     Shapes:
-        x: [N, C, H, W], the shared stage's output.
+        x: [N, C, H, W] or whatever the shared stage puts out.
         publishes: heatmaps [N, L, H, W], landmark_embedding [N, channels].
     """
 
     publishes = ('heatmaps', 'landmark_embedding')
+    as_given = ('x',)
+    inputs: Mapping[str, str] = {}  # the config's renames; Supervision sets them
 
     def __init__(
         self,
         num_landmarks: int = 19,
-        shared_stage: str = 'layer1',
-        own_stages: tuple[str, ...] = ('layer2', 'layer3', 'layer4'),
+        shared_stage: str | None = None,
+        own_stages: tuple[str, ...] | None = None,
         channels: int | None = None,
     ):
         super().__init__()
         check_range('num_landmarks', num_landmarks, 1, whole=True)
         check_range('channels', 1 if channels is None else channels, 1, whole=True)
-        self.num_landmarks, self.shared_stage, self.own_stages = num_landmarks, shared_stage, tuple(own_stages)
+        self.num_landmarks, self.shared_stage = num_landmarks, shared_stage
+        self.own_stages = None if own_stages is None else tuple(own_stages)
         self.channels = channels
         self.stages = nn.ModuleList()
         self.laterals = nn.ModuleList()
+        self.layouts: list[Layout] = []
 
-    def setup(self, model: nn.Module, _supervision: nn.Module) -> None:
-        """Copies the backbone's later stages and sizes the laterals.
+    def setup(self, model: nn.Module, supervision: nn.Module) -> None:
+        """Copies what the backbone runs behind the shared stage, and sizes the laterals.
 
         Raises:
-            ValueError: If the backbone has no such stages.
+            ValueError: If the backbone has no such stages, or they cannot be copied.
         """
-        missing = [name for name in (self.shared_stage, *self.own_stages) if not hasattr(model.backbone, name)]
-        if missing:
-            raise ValueError(
-                f'LandmarkBranch copies {", ".join(self.own_stages)} behind {self.shared_stage}, but '
-                f'{type(model.backbone).__name__} has no "{missing[0]}"; set shared_stage and own_stages'
-            )
-        self.stages.extend(copy.deepcopy(getattr(model.backbone, name)) for name in self.own_stages)
-        widths = stage_widths(model.backbone, (self.shared_stage, *self.own_stages))
-        self.channels = self.channels or widths[0]
-        self.laterals.extend(nn.Conv2d(width, self.channels, 1, bias=False) for width in widths)
+        self.shared_stage = self._tapped_stage(model, supervision)
+        trunk = self._find_trunk(model)
+        self.stages.extend(trunk.modules)
+        self.sources, self.layouts, self._clones = trunk.paths, trunk.layouts, trunk.overwrites
+        self.channels = self.channels or trunk.widths[0]
+        self.laterals.extend(nn.Conv2d(width, self.channels, 1, bias=False) for width in trunk.widths)
         self.to_heatmaps = nn.Conv2d(self.channels, self.num_landmarks, 1, bias=False)
+
+    def _tapped_stage(self, model: nn.Module, supervision: nn.Module) -> str:
+        """The shared stage's path in the backbone."""
+        taps = getattr(supervision, 'taps', None)
+        tap = self.inputs.get('x', 'x')
+        path = '' if taps is None else taps.paths.get(tap, '')
+        if not path:
+            return self.shared_stage or 'layer1'
+        if not path.startswith('backbone.'):
+            raise ValueError(
+                f'LandmarkBranch shares a stage of the backbone, but its tap "{tap}" is {path}: tap one of backbone.'
+                f'{", backbone.".join(workable_stages(model))}'
+            )
+        path = path.removeprefix('backbone.')
+        if self.shared_stage not in (None, path):
+            raise ValueError(
+                f'LandmarkBranch shares {self.shared_stage}, but is fed by the tap "{tap}" of backbone.{path}: '
+                'leave shared_stage out'
+            )
+        return path
+
+    def _find_trunk(self, model: nn.Module) -> Trunk:
+        backbone, shared = model.backbone, self.shared_stage
+        modules = dict(backbone.named_modules())
+        missing = [name for name in (shared, *(self.own_stages or ())) if name not in modules]
+        kind = type(backbone).__name__
+        try:
+            if not missing:
+                return find_trunk(model, shared, self.own_stages)
+            reason = f'{kind} has no "{missing[0]}"; set shared_stage and own_stages'
+        except NoTrunk as error:
+            reason = f'in {kind} {error}'
+        own = ', '.join(self.own_stages) if self.own_stages else 'the later stages'
+        others = workable_stages(model)
+        cure = (
+            f': share one of backbone.{", backbone.".join(others)} and leave own_stages out'
+            if others
+            else (': set own_stages=() and share the last stage, whose map the branch then takes as it is')
+        )
+        raise ValueError(f'LandmarkBranch copies {own} behind {shared}, but {reason}{cure}')
 
     def initialize(self, model: nn.Module, pretrained: bool) -> None:
         """Starts from the backbone's pretrained stages, or from a draw of its own."""
@@ -78,23 +124,33 @@ class LandmarkBranch(nn.Module):
         cfgs = init_cfg if isinstance(init_cfg, list) else [init_cfg or {}]
         # The other way to pretrained weights: mmpretrain's own.
         pretrained = pretrained or any(cfg.get('type') == 'Pretrained' for cfg in cfgs)
-        for name, stage in zip(self.own_stages, self.stages, strict=True):
-            if pretrained:
-                stage.load_state_dict(getattr(model.backbone, name).state_dict())
-            elif init_cfg:
-                initialize(stage, init_cfg)
+        for paths, stage in zip(self.sources, self.stages, strict=True):
+            for path, module in zip(paths, stage.steps if isinstance(stage, Calls) else [stage], strict=True):
+                if pretrained:
+                    module.load_state_dict(model.backbone.get_submodule(path).state_dict())
+                elif init_cfg:
+                    initialize(module, init_cfg)
 
-    def embed(self, x: Tensor, per_stage: Callable[[Tensor, nn.Module], Any] = lambda level, lateral: None):
-        """The embedding, and what a function of each stage's map and lateral gives, the shared stage first."""
+    def embed(self, x: Any, per_stage: Callable[[Tensor, nn.Module], Any] = lambda level, lateral: None):
+        """The embedding, and what a function of each stage's map and lateral gives, the shared stage first.
+
+        Args:
+            x: The shared stage's output, as a tap gave it or itself.
+            per_stage: The function.
+        """
+        feature = x if isinstance(x, Feature) else Feature(x)
+        x = feature.output
         embedding, results = 0, []
-        for stage, lateral in zip((nn.Identity(), *self.stages), self.laterals, strict=True):
-            x = stage(x)
+        stages = zip((nn.Identity(), *self.stages), self.laterals, self.layouts, (False, *self._clones), strict=True)
+        for stage, lateral, layout, clones in stages:
+            x = stage(cloned(x) if clones else x)
+            level = Feature(x, feature.image_size, layout).as_map()
             # Right behind the stage, so that the backward pass holds the maps' gradients of one stage at a time.
-            embedding = embedding + F.linear(x.mean((2, 3)), lateral.weight.flatten(1))
-            results.append(per_stage(x, lateral))
+            embedding = embedding + F.linear(level.mean((2, 3)), lateral.weight.flatten(1))
+            results.append(per_stage(level, lateral))
         return embedding, results
 
-    def forward(self, x: Tensor) -> dict[str, Tensor]:
+    def forward(self, x: Any) -> dict[str, Tensor]:
         """Publishes heatmaps and embedding."""
         head = self.to_heatmaps.weight.flatten(1)
 
@@ -106,22 +162,3 @@ class LandmarkBranch(nn.Module):
         for level in reversed(levels[:-1]):
             heatmaps = level + F.interpolate(heatmaps, size=level.shape[-2:], mode='bilinear', align_corners=False)
         return {'heatmaps': heatmaps, 'landmark_embedding': embedding}
-
-
-@torch.no_grad()
-def stage_widths(backbone: nn.Module, names: tuple[str, ...]) -> list[int]:
-    """Channels that the named stages put out, seen on a small picture."""
-    widths: dict[str, int] = {}
-    handles = [
-        getattr(backbone, name).register_forward_hook(
-            lambda _module, _inputs, output, name=name: widths.__setitem__(name, output.size(1))
-        )
-        for name in names
-    ]
-    training = backbone.training
-    backbone.eval()  # a pass in training mode would move the batch-norm statistics
-    backbone(torch.zeros(1, 3, 64, 64))
-    backbone.train(training)
-    for handle in handles:
-        handle.remove()
-    return [widths[name] for name in names]

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmfer.models.embedding import embedding_of, embedding_width, needs_head
 from mmfer.models.supervision.taps import Taps
 from mmfer.registry import MODELS
 from mmfer.structures.ranges import check_range
@@ -61,7 +62,8 @@ class MomentumKeys(nn.Module):
         """
         branch = self._find_branch(supervision)
         dim = self.dim or branch.channels
-        self.project_expression = projector(model.head.fc.in_features, branch.channels, dim)
+        self.project_expression = projector(embedding_width(model), branch.channels, dim)
+        self._with_head = needs_head(model)
         self.project_landmark = projector(branch.channels, branch.channels, dim)
         self.twin = nn.ModuleDict({name: copy.deepcopy(part) for name, part in self._sources(model, branch).items()})
         self.twin.requires_grad_(False)
@@ -115,7 +117,8 @@ class MomentumKeys(nn.Module):
     def _sources(self, model: nn.Module, branch: nn.Module) -> dict[str, nn.Module]:
         return {
             'backbone': model.backbone,
-            'neck': model.neck,
+            **({} if model.neck is None else {'neck': model.neck}),
+            **({'head': model.head} if self._with_head else {}),
             'landmark': branch,
             'project_expression': self.project_expression,
             'project_landmark': self.project_landmark,
@@ -133,19 +136,21 @@ class MomentumKeys(nn.Module):
             torch._foreach_copy_(mine, theirs)
             self.started.fill_(True)
         self._in_step = True
-        torch._foreach_copy_(
-            [b for name in sources for b in self.twin[name].buffers()],
-            [b for source in sources.values() for b in source.buffers()],
-        )
+        copies = [b for name in sources for b in self.twin[name].buffers()]
+        if copies:  # transformers may have none, and an empty list is an error
+            torch._foreach_copy_(copies, [b for source in sources.values() for b in source.buffers()])
 
     @torch.no_grad()
     def _keys(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         twin = self.twin
-        with self.twin_taps.record(twin['backbone']) as tapped:
-            features = twin['neck'](twin['backbone'](inputs))
-        landmark, _ = twin['landmark'].embed(tapped['shared'])
+        with self.twin_taps.record(twin['backbone'], inputs.shape[-2:]) as tapped:
+            features = twin['backbone'](inputs)
+        if 'neck' in twin:
+            features = twin['neck'](features)
+        expression = embedding_of(getattr(twin, 'head', None), features)
+        landmark, _ = twin['landmark'].embed(tapped.given['shared'])
         return (
-            F.normalize(twin['project_expression'](features[-1]), dim=1),
+            F.normalize(twin['project_expression'](expression), dim=1),
             F.normalize(twin['project_landmark'](landmark), dim=1),
         )
 

@@ -7,6 +7,7 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from mmfer.functional import confident_labels, nearest_neighbours, neighbour_average
+from mmfer.models.embedding import embedding_width
 from mmfer.registry import MODELS
 from mmfer.structures import Column, SampleBank
 from mmfer.structures.ranges import check_range
@@ -63,7 +64,7 @@ class LabelDistributionEstimation(nn.Module):
                     'LabelDistributionEstimation finds no branch that publishes "landmark_embedding"; '
                     'add a LandmarkBranch before it, or set embedding_dims=(D, V)'
                 )
-            self._build(model.head.fc.in_features, landmark.channels)
+            self._build(embedding_width(model), landmark.channels)
 
     def _build(self, expression: int, landmark: int) -> None:
         self.expression_score, self.landmark_score = NeighbourScore(expression), NeighbourScore(landmark)
