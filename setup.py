@@ -44,6 +44,7 @@ setup(
             'pytest-xdist>=3.6',
             'ruff>=0.17,<0.18',  # another one may lay code out another way
             'scikit-learn>=1.5',
+            'timm>=1.0',  # backbones of others, for tests
         ],
     },
 )

@@ -4,7 +4,7 @@ scn = dict(
     taps=dict(importance='head.attention'),
     refiners=dict(
         # As the authors' code, which the published figures come from. The paper relabels in the less important group
-        # only, scope='low', which here comes too late for most wrong labels: docs/methods/scn.md.
+        # only, scope='low': docs/methods/scn.md compares them.
         relabel=dict(type='mmfer.MarginRelabel', margin=0.2, start_epoch=10, scope='all', ratio=0.7),
     ),
     losses=dict(
