@@ -17,12 +17,20 @@ USUAL_SIZES: tuple[Size, ...] = ((64, 64), (224, 224))
 
 @contextmanager
 def undisturbed(network: nn.Module) -> Iterator[None]:
-    """Runs a network in evaluation mode; afterwards its modules are in the modes that they were in."""
+    """Runs a network in evaluation mode; afterwards its modules are in the modes that they were in.
+
+    Warnings of theirs about the evaluation, which are given once, are kept for the run.
+    """
     modes = [(module, module.training) for module in network.modules()]
+    unwarned = [module for module in network.modules() if getattr(module, '_warned', None) is False]
     network.eval()
+    for module in unwarned:
+        module._warned = True
     try:
         yield
     finally:
+        for module in unwarned:
+            module._warned = False
         for module, training in modes:
             module.training = training
 

@@ -73,7 +73,7 @@ REFUSED = {
         (dict(class_weight=dict(fear=NAN)), 'class_weight must be numbers from 0'),
     ],
     'ARM': [
-        (dict(upscale=0), 'in_channels=512 is no multiple of: set another upscale'),
+        (dict(upscale=0), 'in_channels=512 is no multiple of: set model.neck.upscale=1'),
         (dict(in_channels=0), 'ARM: in_channels must be a whole number, at least 1, got 0'),
         (dict(momentum=0), 'ARM(momentum=...) must lie in (0, 1], got 0'),
         (dict(map_size=0), 'ARM needs a map of at least 2 x 2 cells, map_size has 0'),

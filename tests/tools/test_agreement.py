@@ -247,7 +247,7 @@ def test_a_config_agrees_with_its_own_checkpoint(name, written):
         ('baseline/r18_rafdb_on_ferplus', 'lanet/r18_rafdb', 'test'),
         ('pal/r18_rafdb', 'baseline/r18_rafdb', 'train'),
         ('baseline/r18_rafdb_sym30', 'baseline/r18_rafdb', 'train'),
-        ('baseline/r18_rafdb', 'scn/r18_rafdb', 'test'),
+        ('scn/r18_rafdb', 'scn/r18_rafdb_affectnet7', 'test'),
     ],
 )
 def test_a_config_of_the_same_network_agrees_too(name, trained, split, written):

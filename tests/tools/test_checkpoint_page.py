@@ -25,7 +25,8 @@ def promised() -> dict[str, str]:
 def here(run, tmp_path, monkeypatch) -> Path:
     """A folder with a checkpoint, some spoilt ones, the configs and a photo."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / 'configs').symlink_to(ROOT / 'configs')
+    for name in ('configs', 'tools'):
+        (tmp_path / name).symlink_to(ROOT / name)
     shutil.copy(run.checkpoint, 'epoch_2.pth')
     content = torch.load(run.checkpoint, weights_only=True)
     text, pooling = content['meta']['cfg'], "type='GlobalAveragePooling'"

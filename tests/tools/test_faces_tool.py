@@ -49,7 +49,7 @@ def test_landmarks_of_the_written_faces_belong_to_the_dataset(kind, more, faces,
     files = sorted(path.relative_to(out).as_posix() for path in out.rglob('*'))
     assert len(files) == faces
 
-    write_landmarks(str(tmp_path / 'data/landmarks68.npz'), files, np.tile(face_points(), (faces, 1, 1)))
+    write_landmarks(str(tmp_path / 'data/landmarks68.npz'), files, np.tile(face_points() * 30, (faces, 1, 1)))
     dataset = DATASETS.build(
         dict(
             type=f'mmfer.{kind}',
