@@ -85,6 +85,7 @@ def read(tmp_path, text, names=('a.jpg', 'b.jpg', 'c.jpg'), classes='xyz', label
         'c.jpg 0\na.jpg 2\nb.jpg 1\n',
         'c.jpg\t0\r\na.jpg\t2\r\nb.jpg\t1',
         'c.jpg,0\n\na.jpg, 2\nb.jpg;1\n',
+        '"c.jpg","0"\n"a.jpg","2"\n"b.jpg","1"\n',
         'D:\\faces\\c_aligned.png 0\nimages/a.png 2\nb 1\n',
     ],
 )
@@ -170,6 +171,7 @@ def written(tmp_path, names, *columns, row='{name} {0}', top=''):
         ('{i}\t{name}\t{0}.0\t{1}.0', '\tname\tlabel\tlabel2', False),
         ('{i} {name} {0} {1}', '', True),
         ('"{name}",{0},{1}', '', False),
+        ('"{i}","{name}","{0}.0","{1}.0"', '"","image","noisy","clean"', True),
     ],
 )
 def test_of_two_columns_of_labels_the_clean_one_is_known(row, top, noisy_first, faces, tmp_path):
