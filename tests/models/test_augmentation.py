@@ -105,6 +105,16 @@ def test_what_is_no_transform_is_refused(name):
         FaceAugmentation([dict(type=name)], SIZE)
 
 
+def test_what_needs_a_package_that_is_not_here(monkeypatch):
+    class Lacking(kornia.RandomHorizontalFlip):
+        def __init__(self):
+            raise ImportError("Optional dependency 'diffusers' is not installed.")
+
+    monkeypatch.setattr(kornia, 'RandomHorizontalFlip', Lacking)
+    with pytest.raises(ValueError, match=r"RandomHorizontalFlip needs a package .*: Optional dependency 'diffusers' is no"):
+        FaceAugmentation([dict(type='RandomHorizontalFlip')], SIZE)
+
+
 def draw(seed: int, size: int = 96, count: int = 6) -> tuple[torch.Tensor, torch.Tensor]:
     """A bright spot in the middle third of each picture, at landmark 30; no other way of measuring than looking."""
     generator = torch.Generator().manual_seed(seed)
