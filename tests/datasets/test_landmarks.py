@@ -183,7 +183,7 @@ def test_an_npz_that_is_none_of_ours(tmp_path):
 def test_scores_and_names_are_one_of_each_face(tmp_path):
     path = str(tmp_path / 'a.npz')
     np.savez(path, names=np.array(NAMES), points=faces(), score=np.ones((3, 1)))
-    with pytest.raises(ValueError, match=r'a\.npz has score \[3, 1\] instead of \[3\], one of each face: write score\.resh'):
+    with pytest.raises(ValueError, match=r'a\.npz has score \[3, 1\] instead of \[3\], one of each face: write score'):
         read_landmarks(path)
     np.savez(path, names=np.array([NAMES]), points=faces(), score=np.ones(3))
     with pytest.raises(ValueError, match=r'has names \[1, 3\] instead of \[3\]'):

@@ -111,7 +111,7 @@ def test_what_needs_a_package_that_is_not_here(monkeypatch):
             raise ImportError("Optional dependency 'diffusers' is not installed.")
 
     monkeypatch.setattr(kornia, 'RandomHorizontalFlip', Lacking)
-    with pytest.raises(ValueError, match=r"RandomHorizontalFlip needs a package .*: Optional dependency 'diffusers' is no"):
+    with pytest.raises(ValueError, match=r"RandomHorizontalFlip needs a package .*: Optional dependency 'diffusers'"):
         FaceAugmentation([dict(type='RandomHorizontalFlip')], SIZE)
 
 
