@@ -259,6 +259,13 @@ def test_a_crop_to_a_few_pixels_is_not_taken_for_wrong(side):
     FaceAugmentation([dict(type='RandomResizedCrop', scale=(0.75, 1.0), p=1.0)], (side, side))
 
 
+@pytest.mark.parametrize('scale', [(0.4, 0.6), (0.6, 0.8), (0.6, 1.0)])
+def test_mirror_images_around_a_shrunken_picture_are_not_taken_for_it(scale):
+    cfg = dict(type='RandomAffine', degrees=20, translate=(0.2, 0.2), scale=scale, padding_mode='reflection')
+    FaceAugmentation([cfg], SIZE)
+    assert cfg['padding_mode'] == 'reflection'
+
+
 def test_a_crop_that_needs_larger_pictures_is_measured_with_larger_ones():
     augmentation = FaceAugmentation([dict(type='RandomCrop', size=[240, 240])], (224, 224))
     assert augmentation(torch.rand(2, 3, 256, 256))[0].shape == (2, 3, 240, 240)
