@@ -63,10 +63,12 @@ def read_noise_list(path: str, names: Sequence[str], classes: Collection[str]) -
             f"label_noise=dict(kind='manifest', file={path!r})"
         )
     layouts = _layouts(classes, len(names))
+    stems = {_stem(name) for name in names}
+    face = bool(lines) and any(_stem(_bare(word)) in stems for word in re.split(_BETWEEN, lines[0][1]))
     tried = []
     for layout in layouts:
         rows = [layout.fullmatch(text) for _, text in lines]
-        titles = lines[0][1] if len(rows) > 1 and rows[0] is None and rows[1] is not None else ''
+        titles = lines[0][1] if not face and len(rows) > 1 and rows[0] is None and rows[1] is not None else ''
         found = [row for row in rows if row is not None]
         listed, wanted = _comparable([_bare(row['name']) for row in found], names)
         if len(found) == len(lines) - bool(titles) and Counter(listed) == Counter(wanted):

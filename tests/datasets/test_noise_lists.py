@@ -141,6 +141,11 @@ def test_what_does_not_fit_is_refused(text, base, message, tmp_path):
         read(tmp_path, text, base=base)
 
 
+def test_a_face_in_the_first_line_is_no_title(tmp_path):
+    with pytest.raises(ValueError, match=r"list\.txt:1: 'a\.jpg bored'"):
+        read(tmp_path, 'a.jpg bored\nb.jpg sad\nc.jpg fear\n', classes=CLASSES)
+
+
 def test_a_list_that_is_not_there(tmp_path):
     with pytest.raises(FileNotFoundError, match='there is no list of noisy labels'):
         read_noise_list(str(tmp_path / 'noise02.txt'), ['a.jpg'], 'xyz')
