@@ -37,6 +37,11 @@ def as_face(image: Any) -> np.ndarray:
         raise ValueError(
             f'a face must have pixels, got an empty array {list(image.shape)}: was it cut out beside the photo?'
         )
+    if image.max() == 1:
+        raise ValueError(
+            'the values of a face are 0 and 1, which is black: where floats in [0, 1] were cast, give '
+            '(image * 255).round().astype(np.uint8) of them'
+        )
     if image.ndim == 2 or image.shape[2] == 1:
         return np.repeat(image.reshape(*image.shape[:2], 1), 3, axis=2)
     return image[..., :3]
@@ -67,6 +72,8 @@ def _cure(image: np.ndarray) -> str:
         if low >= 0 and high <= 255:
             return f'its values lie in [{low:.3g}, {high:.3g}], give image.round().astype(np.uint8)'
         return f'its values lie in [{low:.3g}, {high:.3g}], give the picture as it was before it was normalised'
-    if image.dtype == np.uint16:
+    if image.dtype == bool:
+        return 'it is a mask, and no picture; give image.astype(np.uint8) * 255, if black and white is meant'
+    if image.dtype == np.uint16 and image.size and image.max() > 255:
         return 'give (image >> 8).astype(np.uint8)'
     return 'give image.astype(np.uint8), if its values lie in 0 to 255'

@@ -21,7 +21,7 @@ from .label_texts import read_label_texts
 _COLUMNS = dict(
     name=('name', 'image', 'file', 'filename', 'path'),
     label=('label', 'expression', 'emotion', 'class'),
-    split=('split', 'usage'),
+    split=('split', 'usage', 'set', 'subset', 'partition', 'phase'),
     identity=('identity', 'person', 'subject'),
     clean_label=('clean_label',),
 )
@@ -49,8 +49,8 @@ class CsvFaces(FaceDataset):
     ============= ======================================================================================================
     name          path of the image in ``data_root/image_folder``; each once
     label         the name of a class, synonyms allowed, or its number from 0, such as 3 or 3.0
-    split         optional: train, val or test. Without it every row is of the split that is asked for, so that another
-                  split needs another file
+    split         optional: train, val or test; ``usage``, ``set``, ``subset``, ``partition`` and ``phase`` are it, too.
+                  Without it every row is of the split that is asked for, so that another split needs another file
     identity      optional: who it is, empty where unknown; ``holdout`` keeps people together
     clean_label   optional: a better label where ``label`` is noisy, empty where unknown; for diagnostics only
     ============= ======================================================================================================

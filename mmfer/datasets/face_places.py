@@ -30,6 +30,10 @@ class FacePlaces:
         on_disk = 'image' not in columns or 'ori_shape' in columns  # the latter are packed files
         links = on_disk and len(columns['name']) <= _MOST_LINKS
         files = columns.get('file', columns['name'])
+        if not on_disk and dataset.label_file:  # faces that are rows of a file, which may be a link
+            place = self.link(dataset.label_file)
+            yield from ((*place, name) for name in columns['name'].tolist())
+            return
         for start in range(0, len(files), _AT_ONCE):  # ten million names at once would be a gigabyte of str
             rows = slice(start, start + _AT_ONCE)
             for file, name in zip(files[rows].tolist(), columns['name'][rows].tolist(), strict=True):
@@ -44,6 +48,11 @@ class FacePlaces:
             except OSError:
                 self._folders[path] = os.path.abspath(path)
         return self._folders[path]
+
+    def link(self, path: str) -> tuple[Hashable, str]:
+        """What a file is, whatever leads to it."""
+        parent, base = os.path.split(os.path.realpath(path))
+        return self.folder(parent), base
 
     def _place(self, folder: str, name: str, links: bool) -> tuple[Hashable, str]:
         parent, _, base = name.rpartition('/')
@@ -61,11 +70,7 @@ class FacePlaces:
                 links = [entry.name for entry in entries if entry.is_symlink()]
         except OSError:
             return {}
-        found = {}
-        for name in links:
-            parent, base = os.path.split(os.path.realpath(os.path.join(folder, name)))
-            found[name] = self.folder(parent), base
-        return found
+        return {name: self.link(os.path.join(folder, name)) for name in links}
 
 
 def shared_rows(these: Iterable[Any], those: Iterable[Any]) -> np.ndarray:

@@ -55,6 +55,12 @@ def checked(path: str, names: np.ndarray, points: np.ndarray, score: np.ndarray)
             f'landmark file {path} has points {list(points.shape)}{whose} instead of [N, {NUM_POINTS}, 2]; '
             f'detect the landmarks again, {ORDER}'
         )
+    for key, column in (('names', names), ('score', score)):
+        if column.ndim != 1:
+            raise ValueError(
+                f'landmark file {path} has {key} {list(column.shape)} instead of [{len(points)}], one of each face: '
+                f'write {key}.reshape(-1)'
+            )
     if not len(names) == len(points) == len(score):
         raise ValueError(
             f'landmark file {path} has {len(names)} names, {len(points)} faces and {len(score)} scores; '

@@ -63,10 +63,12 @@ def read_noise_list(path: str, names: Sequence[str], classes: Collection[str]) -
             f"label_noise=dict(kind='manifest', file={path!r})"
         )
     layouts = _layouts(classes, len(names))
+    stems = {_stem(name) for name in names}
+    face = bool(lines) and any(_stem(_bare(word)) in stems for word in re.split(_BETWEEN, lines[0][1]))
     tried = []
     for layout in layouts:
         rows = [layout.fullmatch(text) for _, text in lines]
-        titles = lines[0][1] if len(rows) > 1 and rows[0] is None and rows[1] is not None else ''
+        titles = lines[0][1] if not face and len(rows) > 1 and rows[0] is None and rows[1] is not None else ''
         found = [row for row in rows if row is not None]
         listed, wanted = _comparable([_bare(row['name']) for row in found], names)
         if len(found) == len(lines) - bool(titles) and Counter(listed) == Counter(wanted):
@@ -82,9 +84,9 @@ def read_noise_list(path: str, names: Sequence[str], classes: Collection[str]) -
     bad.raise_if_any()
     found = [row for row in rows if row is not None]
     place = _places(path, [_bare(row['name']) for row in found], names)
-    groups = ('first', 'second')[: layout.groups - 1]
+    groups = [key for key in ('first', 'second') if key in layout.groupindex]
     columns = [[found[row][group] for row in place] for group in groups]
-    words = re.split(_BETWEEN, titles)[-len(columns) :] if titles else []
+    words = [_bare(word) for word in re.split(_BETWEEN, titles)[-len(columns) :]] if titles else []
     return ListedLabels(
         columns, [*words, '', ''][: len(columns)] if len(words) == len(columns) else [''] * len(columns)
     )
@@ -95,11 +97,11 @@ def _layouts(classes: Iterable[str], faces: int) -> list[re.Pattern]:
     names = {word for name in map(canonical, classes) for word in (name, *SYNONYMS.get(name, ()))}
     words = [r'[\s_-]+'.join(map(re.escape, name.split())) for name in sorted(names, key=len, reverse=True)]
     label = '|'.join([r'[+-]?\d+(?:\.\d*)?', *words])
-    first, second = rf'{_BETWEEN}(?P<first>{label})', rf'{_BETWEEN}(?P<second>{label})'
+    first, second = (rf'{_BETWEEN}(?P<q_{key}>"?)(?P<{key}>{label})(?P=q_{key})' for key in ('first', 'second'))
     name = r'(?P<name>.*?\S)'
     return [
         re.compile(before + name + behind, re.IGNORECASE)
-        for before in ('', rf'\d{{1,{len(str(faces)) + 1}}}{_BETWEEN}')
+        for before in ('', rf'"?\d{{1,{len(str(faces)) + 1}}}"?{_BETWEEN}')
         for behind in (first, first + second)
     ]
 

@@ -186,11 +186,16 @@ def _look_at_landmarks(dataset: Any, size: np.ndarray, name: str) -> list[str]:
     points, size, names = columns['landmarks'][valid], size[valid], columns['name'][valid]
     beside = off_image(points, size)
     if beside.any():
-        _warn(
+        nearly_all = beside.mean() >= NEARLY_ALL and not dataset.test_mode
+        sentence = (
             f'{name}: the landmarks of {beside.sum():,} of {len(valid):,} faces are not on their image (most '
             f'points beside it, or all in one spot): {name_a_few(names[beside].tolist())}; see that '
-            'the landmark file belongs to these images and counts in their pixels, or give these rows score 0'
+            'the landmark file belongs to these images and counts in their pixels, or '
+            + ('train without them: landmarks=None' if nearly_all else 'give these rows score 0')
         )
+        if nearly_all:  # nothing would be left to learn from them
+            return [sentence]
+        _warn(sentence)
     elif in_corner(points, size).mean() >= NEARLY_ALL:
         _warn(
             f'{name}: the landmarks of nearly all faces lie in the upper left corner of their image: see that the '

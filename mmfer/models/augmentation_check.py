@@ -45,6 +45,8 @@ def require_fit(cfg: dict, size: tuple[int, int], cls: type) -> None:
 
 def _measure(cfg: dict, size: tuple[int, int], always: bool) -> Measured:
     error, found = None, None
+    if '.' not in cfg['type'] and cfg.get('padding_mode') == 'reflection':
+        cfg = {**cfg, 'padding_mode': 'zeros'}  # mirror images beside the picture would be taken for the picture
     for picture in _SIZES:
         with own_randomness():
             augmentation = KorniaSequence([build_transform(cfg, size)])

@@ -56,7 +56,8 @@ def build_transform(cfg: dict, size: tuple[int, int]) -> torch.nn.Module:
         size: (H, W) for those that need a ``size`` and name none.
 
     Raises:
-        ValueError: If there is none of that name, or what it is shows that it must not be used.
+        ValueError: If there is none of that name, it needs a package that is not here, or what it is shows that it must
+            not be used.
     """
     settings: dict[str, Any] = dict(cfg)
     name = settings.pop('type')
@@ -75,7 +76,10 @@ def build_transform(cfg: dict, size: tuple[int, int]) -> torch.nn.Module:
     if 'cropping_mode' in parameters and torch.cuda.is_available():
         settings.setdefault('cropping_mode', 'resample')  # kornia's 'slice' launches its kernels face by face
     # Lists come from configs; kornia wants tuples.
-    return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()})
+    try:
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()})
+    except ImportError as error:
+        raise ValueError(f'augment: {name} needs a package that is not here: {error} Or take it out') from None
 
 
 def refused(name: str, fault: str, detail: str = '') -> ValueError:

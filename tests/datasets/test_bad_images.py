@@ -203,6 +203,21 @@ def test_landmarks_beside_their_image_are_warned_of_and_nan_are_counted(root, lo
     ) in logged[-1]
 
 
+def test_landmarks_of_other_images_are_refused(root, logged):
+    with np.load(root / 'landmarks68.npz') as rows:
+        rows = dict(rows)
+    np.savez(root / 'large.npz', **{**rows, 'points': rows['points'] * 10})
+    sentence = (
+        r'^RAFDB train: the landmarks of 28 of 28 faces are not on their image .*: train_00001_aligned\.jpg, .*'
+        r'counts in their pixels, or train without them: landmarks=None$'
+    )
+    with pytest.raises(ValueError, match=sentence):
+        checks.check_images([RAFDB(str(root), landmarks='large.npz')])
+    checks.check_images([RAFDB(str(root), landmarks=None)])  # the cure
+    checks.check_images([RAFDB(str(root), landmarks='large.npz', test_mode=True)])  # nothing there reads them
+    assert 'the landmarks of 28 of 28 faces are not on their image' in logged[-1]
+
+
 def test_processes_that_see_other_files_are_refused(root, monkeypatch):
     dataset = RAFDB(str(root))
     checks.check_ranks_agree(dataset)

@@ -72,6 +72,14 @@ def test_other_words_for_columns_and_splits(tmp_path):
     assert dataset.columns['identity'].tolist() == ['you']
 
 
+@pytest.mark.parametrize('word', ['Set', 'subset', 'partition', 'phase'])
+def test_a_split_under_another_name_is_not_overlooked(word, listed):
+    dataset = listed(f'name,label,{word}\na.jpg,sad,train\nb.jpg,fear,test\nc.jpg,sad,val\n')
+    assert dataset.columns['name'].tolist() == ['a.jpg']
+    with pytest.raises(ValueError, match="split 'A' is not among train, val and test"):
+        listed(f'name,label,{word}\na.jpg,sad,A\n').full_init()
+
+
 def test_names_are_mapped_to_the_classes_that_are_given(listed):
     text = 'name,label\na.jpg,contempt\nb c.jpg,Fearful\n'
     dataset = listed(text, metainfo=dict(classes='rafdb'), drop_classes=['contempt'])

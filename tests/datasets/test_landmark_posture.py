@@ -16,7 +16,7 @@ from mmfer.structures.landmark_sets import MIRROR_68
 SIZE = 100
 REAL = [
     Path(__file__).parents[2] / 'data/raf-db/landmarks68.npz',
-    Path('/work/shared/data/ferplus/landmarks68.npz'),
+    Path(__file__).parents[2] / 'data/ferplus/landmarks68.npz',
 ]
 
 
@@ -110,6 +110,13 @@ def test_few_faces_are_no_fault():
     assert posture(lying).odd.all()
     assert posture(rolled(faces(5), 90)).fault
     assert posture(np.zeros((0, 68, 2))) == (pytest.approx(np.zeros(0, bool)), None)
+
+
+@pytest.mark.parametrize(('count', 'refused'), [(7, False), (8, True)])
+def test_one_statement_alone_needs_some_more_faces(count, refused):
+    points = faces(count)
+    points[:, [59, 55]] = points[:, [55, 59]]
+    assert (posture(points).fault is not None) == refused
 
 
 def test_more_faces_than_are_looked_at_at_once(monkeypatch):

@@ -180,6 +180,18 @@ def test_an_npz_that_is_none_of_ours(tmp_path):
             read_landmarks(str(tmp_path / 'c.npz'))
 
 
+def test_scores_and_names_are_one_of_each_face(tmp_path):
+    path = str(tmp_path / 'a.npz')
+    np.savez(path, names=np.array(NAMES), points=faces(), score=np.ones((3, 1)))
+    with pytest.raises(ValueError, match=r'a\.npz has score \[3, 1\] instead of \[3\], one of each face: write score'):
+        read_landmarks(path)
+    np.savez(path, names=np.array([NAMES]), points=faces(), score=np.ones(3))
+    with pytest.raises(ValueError, match=r'has names \[1, 3\] instead of \[3\]'):
+        read_landmarks(path)
+    np.savez(path, names=np.array([NAMES]).reshape(-1), points=faces(), score=np.ones((3, 1)).reshape(-1))  # as typed
+    assert len(read_landmarks(path).score) == 3
+
+
 def test_columns_that_do_not_belong_together(tmp_path):
     with pytest.raises(ValueError, match='2 names, 3 faces and 3 scores'):
         write_landmarks(str(tmp_path / 'x.npz'), NAMES[:2], faces())

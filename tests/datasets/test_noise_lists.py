@@ -85,6 +85,7 @@ def read(tmp_path, text, names=('a.jpg', 'b.jpg', 'c.jpg'), classes='xyz', label
         'c.jpg 0\na.jpg 2\nb.jpg 1\n',
         'c.jpg\t0\r\na.jpg\t2\r\nb.jpg\t1',
         'c.jpg,0\n\na.jpg, 2\nb.jpg;1\n',
+        '"c.jpg","0"\n"a.jpg","2"\n"b.jpg","1"\n',
         'D:\\faces\\c_aligned.png 0\nimages/a.png 2\nb 1\n',
     ],
 )
@@ -140,6 +141,11 @@ def test_what_does_not_fit_is_refused(text, base, message, tmp_path):
         read(tmp_path, text, base=base)
 
 
+def test_a_face_in_the_first_line_is_no_title(tmp_path):
+    with pytest.raises(ValueError, match=r"list\.txt:1: 'a\.jpg bored'"):
+        read(tmp_path, 'a.jpg bored\nb.jpg sad\nc.jpg fear\n', classes=CLASSES)
+
+
 def test_a_list_that_is_not_there(tmp_path):
     with pytest.raises(FileNotFoundError, match='there is no list of noisy labels'):
         read_noise_list(str(tmp_path / 'noise02.txt'), ['a.jpg'], 'xyz')
@@ -170,6 +176,7 @@ def written(tmp_path, names, *columns, row='{name} {0}', top=''):
         ('{i}\t{name}\t{0}.0\t{1}.0', '\tname\tlabel\tlabel2', False),
         ('{i} {name} {0} {1}', '', True),
         ('"{name}",{0},{1}', '', False),
+        ('"{i}","{name}","{0}.0","{1}.0"', '"","image","noisy","clean"', True),
     ],
 )
 def test_of_two_columns_of_labels_the_clean_one_is_known(row, top, noisy_first, faces, tmp_path):

@@ -5,12 +5,12 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from layouts import draw, write
+from layouts import draw, make_fer2013, make_ferplus, write
 from miniature import make_rafdb
 from tools.conftest import ROOT, load_tool
 
 from mmfer.apis.packing import pack
-from mmfer.datasets import RAFDB, ConcatFaces, CsvFaces, FolderFaces
+from mmfer.datasets import FER2013, RAFDB, ConcatFaces, CsvFaces, FERPlus, FolderFaces
 from mmfer.datasets.face_places import FacePlaces, shared_rows
 from mmfer.engine import held_out
 from mmfer.engine.held_out import check_held_out, check_tested, set_to_test
@@ -66,6 +66,17 @@ def test_a_file_may_be_named_from_several_folders_and_by_links(root, tmp_path):
     (tmp_path / 'sets/test').mkdir()
     (tmp_path / 'sets/test/happy').symlink_to(root / 'people')
     assert leak(FolderFaces('sets'), FolderFaces('sets', split='test')) == 20
+
+
+@pytest.mark.parametrize(('make', 'cls'), [(make_fer2013, FER2013), (make_ferplus, FERPlus)])
+def test_a_link_to_a_file_of_pixels_is_that_file(make, cls, tmp_path):
+    make(tmp_path / 'data')
+    (tmp_path / 'other').mkdir()
+    for file in (tmp_path / 'data').iterdir():
+        (tmp_path / 'other' / file.name).symlink_to(file)
+    data, other = (str(tmp_path / folder) for folder in ('data', 'other'))
+    assert leak(cls(data, split='test'), cls(other, split='test')) == len(cls(data, split='test'))
+    assert leak(cls(data, split='train'), cls(other, split='test')) == 0
 
 
 def test_rows_not_only_sets_are_told(root):

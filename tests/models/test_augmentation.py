@@ -105,6 +105,16 @@ def test_what_is_no_transform_is_refused(name):
         FaceAugmentation([dict(type=name)], SIZE)
 
 
+def test_what_needs_a_package_that_is_not_here(monkeypatch):
+    class Lacking(kornia.RandomHorizontalFlip):
+        def __init__(self):
+            raise ImportError("Optional dependency 'diffusers' is not installed.")
+
+    monkeypatch.setattr(kornia, 'RandomHorizontalFlip', Lacking)
+    with pytest.raises(ValueError, match=r"RandomHorizontalFlip needs a package .*: Optional dependency 'diffusers'"):
+        FaceAugmentation([dict(type='RandomHorizontalFlip')], SIZE)
+
+
 def draw(seed: int, size: int = 96, count: int = 6) -> tuple[torch.Tensor, torch.Tensor]:
     """A bright spot in the middle third of each picture, at landmark 30; no other way of measuring than looking."""
     generator = torch.Generator().manual_seed(seed)
@@ -247,6 +257,13 @@ def test_what_cannot_be_measured_is_warned_of(monkeypatch):
 @pytest.mark.parametrize('side', [4, 8, 16, 32])
 def test_a_crop_to_a_few_pixels_is_not_taken_for_wrong(side):
     FaceAugmentation([dict(type='RandomResizedCrop', scale=(0.75, 1.0), p=1.0)], (side, side))
+
+
+@pytest.mark.parametrize('scale', [(0.4, 0.6), (0.6, 0.8), (0.6, 1.0)])
+def test_mirror_images_around_a_shrunken_picture_are_not_taken_for_it(scale):
+    cfg = dict(type='RandomAffine', degrees=20, translate=(0.2, 0.2), scale=scale, padding_mode='reflection')
+    FaceAugmentation([cfg], SIZE)
+    assert cfg['padding_mode'] == 'reflection'
 
 
 def test_a_crop_that_needs_larger_pictures_is_measured_with_larger_ones():

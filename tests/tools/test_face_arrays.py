@@ -37,7 +37,9 @@ def test_what_is_taken(image, meant):
         (np.full((4, 4, 3), np.nan), 'as it was before it was normalised'),
         (FACE.astype(np.uint16) << 8, r'got uint16: give \(image >> 8\).astype\(np.uint8\)'),
         (FACE.astype(np.int64), r'got int64: give image.astype\(np.uint8\)'),
-        (FACE > 100, 'got bool'),
+        (FACE.astype(np.uint16), r'got uint16: give image.astype\(np.uint8\)'),
+        (FACE > 100, r'got bool: .* give image.astype\(np.uint8\) \* 255'),
+        ((FACE / 255).round().astype(np.uint8), r'values of a face are 0 and 1, .* give \(image \* 255\)\.round'),
         (FACE.transpose(2, 0, 1), r'channels last, .* got \[3, 6, 5\]: give image.transpose\(1, 2, 0\)'),
         (FACE[None], r'must be \[H, W, 3\], .* got \[1, 6, 5, 3\]'),
         (FACE[..., :2], r'must be \[H, W, 3\], .* got \[6, 5, 2\]'),
@@ -60,6 +62,9 @@ def test_the_cures_give_the_picture():
     np.testing.assert_array_equal(as_face((unit * 255).round().astype(np.uint8)), FACE)
     np.testing.assert_array_equal(as_face(large.round().astype(np.uint8)), FACE)
     np.testing.assert_array_equal(as_face((deep >> 8).astype(np.uint8)), FACE)
+    np.testing.assert_array_equal(as_face(FACE.astype(np.uint16).astype(np.uint8)), FACE)
+    assert set(np.unique(as_face((FACE > 100).astype(np.uint8) * 255))) == {0, 255}
+    assert not as_face(np.zeros((4, 4), np.uint8)).any()  # a black frame of a film
     np.testing.assert_array_equal(as_face(np.asarray(Image.fromarray(FACE[..., ::-1]))[..., ::-1]), FACE)
 
 
