@@ -52,6 +52,15 @@ def test_the_cures_build_and_without_supervision_the_heads_loss_is_the_loss():
     assert_close(seen, torch.nn.functional.cross_entropy(logits, batch.label, label_smoothing=0.1))
 
 
+def test_what_was_taken_out_for_training_is_not_there_when_deployed_either():
+    inputs, _ = faces(4)
+    cured = classifier(None, head=network()['head'] | dict(loss=None, cal_acc=None, topk=None))
+    plain = classifier(None, head=network()['head'])
+    plain.load_state_dict(cured.state_dict())
+    assert_close(cured.eval()(inputs), plain.eval()(inputs))
+    assert type(cured.head.loss_module) is type(plain.head.loss_module)
+
+
 def sample_of(label):
     return DataSample().set_gt_label(label)
 

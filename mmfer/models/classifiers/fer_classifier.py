@@ -12,6 +12,8 @@ from mmfer.models.supervision import Supervision
 from mmfer.registry import MODELS
 from mmfer.structures import FaceBatch
 
+_OWN_LOSS = ('loss', 'cal_acc', 'topk')
+
 
 @MODELS.register_module()
 class FERClassifier(ImageClassifier):
@@ -29,8 +31,9 @@ class FERClassifier(ImageClassifier):
     """
 
     def __init__(self, *args, pretrained: str | None = None, supervision: dict | None = None, **kwargs):
-        if supervision and isinstance(kwargs.get('head'), Mapping):
-            kwargs['head'] = _without_unused(kwargs['head'])
+        if isinstance(kwargs.get('head'), Mapping):
+            # Also without supervision: a checkpoint's config is built that way, and may say head.loss=None.
+            kwargs['head'] = _without_unused(kwargs['head']) if supervision else _without_none(kwargs['head'])
         super().__init__(*args, **kwargs)
         if supervision:
             _check_loss_of_head(self.head)
@@ -62,6 +65,11 @@ class FERClassifier(ImageClassifier):
         if not isinstance(data_samples, FaceBatch):
             data_samples = FaceBatch.from_data_samples(data_samples).to(inputs.device)
         return self.supervision(self, inputs, data_samples)
+
+
+def _without_none(head: Mapping) -> dict:
+    """The head's config, without the settings of its own loss that are None: its defaults hold."""
+    return {name: value for name, value in head.items() if value is not None or name not in _OWN_LOSS}
 
 
 def _without_unused(head: Mapping) -> dict:
