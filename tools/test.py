@@ -12,6 +12,7 @@ from mmfer.apis import default_work_dir, evaluate, user_errors
 from mmfer.apis.agreement import FORCE
 from mmfer.apis.checkpoint_config import ALLOW, config_of
 from mmfer.apis.config import KeyValue, as_typed, typed_options
+from mmfer.apis.processes import leave_together
 from mmfer.commands import of_checkpoint
 from mmfer.evaluation.protocol import HEADLINE
 
@@ -45,6 +46,7 @@ def main(argv: list[str] | None = None) -> None:
         cfg = config_of(args.config, args.checkpoint, args.cfg_options, args.work_dir or folder / 'test', args.allow)
         report = evaluate(cfg, args.checkpoint, args.out, args.launcher, args.force)
         if not is_main_process():
+            leave_together()
             return
         print(f'\n{report.faces} faces of {report.split}, percent')
         for name, value in report.metrics.items():
@@ -54,6 +56,7 @@ def main(argv: list[str] | None = None) -> None:
         more = [*(['--force'] if args.force else []), *(['--allow', *args.allow] if args.allow else [])]
         following = of_checkpoint('predict.py', args.config, args.checkpoint, *more, options=typed_options(args))
         print(f'next: {following}')
+        leave_together()
 
 
 if __name__ == '__main__':

@@ -15,6 +15,7 @@ from mmengine.runner import Runner
 from mmfer.apis import read_config, train, user_errors
 from mmfer.apis.config import KeyValue, as_typed, typed_options
 from mmfer.apis.following import next_command
+from mmfer.apis.processes import leave_together
 from mmfer.apis.training import protocol_of
 from mmfer.commands import resuming
 
@@ -115,6 +116,7 @@ def main(argv: list[str] | None = None) -> None:
             raise SystemExit(130) from None
         if is_main_process():
             print('\n' + '\n'.join(closing_lines(runner, args.config, typed_options(args))))
+        leave_together()
 
 
 if __name__ == '__main__':

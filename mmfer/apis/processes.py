@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context, parent_process
+from multiprocessing import active_children, get_context, parent_process
 from threading import Thread
 from typing import Any, TypeVar
+
+from torch import distributed
 
 Item = TypeVar('Item')
 Result = TypeVar('Result')
@@ -44,6 +48,24 @@ def in_processes(work: Callable[[Item], Result], items: Iterable[Item], jobs: in
         ) from None
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def leave_together() -> None:
+    """Ends a process of several when all have done their work; does nothing where there is one.
+
+    The last to come is the main process, which writes results and pictures. Then each ends at once: while a process is
+    taken down, a thread of torch's now and then aborts it (`terminate called without an active exception`), for which
+    torchrun ended the others in the middle of their work, and called the run failed.
+    """
+    if not distributed.is_initialized():
+        return
+    distributed.barrier()
+    for child in active_children():  # the loaders' workers
+        child.terminate()
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def _begin(work: Callable) -> None:
