@@ -79,8 +79,11 @@ def evaluate(
     content = read_checkpoint(checkpoint)
     if cfg.get('test_dataloader') is None or cfg.get('test_evaluator') is None:
         raise ValueError(f'{cfg.filename} has no test_dataloader or no test_evaluator: there is nothing to test on')
-    load_deployed(build_deployed(cfg), content, checkpoint)  # weights that do not fit say more than a parameter
-    check_agreement(cfg, content, checkpoint, 'test', force)
+    try:
+        check_agreement(cfg, content, checkpoint, 'test', force)
+    except ValueError:
+        load_deployed(build_deployed(cfg), content, checkpoint)  # weights that do not fit say more than a parameter
+        raise
     trained_on = (cfg.get('train_dataloader') or {}).get('dataset')
     for key in TRAINING_KEYS:
         cfg[key] = None

@@ -53,9 +53,9 @@ def in_processes(work: Callable[[Item], Result], items: Iterable[Item], jobs: in
 def leave_together() -> None:
     """Ends a process of several when all have done their work; does nothing where there is one.
 
-    The last to come is the main process, which writes results and pictures. Then each ends at once: while a process is
-    taken down, a thread of torch's now and then aborts it (`terminate called without an active exception`), for which
-    torchrun ended the others in the middle of their work, and called the run failed.
+    The last to come is the main process, which writes results and pictures. Then each ends at once: a process that is
+    taken down step by step now and then aborts (`terminate called without an active exception`, cause not known), for
+    which torchrun ended the others in the middle of their work, and called the run failed.
     """
     if not distributed.is_initialized():
         return

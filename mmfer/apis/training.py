@@ -13,6 +13,7 @@ from mmengine.runner import Runner, find_latest_checkpoint
 
 from mmfer import compat
 from mmfer.engine.checks import check_batches, check_classes, check_images, check_norm, check_ranks_agree
+from mmfer.engine.held_out import check_held_out
 from mmfer.engine.hooks.protocol import ProtocolHook
 from mmfer.engine.hooks.training_faces import TrainingFacesHook
 from mmfer.engine.preprocessor_check import check_preprocessor
@@ -47,6 +48,7 @@ def train(cfg: Config, launcher: str = 'none') -> Runner:
     check_norm(runner.train_loop.dataloader, model)
     check_batches(runner.train_loop.dataloader)  # before MMEngine's schedules stumble over an epoch of no steps
     check_classes(runner)
+    check_held_out(runner)
     check_ranks_agree(runner.train_dataloader.dataset)
     check_preprocessor(runner)
     sizes = check_images([loop.dataloader.dataset for loop in (runner.train_loop, runner.val_loop) if loop is not None])

@@ -15,7 +15,13 @@ from mmfer.datasets.face_places import shared_rows
 from mmfer.engine.checks import face_datasets
 
 
-def check_held_out(train: Any, evaluated: Mapping[str, Any]) -> None:
+def check_held_out(runner: Runner) -> None:
+    """No face of the validation or test set of a run is trained on, see :func:`check_apart`."""
+    val = None if runner.val_loop is None else runner.val_dataloader.dataset
+    check_apart(runner.train_dataloader.dataset, dict(val_dataloader=val, test_dataloader=set_to_test(runner)))
+
+
+def check_apart(train: Any, evaluated: Mapping[str, Any]) -> None:
     """No face that is evaluated is trained on, unless it is said to be: a data set of split 'train' may have any.
 
     Args:
@@ -98,7 +104,7 @@ def check_tested(settings: Any, test: Any) -> None:
     """
     whole = any(not part.parted and part.split != 'train' for part in face_datasets(test))
     if whole and isinstance(settings, Mapping):
-        check_held_out(_build(settings), dict(test_dataloader=test))
+        check_apart(_build(settings), dict(test_dataloader=test))
 
 
 def _build(settings: Mapping[str, Any]) -> Any:

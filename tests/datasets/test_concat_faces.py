@@ -7,7 +7,7 @@ from miniature import make_rafdb
 from mmpretrain.registry import DATASETS
 
 from mmfer.datasets import RAFDB, ProgressiveSampler, collate_faces
-from mmfer.engine.held_out import check_held_out
+from mmfer.engine.held_out import check_apart
 
 PIPELINE = [dict(type='mmfer.LoadFace', size=20), dict(type='mmfer.PackFace')]
 
@@ -58,9 +58,9 @@ def test_a_face_that_is_held_out_may_not_be_trained_on_within_several_datasets(p
     holdout = dict(holdout=dict(fraction=0.5, seed=0))
 
     val = dict(val_dataloader=build([dict(parts[0], split='val', **holdout)]))
-    check_held_out(build([dict(parts[0], **holdout), parts[1]]), val)
+    check_apart(build([dict(parts[0], **holdout), parts[1]]), val)
     with pytest.raises(ValueError, match=r"7 of the 7 faces .* the same holdout=\{'fraction': 0.5, 'seed': 0\}"):
-        check_held_out(build(parts), val)
+        check_apart(build(parts), val)
 
 
 def test_classes_must_agree(parts):

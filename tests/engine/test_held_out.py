@@ -13,7 +13,7 @@ from mmfer.apis.packing import pack
 from mmfer.datasets import FER2013, RAFDB, ConcatFaces, CsvFaces, FERPlus, FolderFaces
 from mmfer.datasets.face_places import FacePlaces, shared_rows
 from mmfer.engine import held_out
-from mmfer.engine.held_out import check_held_out, check_tested, set_to_test
+from mmfer.engine.held_out import check_apart, check_tested, set_to_test
 
 WORDS = ('surprise', 'fear', 'disgust', 'happiness', 'sadness', 'anger', 'neutral')
 
@@ -33,7 +33,7 @@ def root(tmp_path, monkeypatch) -> Path:
 
 def leak(train, val) -> int:
     try:
-        check_held_out(train, dict(val_dataloader=val))
+        check_apart(train, dict(val_dataloader=val))
     except ValueError as error:
         return int(str(error).partition(' ')[0])
     return 0
@@ -104,7 +104,7 @@ def test_a_face_that_is_trained_on_twice_is_told(root, monkeypatch):
     lines = []
     monkeypatch.setattr(held_out, 'print_log', lambda text, **_: lines.append(text))
     twice = ConcatFaces([dict(type='mmfer.CsvFaces', data_root=place) for place in ('data', './data')])
-    check_held_out(twice, {})
+    check_apart(twice, {})
     (line,) = lines
     assert line.startswith("CsvFaces in './data' has 14 faces that another data set of train_dataloader has already")
 
@@ -132,7 +132,7 @@ def test_packed_faces_are_those_of_their_files(tmp_path, monkeypatch):
 
 def test_the_sentence_for_a_csv_that_parts_nothing(root):
     with pytest.raises(ValueError, match='are trained on, too') as refused:
-        check_held_out(CsvFaces('data'), dict(val_dataloader=None, test_dataloader=CsvFaces('data', split='test')))
+        check_apart(CsvFaces('data'), dict(val_dataloader=None, test_dataloader=CsvFaces('data', split='test')))
     assert str(refused.value) == (
         '14 of the 14 faces that test_dataloader evaluates are trained on, too: data/faces.csv has no column split, so '
         'that all of its rows are in every split; add one that says train, val or test, or name another file with '
@@ -149,21 +149,21 @@ def test_the_sentence_for_others(root, tmp_path):
     with pytest.raises(
         ValueError, match=r'14 of the 14 .* take them out of one of the two, or give train_dataloader\.d'
     ):
-        check_held_out(train, dict(val_dataloader=test))
+        check_apart(train, dict(val_dataloader=test))
     holdout = dict(fraction=0.1, seed=0)  # what it says
     train, val = (FolderFaces('sets', split=split, holdout=holdout) for split in ('train', 'val'))
-    check_held_out(train, dict(val_dataloader=val))
+    check_apart(train, dict(val_dataloader=val))
 
 
 def test_to_evaluate_what_was_trained_on_must_be_said(root, monkeypatch):
     lines = []
     monkeypatch.setattr(held_out, 'print_log', lambda text, **_: lines.append(text))
-    check_held_out(CsvFaces('data'), dict(test_dataloader=CsvFaces('data', split='train')))
+    check_apart(CsvFaces('data'), dict(test_dataloader=CsvFaces('data', split='train')))
     assert lines == [
         "test_dataloader evaluates 14 faces that are trained on, as its split='train' says: these figures say nothing "
         'of unseen faces'
     ]
-    check_held_out(
+    check_apart(
         CsvFaces('data', ann_file='first.csv'),
         dict(test_dataloader=CsvFaces('data', split='train', ann_file='second.csv')),
     )
@@ -237,6 +237,7 @@ def test_the_tools_refuse_it_and_the_cures_can_be_typed(root, tmp_path, capsys):
             f'mmfer: error: 7 of the 7 faces that {loader}_dataloader evaluates are trained on, too: '
         )
         assert f"evaluate faces that were trained on, say {loader}_dataloader.dataset.split='train'" in said
+    assert 'are trained on, too' in stops(train, config(val='first.csv'), *first, 'default_hooks.protocol=None')
     train([config(test='first.csv'), *first, "test_dataloader.dataset.split='train'"])
     said = capsys.readouterr().out
     assert "test_dataloader evaluates 7 faces that are trained on, as its split='train' says" in said

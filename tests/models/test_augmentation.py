@@ -256,13 +256,14 @@ def test_what_cannot_be_measured_is_warned_of(monkeypatch):
 
 @pytest.mark.parametrize('side', [4, 8, 16, 32])
 def test_a_crop_to_a_few_pixels_is_not_taken_for_wrong(side):
-    FaceAugmentation([dict(type='RandomResizedCrop', scale=(0.75, 1.0), p=1.0)], (side, side))
+    crop = FaceAugmentation([dict(type='RandomResizedCrop', scale=(0.75, 1.0), p=1.0)], (side, side))
+    assert crop(torch.rand(2, 3, 40, 40))[0].shape == (2, 3, side, side)
 
 
 @pytest.mark.parametrize('scale', [(0.4, 0.6), (0.6, 0.8), (0.6, 1.0)])
 def test_mirror_images_around_a_shrunken_picture_are_not_taken_for_it(scale):
     cfg = dict(type='RandomAffine', degrees=20, translate=(0.2, 0.2), scale=scale, padding_mode='reflection')
-    FaceAugmentation([cfg], SIZE)
+    assert FaceAugmentation([cfg], SIZE)(torch.rand(2, 3, *SIZE))[0].shape == (2, 3, *SIZE)
     assert cfg['padding_mode'] == 'reflection'
 
 

@@ -72,3 +72,17 @@ def run(tools, tmp_path_factory, capsys) -> SimpleNamespace:
         said=(folder.parent / 'said').read_text(),
         faces=RUN['data'] / 'basic' / 'Image' / 'aligned',
     )
+
+
+@pytest.fixture
+def stops(capsys):
+    """Runs a tool that ends with a sentence, and gives that."""
+
+    def call(main, arguments) -> str:
+        with pytest.raises(SystemExit) as caught:
+            main([str(argument) for argument in arguments])
+        assert caught.value.code == 1
+        (line,) = (line for line in capsys.readouterr().err.splitlines() if line.startswith('mmfer: error: '))
+        return line
+
+    return call

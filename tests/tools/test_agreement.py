@@ -50,18 +50,6 @@ def accuracy(folder) -> float:
 
 
 @pytest.fixture
-def stops(capsys):
-    def call(main, arguments) -> str:
-        with pytest.raises(SystemExit) as caught:
-            main([str(argument) for argument in arguments])
-        assert caught.value.code == 1
-        (line,) = (line for line in capsys.readouterr().err.splitlines() if line.startswith('mmfer: error: '))
-        return line
-
-    return call
-
-
-@pytest.fixture
 def told(monkeypatch) -> list[str]:
     """What is said beside an evaluation."""
     lines: list[str] = []

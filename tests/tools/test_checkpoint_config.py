@@ -51,20 +51,6 @@ def figures(folder: Path) -> dict:
     return json.loads((folder / 'test_metrics.json').read_text())
 
 
-@pytest.fixture
-def stops(capsys):
-    """Runs a tool that ends with a sentence, and gives that."""
-
-    def call(main, arguments) -> str:
-        with pytest.raises(SystemExit) as caught:
-            main([str(argument) for argument in arguments])
-        assert caught.value.code == 1
-        (line,) = (line for line in capsys.readouterr().err.splitlines() if line.startswith('mmfer: error: '))
-        return line
-
-    return call
-
-
 # --- a checkpoint alone ---
 
 

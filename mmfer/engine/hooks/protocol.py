@@ -12,8 +12,8 @@ from mmengine.hooks import CheckpointHook, EarlyStoppingHook, Hook
 from mmengine.runner import BaseLoop, EpochBasedTrainLoop, Runner
 
 from mmfer.datasets.face_places import shared_rows
-from mmfer.engine.checks import check_classes, check_loaded_classes, face_datasets
-from mmfer.engine.held_out import check_held_out, set_to_test
+from mmfer.engine.checks import check_loaded_classes, face_datasets
+from mmfer.engine.held_out import set_to_test
 from mmfer.evaluation import FERMetric, protocol_report, report_table, write_report
 from mmfer.evaluation.protocol import HEADLINE
 from mmfer.registry import HOOKS
@@ -72,12 +72,9 @@ class ProtocolHook(Hook):
             self.select_on = ProtocolHook(runner.cfg.get('select_on')).select_on
         self._config = Path(runner.cfg.filename or runner.work_dir).stem
         self._seed = runner.seed
-        check_classes(runner)
-        val = None if runner.val_loop is None else runner.val_dataloader.dataset
-        test = set_to_test(runner)
-        check_held_out(runner.train_dataloader.dataset, dict(val_dataloader=val, test_dataloader=test))
-        if val is None:
+        if runner.val_loop is None:
             return
+        val = runner.val_dataloader.dataset
         self._split = _split_of(val)
         self._fer_metric(runner)
         known = [*HEADLINE, *(f'recall/{name}' for name in _classes_of(runner))]
@@ -91,10 +88,17 @@ class ProtocolHook(Hook):
                 f'{type(chooser).__name__} chooses an epoch by validation metrics but select_on is None: '
                 "take its save_best out, or say select_on='val' (or 'test') in the config"
             )
-        # Some sets' only public test faces are called validation: then the loaders of both have the same faces.
-        tested = val is test or shared_rows(face_datasets(val), face_datasets(test)).any()
-        role = 'test' if tested else self._split
-        if self.select_on is not None and role in ('val', 'test') and role != self.select_on:
+        if self.select_on is not None:
+            self._check_role(runner, val)
+        if self.select_on == 'test':
+            runner.logger.warning(SELECTED_ON_TEST)
+
+    def _check_role(self, runner: Runner, val: Any) -> None:
+        """What chooses is what `select_on` says; some sets' only public test faces are called validation."""
+        test = set_to_test(runner)
+        same = val is test or shared_rows(face_datasets(val), face_datasets(test)).any()
+        role = 'test' if same else self._split
+        if role in ('val', 'test') and role != self.select_on:
             cure = (
                 'split="val" in val_dataloader.dataset and the same holdout=dict(fraction=.1, seed=0) there and in '
                 'train_dataloader.dataset, or '
@@ -104,8 +108,6 @@ class ProtocolHook(Hook):
                 f'select_on={self.select_on!r} but val_dataloader evaluates {what}: set '
                 f'{cure if self.select_on == "val" else ""}select_on={role!r}'
             )
-        if self.select_on == 'test':
-            runner.logger.warning(SELECTED_ON_TEST)
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Validates the epoch that the resumed checkpoint was saved at the end of."""
