@@ -1,7 +1,7 @@
 """Random changes of a batch of images and their landmarks together, on the device."""
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 
 import kornia.augmentation as kornia
@@ -33,6 +33,12 @@ class FaceAugmentation:
     """
 
     def __init__(self, transforms: Sequence[dict], size: tuple[int, int]):
+        for cfg in transforms:
+            if not isinstance(cfg, Mapping) or 'type' not in cfg:
+                raise ValueError(
+                    f'augment takes dicts with a type, such as dict(type="RandomHorizontalFlip"), not {cfg!r}: write '
+                    'them in a config file, as --cfg-options reads no lists of dicts'
+                )
         self._steps: list[KorniaSequence | OneOf] = []
         for choice, group in groupby(transforms, lambda cfg: cfg['type'] == 'OneOf'):
             if choice:

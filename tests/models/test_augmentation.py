@@ -254,6 +254,12 @@ def test_what_cannot_be_measured_is_warned_of(monkeypatch):
 # --- what measuring leaves alone ---
 
 
+@pytest.mark.parametrize('transform', ["dict(type='RandomAffine')", dict(p=0.5), 'RandomAffine'])
+def test_what_is_no_config_of_a_transform_is_named(transform):
+    with pytest.raises(ValueError, match='augment takes dicts with a type, .* not .*: write them in a config file'):
+        FaceAugmentation([transform], SIZE)
+
+
 @pytest.mark.parametrize('side', [4, 8, 16, 32])
 def test_a_crop_to_a_few_pixels_is_not_taken_for_wrong(side):
     crop = FaceAugmentation([dict(type='RandomResizedCrop', scale=(0.75, 1.0), p=1.0)], (side, side))
