@@ -29,7 +29,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import Runner
 
-from mmfer.apis.packing import pack
+from mmfer.apis.data.packing import pack
 from mmfer.datasets import SyntheticFaces
 
 CONFIG = 'configs/baseline/r18_rafdb.py'

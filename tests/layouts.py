@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from miniature import draw_face, face_points
 
-from mmfer.datasets.label_schema import ORDERS
+from mmfer.datasets.labels.schema import ORDERS
 
 NAMES = {
     'anger': 'Angry',

@@ -10,8 +10,8 @@ from pathlib import Path
 from mmengine.device import get_device
 
 from mmfer.apis import FaceAligner, FacePredictor, find_pictures, predict_pictures, user_errors
-from mmfer.apis.agreement import FORCE
-from mmfer.apis.checkpoint_config import ALLOW, config_of
+from mmfer.apis.checkpoints.agreement import FORCE
+from mmfer.apis.checkpoints.checkpoint_config import ALLOW, config_of
 from mmfer.apis.config import KeyValue, as_typed
 from mmfer.apis.prediction import Prediction, PredictionTable, check_any
 from mmfer.visualization import draw_predictions

@@ -9,8 +9,8 @@ from pathlib import Path
 from mmengine.dist import is_main_process
 
 from mmfer.apis import default_work_dir, evaluate, user_errors
-from mmfer.apis.agreement import FORCE
-from mmfer.apis.checkpoint_config import ALLOW, config_of
+from mmfer.apis.checkpoints.agreement import FORCE
+from mmfer.apis.checkpoints.checkpoint_config import ALLOW, config_of
 from mmfer.apis.config import KeyValue, as_typed, typed_options
 from mmfer.apis.processes import leave_together
 from mmfer.commands import of_checkpoint

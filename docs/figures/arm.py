@@ -20,8 +20,9 @@ from mmengine.registry import DATASETS, DefaultScope
 from torch import Tensor, nn
 
 from mmfer.apis import read_config, user_errors
+from mmfer.apis.checkpoints.checkpoint_file import read_checkpoint
 from mmfer.apis.config import KeyValue
-from mmfer.apis.deployment import build_deployed, load_deployed, read_checkpoint
+from mmfer.apis.deployment import build_deployed, load_deployed
 from mmfer.datasets import collate_faces
 from mmfer.models.necks import ARM
 

@@ -19,8 +19,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from mmfer.apis import user_errors
+from mmfer.apis.analysis.inspection import Run, read_run
 from mmfer.apis.config import KeyValue
-from mmfer.apis.inspection import Run, read_run
 from mmfer.models.supervision.branches import SemanticNeighbours
 from mmfer.models.supervision.branches.semantic_neighbours import predict
 from mmfer.visualization import draw_contact_sheet

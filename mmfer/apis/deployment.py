@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
-import torch
 from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.registry import MODELS, DefaultScope
 from torch import Tensor, nn
 
-import mmfer
-from mmfer.apis.errors import nearest
-from mmfer.apis.stored_config import find_part, other_package, stored_config
-from mmfer.engine.hooks.training_faces import TRAINING_FACES
+from mmfer.apis.checkpoints.stored_config import find_part, other_package, stored_config
 
 DEPLOYED = ('backbone', 'neck', 'head')
 """The children of mmpretrain's `ImageClassifier`; nothing else is deployed.
@@ -30,50 +22,6 @@ them, in `train_only`.
 """
 
 BUFFERS = ('running_mean', 'running_var', 'num_batches_tracked', 'generic')  # the last is ARM's
-
-
-@dataclass(frozen=True)
-class ExportReport:
-    """What `export_deployed` wrote.
-
-    Args:
-        path: The file.
-        parameters: Numbers that training learned, without the buffers of normalisation layers.
-        sha256: Of the file.
-        averaged: Whether these are averaged (EMA) weights.
-        dropped: Tensors left out, by what they belonged to.
-    """
-
-    path: Path
-    parameters: int
-    sha256: str
-    averaged: bool
-    dropped: Mapping[str, int] = field(default_factory=dict)
-
-
-def read_checkpoint(path: str | Path) -> dict[str, Any]:
-    """Reads a checkpoint without running code from it.
-
-    Raises:
-        FileNotFoundError: There is no such file; the nearest one is named.
-        ValueError: It is no checkpoint.
-    """
-    path = Path(path)
-    if not path.is_file():
-        folder = path if path.is_dir() else path.parent
-        here = [str(file) for file in sorted(folder.glob('*.pth'))]
-        hint = nearest(str(path), here) or (f'; {folder} has {", ".join(map(str, here[:3]))}' if here else '')
-        raise FileNotFoundError(f'there is no checkpoint {path}{hint}')
-    try:
-        checkpoint = torch.load(path, map_location='cpu', weights_only=True)
-    except (UnpicklingError, RuntimeError, EOFError, OSError, UnicodeDecodeError, KeyError):
-        raise ValueError(
-            f'{path} cannot be read as a checkpoint of plain values: it is damaged, or no checkpoint of '
-            'mmfer; train anew or copy it again'
-        ) from None
-    if not isinstance(checkpoint, dict):
-        raise ValueError(f'{path} holds a {type(checkpoint).__name__}, no checkpoint')
-    return checkpoint if 'state_dict' in checkpoint else dict(state_dict=checkpoint)
 
 
 def deployed_state(
@@ -168,72 +116,9 @@ def check_fits(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor], source
         )
 
 
-def class_names(checkpoint: Mapping[str, Any], num_classes: int) -> list[str]:
-    """The names that the training data gave the classes, or numbers where they had none.
-
-    Raises:
-        ValueError: There are names, but not as many as classes.
-    """
-    names = ((checkpoint.get('meta') or {}).get('dataset_meta') or {}).get('classes')
-    if not isinstance(names, list | tuple) or not names:
-        return [f'class{i}' for i in range(num_classes)]
-    if len(names) != num_classes:
-        raise ValueError(
-            f'the checkpoint names {len(names)} classes ({", ".join(map(str, names[:3]))}, ...), its network scores '
-            f'{num_classes}: which scores are whose is not known; write it anew with the training that made it'
-        )
-    return list(map(str, names))
-
-
-def export_deployed(
-    source: str | Path, target: str | Path, averaged: bool | None = None, allow: Collection[str] = ()
-) -> ExportReport:
-    """Writes only the deployed state; it loads strictly into a stock mmpretrain `ImageClassifier`.
-
-    The config, the classes and what the training faces looked like stay in the file, so that nothing else is needed to
-    test it or to predict with it.
-
-    Args:
-        source: A checkpoint of training.
-        target: The file to write; its folder is made.
-        averaged: As in `deployed_state`.
-        allow: As in `deployed_state`.
-    """
-    checkpoint = read_checkpoint(source)
-    if Path(target).resolve() == Path(source).resolve():
-        raise ValueError(f'{target} is the checkpoint itself: give the export another name')
-    state = {key: value.clone() for key, value in deployed_state(checkpoint, averaged, allow).items()}
-    meta = checkpoint.get('meta') or {}
-    kept = {key: meta[key] for key in ('cfg', 'dataset_meta', TRAINING_FACES, 'epoch', 'seed') if key in meta}
-    target = Path(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    torch.save(dict(state_dict=state, meta=dict(**kept, mmfer_version=mmfer.__version__)), target)
-    return ExportReport(
-        path=target,
-        parameters=sum(
-            value.numel()
-            for key, value in state.items()
-            # Whole numbers are counts and tables, such as where in its table Swin finds a position.
-            if value.is_floating_point() and key.split('.')[-1] not in BUFFERS
-        ),
-        sha256=hashlib.sha256(target.read_bytes()).hexdigest(),
-        averaged='ema_state_dict' in checkpoint and averaged is not False,
-        dropped=Counter(
-            _owner(key.removeprefix('module.'))
-            for key in checkpoint['state_dict']
-            if key.removeprefix('module.') not in state
-        ),
-    )
-
-
 def _is_deployed(key: str, train_only: Collection[str]) -> bool:
     """Whether a tensor belongs to the deployed network."""
     return key.split('.')[0] in DEPLOYED and '.'.join(key.split('.')[:2]) not in train_only
-
-
-def _owner(key: str) -> str:
-    """What a tensor that is left out belongs to: a child of the classifier, or what of a deployed one is not."""
-    return '.'.join(key.split('.')[: 2 if key.split('.')[0] in DEPLOYED else 1])
 
 
 def _train_only(part: Any) -> Sequence[str]:

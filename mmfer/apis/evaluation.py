@@ -11,8 +11,9 @@ from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
 from mmfer import compat
-from mmfer.apis.agreement import check_agreement, trained_classes
-from mmfer.apis.deployment import build_deployed, load_deployed, read_checkpoint
+from mmfer.apis.checkpoints.agreement import check_agreement, trained_classes
+from mmfer.apis.checkpoints.checkpoint_file import read_checkpoint
+from mmfer.apis.deployment import build_deployed, load_deployed
 from mmfer.apis.training import pin_memory
 from mmfer.engine.checks import check_dataset_classes, check_images
 from mmfer.engine.held_out import check_tested

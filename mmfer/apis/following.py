@@ -8,9 +8,9 @@ from pathlib import Path
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
-from mmfer.apis.checkpoint_config import checkpoint_config
+from mmfer.apis.checkpoints.checkpoint_config import checkpoint_config
+from mmfer.apis.checkpoints.checkpoint_file import read_checkpoint
 from mmfer.apis.config import default_work_dir
-from mmfer.apis.deployment import read_checkpoint
 from mmfer.commands import as_typed, of_checkpoint, read_again
 
 CHOOSE_FACES = ('split', 'holdout', 'indices', 'label_noise', 'test_mode')

@@ -18,13 +18,14 @@ from mmengine.device import get_device
 from mmengine.registry import DefaultScope
 from torch import Tensor
 
-from mmfer.apis.agreement import check_agreement
-from mmfer.apis.checkpoint_config import checkpoint_config
-from mmfer.apis.deployment import build_deployed, class_names, load_deployed, read_checkpoint
+from mmfer.apis.checkpoints.agreement import check_agreement
+from mmfer.apis.checkpoints.checkpoint_config import checkpoint_config
+from mmfer.apis.checkpoints.checkpoint_file import class_names, read_checkpoint
+from mmfer.apis.checkpoints.seen_in_training import training_faces
+from mmfer.apis.data.image_folder import read_or_reason
+from mmfer.apis.deployment import build_deployed, load_deployed
 from mmfer.apis.face_arrays import as_face, as_faces
-from mmfer.apis.image_folder import read_or_reason
-from mmfer.apis.seen_in_training import training_faces
-from mmfer.datasets.image_files import IMAGE_EXTENSIONS
+from mmfer.datasets.reading.files import IMAGE_EXTENSIONS
 
 
 @dataclass(frozen=True)

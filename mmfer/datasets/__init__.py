@@ -1,21 +1,22 @@
 """Datasets, samplers and per-image transforms."""
 
-from .affectnet import AffectNet
-from .caers import CAERS
-from .collate import collate_faces
-from .concat_faces import ConcatFaces
-from .csv_faces import CsvFaces
-from .expw import ExpW
-from .face_dataset import FaceDataset
-from .fer2013 import FER2013
-from .ferplus import FERPlus
-from .folder import FolderFaces
-from .rafdb import RAFDB
-from .rafdb_compound import RAFDBCompound
-from .samplers import ClassBalancedSampler, EffectiveNumberSampler, ProgressiveSampler
-from .sfew import SFEW
-from .synthetic_faces import SyntheticFaces
-from .transforms import LoadFace, PackFace
+from mmfer.datasets.affectnet import AffectNet
+from mmfer.datasets.caers import CAERS
+from mmfer.datasets.concat_faces import ConcatFaces
+from mmfer.datasets.csv_faces import CsvFaces
+from mmfer.datasets.expw import ExpW
+from mmfer.datasets.face_dataset import FaceDataset
+from mmfer.datasets.fer2013 import FER2013
+from mmfer.datasets.ferplus import FERPlus
+from mmfer.datasets.folder import FolderFaces
+from mmfer.datasets.packing.collate import collate_faces
+from mmfer.datasets.rafdb import RAFDB
+from mmfer.datasets.rafdb_compound import RAFDBCompound
+from mmfer.datasets.samplers import ClassBalancedSampler, EffectiveNumberSampler, ProgressiveSampler
+from mmfer.datasets.sfew import SFEW
+from mmfer.datasets.synthetic_faces import SyntheticFaces
+from mmfer.datasets.transforms.load_face import LoadFace
+from mmfer.datasets.transforms.pack_face import PackFace
 
 __all__ = [
     'CAERS',

@@ -7,14 +7,13 @@ from typing import ClassVar
 
 from mmengine.logging import print_log
 
+from mmfer.datasets.annotations.affectnet_files import OTHERS, read_annotation_csv, read_annotations
+from mmfer.datasets.face_dataset import FaceDataset
+from mmfer.datasets.images.image_files import log_unlisted
+from mmfer.datasets.labels.schema import ORDERS
+from mmfer.datasets.reading.column_cache import cached_columns
+from mmfer.datasets.reading.files import require_paths
 from mmfer.registry import DATASETS
-
-from .affectnet_files import OTHERS, read_annotation_csv, read_annotations
-from .column_cache import cached_columns
-from .face_dataset import FaceDataset
-from .files import require_paths
-from .image_files import log_unlisted
-from .label_schema import ORDERS
 
 _FOLDER_OF = {'train': 'train_set', 'val': 'val_set'}
 _CSV_OF = {'train': 'training.csv', 'val': 'validation.csv'}
@@ -43,13 +42,14 @@ class AffectNet(FaceDataset):
             ├── 1/*.jpg
             └── ...                      faces are cut out at face_x, face_y, face_width, face_height
 
-    Labels count from 0 as in :data:`mmfer.datasets.label_schema.ORDERS`. Rows 8 none, 9 uncertain and 10 no face carry
+    Labels count from 0 as in :data:`mmfer.datasets.labels.schema.ORDERS`. Rows 8 none, 9 uncertain and 10 no face carry
     no expression and are left out; the log counts them. For the protocol with seven classes give
     ``metainfo=dict(classes='affectnet7'), drop_classes=['contempt']``. Valence, arousal (nan where unknown) and 68
     landmarks come along.
 
     More than a million annotation files take minutes to read. That happens once: what they say is kept in
-    ``$MMFER_CACHE`` (:mod:`mmfer.datasets.column_cache`) until they change. See :class:`FaceDataset` for the arguments.
+    ``$MMFER_CACHE`` (:mod:`~mmfer.datasets.reading.column_cache`) until they change. The arguments are those of
+    :class:`FaceDataset`.
     """
 
     METAINFO: ClassVar[dict] = dict(classes=ORDERS['affectnet8'])

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from mmfer.datasets.annotations.class_folders import read_class_folders
+from mmfer.datasets.face_dataset import FaceDataset
+from mmfer.datasets.labels.schema import ORDERS
 from mmfer.registry import DATASETS
-
-from .class_folders import read_class_folders
-from .face_dataset import FaceDataset
-from .label_schema import ORDERS
 
 
 @DATASETS.register_module()

@@ -7,16 +7,31 @@ from __future__ import annotations
 
 import os.path as osp
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from .label_noise import noisy_labels
-from .label_schema import label_map
-from .landmarks import landmarks_of
-from .noise_manifest import labels_from
+from mmfer.datasets.labels.noise import noisy_labels
+from mmfer.datasets.labels.noise_manifest import labels_from
+from mmfer.datasets.labels.schema import label_map
 
 Columns = dict[str, np.ndarray]
+
+
+class Faces(Protocol):
+    """A dataset whose rows are columns, as those see it that a :class:`FaceDataset` is made with."""
+
+    columns: Columns
+    pipeline: Any  # mmengine's Compose
+    image_folder: str
+    source_classes: tuple[str, ...]
+    split: str
+    landmarks: str | None
+    test_mode: bool
+
+    def get_data_info(self, idx: int) -> dict[str, Any]:
+        """What the pipeline gets for one face."""
+        ...
 
 
 def take(columns: Columns, rows: slice | np.ndarray) -> Columns:
@@ -82,7 +97,7 @@ def add_noise(columns: Columns, classes: Sequence[str], kind: str, **settings: A
     Args:
         columns: ``label`` is changed.
         classes: Names of the classes, in the order of the ids.
-        kind: 'manifest', or a kind of :func:`~mmfer.datasets.label_noise.noisy_labels`.
+        kind: 'manifest', or a kind of :func:`~mmfer.datasets.labels.noise.noisy_labels`.
         settings: ``file`` for a manifest, otherwise ``rate``, ``seed`` and ``confusions``.
     """
     columns = {key: column for key, column in columns.items() if key != 'score'}
@@ -97,24 +112,6 @@ def add_noise(columns: Columns, classes: Sequence[str], kind: str, **settings: A
     else:
         noisy = noisy_labels(columns['label'], classes, kind, **settings)
     return {**columns, 'label': noisy, 'clean_label': columns.get('clean_label', columns['label'])}
-
-
-def add_landmarks(columns: Columns, path: str | None) -> Columns:
-    """Adds points, their score and validity: from a file, or those the format brings along, if any."""
-    columns = dict(columns)
-    if path is not None:
-        columns['landmarks'], columns['landmark_score'] = landmarks_of(path, columns['name'])
-    if 'landmarks' in columns:
-        columns.setdefault('landmark_score', np.ones(len(columns['name']), dtype=np.float32))
-        finite = np.isfinite(columns['landmarks']).all(axis=(1, 2))
-        columns['landmark_valid'] = finite & (columns['landmark_score'] > 0)
-        if len(finite) and not columns['landmark_valid'].any():
-            raise ValueError(
-                f'{path or "the data set"} has landmarks for none of the {len(finite):,} faces (all of '
-                'score 0, or not a number): find them anew with tools/dataset_tools/landmarks.py, or set '
-                'landmarks=None'
-            )
-    return columns
 
 
 def holdout_mask(columns: Columns, fraction: float = 0.1, seed: int = 0) -> np.ndarray:

@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 from mmengine.dataset import ConcatDataset, force_full_init
 
+from mmfer.datasets.face_dataset import FaceDataset
+from mmfer.datasets.labels.schema import is_same_order, order_name
+from mmfer.datasets.packing.batches import join_columns, read_columns, readable_at_once, rows_of, to_batch
 from mmfer.registry import DATASETS
-
-from .batches import join_columns, read_columns, readable_at_once, rows_of, to_batch
-from .face_dataset import FaceDataset
-from .label_schema import is_same_order, order_name
 
 _SHARED = ('landmarks', 'landmark_valid', 'score', 'valence', 'arousal')
 

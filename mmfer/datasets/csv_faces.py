@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 from mmengine.logging import print_log
 
+from mmfer.datasets.face_dataset import FaceDataset
+from mmfer.datasets.images.image_files import log_unlisted
+from mmfer.datasets.labels.numbers import whole_number
+from mmfer.datasets.labels.texts import read_label_texts
+from mmfer.datasets.reading.csv_table import read_csv
+from mmfer.datasets.reading.files import BadLines, add_outside, add_repeated, names_array
 from mmfer.registry import DATASETS
-
-from .csv_table import read_csv
-from .face_dataset import FaceDataset
-from .files import BadLines, add_outside, add_repeated, names_array
-from .image_files import log_unlisted
-from .label_numbers import whole_number
-from .label_texts import read_label_texts
 
 _COLUMNS = dict(
     name=('name', 'image', 'file', 'filename', 'path'),

@@ -13,15 +13,15 @@ from mmengine.dataset import force_full_init
 from mmengine.logging import print_log
 from mmpretrain.datasets import BaseDataset
 
+from mmfer.datasets.columns import add_noise, check_columns, check_labels, holdout_mask, map_classes, take
+from mmfer.datasets.images.bad_images import BadImage, usable_images
+from mmfer.datasets.labels.schema import class_names
+from mmfer.datasets.landmarks.landmark_file import add_landmarks
+from mmfer.datasets.packing.batches import read_columns, readable_at_once, to_batch
+from mmfer.datasets.packing.packed import add_packed, move_landmarks
+from mmfer.datasets.reading.files import require_paths
+from mmfer.datasets.transforms.pipeline_check import check_pipeline
 from mmfer.registry import DATASETS
-
-from .bad_images import BadImage, usable_images
-from .batches import read_columns, readable_at_once, to_batch
-from .columns import add_landmarks, add_noise, check_columns, check_labels, holdout_mask, map_classes, take
-from .files import require_paths
-from .label_schema import class_names
-from .packed import add_packed, move_landmarks
-from .pipeline_check import check_pipeline
 
 
 @DATASETS.register_module()
@@ -34,7 +34,7 @@ class FaceDataset(BaseDataset):
     Args:
         data_root: Folder of the dataset. Defaults to ''.
         split: 'train', 'val' or 'test'. Defaults to 'train'.
-        landmarks: Landmark file or folder, relative to ``data_root`` (see :mod:`mmfer.datasets.landmarks`).
+        landmarks: Landmark file or folder, relative to ``data_root`` (:mod:`mmfer.datasets.landmarks.landmark_file`).
             Defaults to None: those the format brings along, if any.
         label_noise: ``dict(kind='symmetric' | 'asymmetric', rate=.3, seed=0)``, with ``confusions`` for asymmetric
             noise of your own, or ``dict(kind='manifest', file='noise.csv')`` (docs/noise.md); training rows only.
@@ -55,7 +55,7 @@ class FaceDataset(BaseDataset):
         lazy_init: Do not read the annotations yet. Defaults to False.
         metainfo: ``dict(classes=...)`` asks for another order or naming of the classes; labels are mapped by name.
             A list of names, or the name of an order: ``dict(classes='rafdb')``
-            (:data:`mmfer.datasets.label_schema.ORDERS`).
+            (:data:`mmfer.datasets.labels.schema.ORDERS`).
     """
 
     IMAGE_FOLDER = ''

@@ -7,13 +7,12 @@ from typing import ClassVar
 
 import numpy as np
 
+from mmfer.datasets.annotations.class_folders import find_folder, read_class_folders
+from mmfer.datasets.annotations.fer_csv import read_fer_csv
+from mmfer.datasets.face_dataset import FaceDataset
+from mmfer.datasets.labels.schema import ORDERS
+from mmfer.datasets.reading.files import require_paths
 from mmfer.registry import DATASETS
-
-from .class_folders import find_folder, read_class_folders
-from .face_dataset import FaceDataset
-from .fer_csv import read_fer_csv
-from .files import require_paths
-from .label_schema import ORDERS
 
 _FOLDERS = {
     'train': ('Training', 'train'),

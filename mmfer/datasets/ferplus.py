@@ -9,16 +9,15 @@ from typing import Any, ClassVar
 import numpy as np
 from mmengine.logging import print_log
 
+from mmfer.datasets.annotations.fer_csv import SPLIT_OF_USAGE, read_fer_csv
+from mmfer.datasets.annotations.ferplus_votes import READINGS
+from mmfer.datasets.face_dataset import FaceDataset
+from mmfer.datasets.images.image_files import log_unlisted
+from mmfer.datasets.labels.numbers import whole_number
+from mmfer.datasets.labels.schema import ORDERS
+from mmfer.datasets.reading.csv_table import read_csv
+from mmfer.datasets.reading.files import BadLines, add_repeated, iter_lines, names_array, require_inside, require_paths
 from mmfer.registry import DATASETS
-
-from .csv_table import read_csv
-from .face_dataset import FaceDataset
-from .fer_csv import SPLIT_OF_USAGE, read_fer_csv
-from .ferplus_votes import READINGS
-from .files import BadLines, add_repeated, iter_lines, names_array, require_inside, require_paths
-from .image_files import log_unlisted
-from .label_numbers import whole_number
-from .label_schema import ORDERS
 
 _VOTES = ('neutral', 'happiness', 'surprise', 'sadness', 'anger', 'disgust', 'fear', 'contempt', 'unknown', 'NF')
 _FOLDER_OF = {'train': 'FER2013Train', 'val': 'FER2013Valid', 'test': 'FER2013Test'}
@@ -52,8 +51,9 @@ class FERPlus(FaceDataset):
     has its own; in ``fer2013new.csv``, and in what their script writes from it, a picture that occurs again has those
     of its first row. The log says which are read; splits with different ones are refused. See docs/datasets.md.
 
-    Of 28,709 / 3,589 / 3,589 rows a reading keeps those it can give a label to (:mod:`mmfer.datasets.ferplus_votes`),
-    always without the votes that only one person gave, and logs how many it left out:
+    Of 28,709 / 3,589 / 3,589 rows a reading keeps those it can give a label to
+    (:mod:`mmfer.datasets.annotations.ferplus_votes`), always without the votes that only one
+    person gave, and logs how many it left out:
 
     =============== ====================================================================================================
     'majority'      the label with more than half of the votes; no votes travel along. Papers count 25,045 / 3,191 /

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from mmfer.datasets.annotations.class_folders import class_folders, find_folder, read_class_folders
+from mmfer.datasets.face_dataset import FaceDataset
+from mmfer.datasets.reading.files import require_paths
 from mmfer.registry import DATASETS
-
-from .class_folders import class_folders, find_folder, read_class_folders
-from .face_dataset import FaceDataset
-from .files import require_paths
 
 _FOLDERS = {'train': ('train', 'training'), 'val': ('val', 'valid', 'validation'), 'test': ('test', 'testing')}
 
@@ -28,7 +27,7 @@ class FolderFaces(FaceDataset):
             └── ...
 
     The classes are the folders of all splits in alphabetical order, under the names of
-    :mod:`mmfer.datasets.label_schema`, unless ``metainfo=dict(classes=...)`` gives an order. See :class:`FaceDataset`
+    :mod:`mmfer.datasets.labels.schema`, unless ``metainfo=dict(classes=...)`` gives an order. See :class:`FaceDataset`
     for the arguments.
     """
 

@@ -7,13 +7,12 @@ from typing import ClassVar
 
 import numpy as np
 
+from mmfer.datasets.face_dataset import FaceDataset
+from mmfer.datasets.images.image_files import log_unlisted
+from mmfer.datasets.labels.numbers import whole_number
+from mmfer.datasets.labels.schema import ORDERS
+from mmfer.datasets.reading.files import BadLines, iter_lines, names_array
 from mmfer.registry import DATASETS
-
-from .face_dataset import FaceDataset
-from .files import BadLines, iter_lines, names_array
-from .image_files import log_unlisted
-from .label_numbers import whole_number
-from .label_schema import ORDERS
 
 
 @DATASETS.register_module()

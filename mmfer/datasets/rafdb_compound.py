@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from mmfer.datasets.labels.schema import ORDERS
+from mmfer.datasets.rafdb import RAFDB
 from mmfer.registry import DATASETS
-
-from .label_schema import ORDERS
-from .rafdb import RAFDB
 
 
 @DATASETS.register_module()

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from mmfer.datasets.annotations.class_folders import find_folder, read_class_folders
+from mmfer.datasets.face_dataset import FaceDataset
+from mmfer.datasets.labels.schema import ORDERS
+from mmfer.datasets.reading.files import require_paths
 from mmfer.registry import DATASETS
-
-from .class_folders import find_folder, read_class_folders
-from .face_dataset import FaceDataset
-from .files import require_paths
-from .label_schema import ORDERS
 
 _FOLDERS = {
     'train': ('Train_Aligned_Faces', 'Train/Train_Aligned_Faces'),

@@ -9,6 +9,6 @@ pixels of each image with pixel centres at integers, in the order of iBUG 300-W;
 face was found, and lower where the points are less sure.
 """
 
-from .face_alignment import FaceAlignmentDetector
+from mmfer.detectors.face_alignment import FaceAlignmentDetector
 
 __all__ = ['FaceAlignmentDetector']

@@ -10,11 +10,10 @@ import numpy as np
 import torch
 from mmengine.device import get_device
 
+from mmfer.detectors.face_alignment_package import load_face_alignment
+from mmfer.detectors.warp import warp
 from mmfer.registry import LANDMARK_DETECTORS
 from mmfer.structures.landmark_sets import NUM_POINTS
-
-from .face_alignment_package import load_face_alignment
-from .warp import warp
 
 DETECTION_SIDE = 1280
 """Images are searched at this size at most: the detector's cost grows with the area, faces below 1 % are too small."""

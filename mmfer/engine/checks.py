@@ -14,11 +14,11 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import DataLoader
 
-from mmfer.datasets.bad_images import BadImage, bad_images_error, find_bad_images
-from mmfer.datasets.files import name_a_few
-from mmfer.datasets.label_schema import canonical, check_same_order
-from mmfer.datasets.landmark_check import in_corner, off_image
-from mmfer.datasets.landmark_posture import NEARLY_ALL, SOME, exchange_command, posture, posture_sentence
+from mmfer.datasets.images.bad_images import BadImage, bad_images_error, find_bad_images
+from mmfer.datasets.labels.schema import canonical, check_same_order
+from mmfer.datasets.landmarks.check import in_corner, off_image
+from mmfer.datasets.landmarks.posture import NEARLY_ALL, SOME, exchange_command, posture, posture_sentence
+from mmfer.datasets.reading.files import name_a_few
 
 _MOST_IMAGES = 2_000_000
 """Of a larger set a look at every image takes longer than a bad one is worth."""

@@ -11,7 +11,7 @@ from mmengine.logging import print_log
 from mmengine.registry import DATASETS
 from mmengine.runner import Runner
 
-from mmfer.datasets.face_places import shared_rows
+from mmfer.datasets.images.face_places import shared_rows
 from mmfer.engine.checks import face_datasets
 
 

@@ -1,6 +1,6 @@
 """Classifiers, necks, heads, autoencoders, losses, branches and refiners; importing registers them."""
 
 from mmfer.models import autoencoders, classifiers, heads, losses, necks, supervision
-from mmfer.models.data_preprocessor import FaceDataPreprocessor
+from mmfer.models.preprocessing.data_preprocessor import FaceDataPreprocessor
 
 __all__ = ['FaceDataPreprocessor', 'autoencoders', 'classifiers', 'heads', 'losses', 'necks', 'supervision']

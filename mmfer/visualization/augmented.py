@@ -15,7 +15,7 @@ _HOT = np.array([255, 40, 0])
 
 
 class Face(Protocol):
-    """What is drawn of a face, see `mmfer.apis.browsing.SeenFace`."""
+    """What is drawn of a face, see `mmfer.apis.data.browsing.SeenFace`."""
 
     picture: np.ndarray
     label: int

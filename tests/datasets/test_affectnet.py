@@ -6,7 +6,7 @@ import pytest
 from layouts import LAYOUTS, OTHER_LAYOUTS, draw
 
 from mmfer.datasets import AffectNet, affectnet, collate_faces
-from mmfer.datasets.label_schema import ORDERS
+from mmfer.datasets.labels.schema import ORDERS
 
 PIPELINE = [dict(type='mmfer.LoadFace'), dict(type='mmfer.PackFace')]
 
@@ -86,7 +86,7 @@ def test_bad_annotation_files_are_named(files):
 
 def test_a_missing_image_and_one_too_many(files, monkeypatch):
     lines = []
-    monkeypatch.setattr('mmfer.datasets.image_files.print_log', lambda text, **kwargs: lines.append(text))
+    monkeypatch.setattr('mmfer.datasets.images.image_files.print_log', lambda text, **kwargs: lines.append(text))
     images = files / 'train_set/images'
     os.rename(images / '4.jpg', images / '400.jpg')
     with pytest.raises(

@@ -2,14 +2,14 @@ import numpy as np
 import pytest
 
 from mmfer.datasets.columns import (
-    add_landmarks,
     add_noise,
     check_columns,
     check_labels,
     holdout_mask,
     map_classes,
 )
-from mmfer.datasets.label_schema import ORDERS
+from mmfer.datasets.labels.schema import ORDERS
+from mmfer.datasets.landmarks.landmark_file import add_landmarks
 
 
 def rows(label, **others):

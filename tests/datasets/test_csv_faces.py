@@ -3,7 +3,7 @@ import pytest
 from layouts import LAYOUTS, write
 
 from mmfer.datasets import CsvFaces
-from mmfer.datasets.label_schema import ORDERS
+from mmfer.datasets.labels.schema import ORDERS
 
 
 @pytest.fixture
@@ -163,14 +163,14 @@ def test_missing_images_are_named_with_their_lines(listed):
 
 def test_images_that_no_row_lists_are_counted(listed, monkeypatch):
     lines = []
-    monkeypatch.setattr('mmfer.datasets.image_files.print_log', lambda text, **kwargs: lines.append(text))
+    monkeypatch.setattr('mmfer.datasets.images.image_files.print_log', lambda text, **kwargs: lines.append(text))
     assert len(listed('name,label\na.jpg,sad\n')) == 1
     assert [line for line in lines if line.startswith('CsvFaces: 3 images in ') and 'are in no row' in line]
 
 
 def test_pieces_of_a_long_file_fit_together(listed, monkeypatch, tmp_path):
     """Rows, codes of labels and repeated names across the pieces in which a file is read."""
-    monkeypatch.setattr('mmfer.datasets.csv_table._ROWS_AT_ONCE', 2)
+    monkeypatch.setattr('mmfer.datasets.reading.csv_table._ROWS_AT_ONCE', 2)
     monkeypatch.setattr('mmfer.datasets.csv_faces._AT_ONCE', 2)
     names = [f'{i}.jpg' for i in range(10)]
     for name in names:
@@ -187,6 +187,6 @@ def test_pieces_of_a_long_file_fit_together(listed, monkeypatch, tmp_path):
 
 def test_two_hashes_may_be_equal(listed, monkeypatch):
     """Names are compared, not only their hashes."""
-    monkeypatch.setattr('mmfer.datasets.files.hash', lambda name: 1, raising=False)
+    monkeypatch.setattr('mmfer.datasets.reading.files.hash', lambda name: 1, raising=False)
     dataset = listed('name,label\na.jpg,sad\nb c.jpg,sad\ngrün.jpg,sad\n')
     assert np.array_equal(dataset.columns['line'], [2, 3, 4])

@@ -11,7 +11,7 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
 from mmfer.datasets import RAFDB, FaceDataset, PackFace
-from mmfer.datasets.label_schema import ORDERS
+from mmfer.datasets.labels.schema import ORDERS
 from mmfer.structures.face_batch import FaceBatch
 
 

@@ -10,7 +10,7 @@ from mmpretrain.registry import DATASETS
 
 import mmfer.datasets
 from mmfer.datasets import collate_faces
-from mmfer.datasets.label_schema import ORDERS, canonical
+from mmfer.datasets.labels.schema import ORDERS, canonical
 
 CASES = [(name, make) for layouts in (LAYOUTS, OTHER_LAYOUTS) for name, make in layouts.items()]
 IDS = [f'{name}-{"files" if i < len(LAYOUTS) else "other"}' for i, (name, _) in enumerate(CASES)]

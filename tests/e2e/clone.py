@@ -9,7 +9,7 @@ from miniature import face_points, make_rafdb
 from mmengine.config import Config
 from mmengine.registry import DATASETS, MODELS
 
-from mmfer.datasets.landmarks import write_landmarks
+from mmfer.datasets.landmarks.landmark_file import write_landmarks
 
 ROOT = Path(__file__).parents[2]
 ALL = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob('configs/[!_]*/*.py'))

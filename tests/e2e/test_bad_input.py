@@ -17,8 +17,8 @@ import torch
 from e2e.clone import NARROW, ROOT, make_clone, options, tiny
 from PIL import Image
 
-from mmfer.datasets.label_schema import ORDERS
-from mmfer.datasets.noise_manifest import NoiseManifest
+from mmfer.datasets.labels.noise_manifest import NoiseManifest
+from mmfer.datasets.labels.schema import ORDERS
 from mmfer.models.classifiers import FERClassifier
 
 CONFIG = 'configs/lanet/r18_rafdb_96px_12e.py'

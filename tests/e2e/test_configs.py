@@ -13,7 +13,7 @@ from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.testing import assert_close
 
-from mmfer.apis.deployment import export_deployed
+from mmfer.apis.export import export_deployed
 from mmfer.apis.training import protocol_of
 
 LANET, PLAIN, PAL = (f'configs/{method}/r18_synthfaces.py' for method in ('lanet', 'baseline', 'pal'))

@@ -6,7 +6,7 @@ from e2e.test_resume import content, differences
 from mmengine.config import Config
 from mmengine.device import get_device
 
-from mmfer.apis.packing import pack
+from mmfer.apis.data.packing import pack
 
 pytestmark = pytest.mark.skipif(get_device() != 'cpu', reason='GPUs do not add in a fixed order')
 

@@ -9,7 +9,7 @@ from miniature import make_rafdb
 from tools.conftest import load_tool
 
 from mmfer.datasets import RAFDB
-from mmfer.datasets.landmarks import write_landmarks
+from mmfer.datasets.landmarks.landmark_file import write_landmarks
 from mmfer.engine.checks import check_images
 
 

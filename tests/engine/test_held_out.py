@@ -9,9 +9,9 @@ from layouts import draw, make_fer2013, make_ferplus, write
 from miniature import make_rafdb
 from tools.conftest import ROOT, load_tool
 
-from mmfer.apis.packing import pack
+from mmfer.apis.data.packing import pack
 from mmfer.datasets import FER2013, RAFDB, ConcatFaces, CsvFaces, FERPlus, FolderFaces
-from mmfer.datasets.face_places import FacePlaces, shared_rows
+from mmfer.datasets.images.face_places import FacePlaces, shared_rows
 from mmfer.engine import held_out
 from mmfer.engine.held_out import check_apart, check_tested, set_to_test
 

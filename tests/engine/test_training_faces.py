@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mmfer.apis.seen_in_training import training_faces
+from mmfer.apis.checkpoints.seen_in_training import training_faces
 from mmfer.engine.hooks.training_faces import summarise_sizes
 
 

@@ -14,9 +14,9 @@ from mmpretrain.models import ImageClassifier
 from tiny import CE, faces, lanet, total
 from torch.testing import assert_close
 
-from mmfer.apis.attributions import _of_batch, parts_of
-from mmfer.apis.deployment import export_deployed
-from mmfer.apis.neighbours import embed
+from mmfer.apis.analysis.attributions import _of_batch, parts_of
+from mmfer.apis.analysis.neighbours import embed
+from mmfer.apis.export import export_deployed
 from mmfer.models.classifiers import FERClassifier
 
 pytestmark = pytest.mark.filterwarnings('ignore:In MMCV v1.4.4')  # of its sigmoid, at each use

@@ -11,7 +11,7 @@ from tiny import CE, TurnTargets, faces, hooks_of, lanet, network, total
 from torch import nn
 from torch.testing import assert_close
 
-from mmfer.apis.deployment import export_deployed
+from mmfer.apis.export import export_deployed
 from mmfer.engine.hooks import SampleBankHook
 from mmfer.models.classifiers import FERClassifier
 

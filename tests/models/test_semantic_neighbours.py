@@ -332,7 +332,7 @@ def test_weights_are_read_when_a_run_begins_not_when_the_model_is_built(tmp_path
 
 
 def test_weights_travel_in_checkpoints_of_training_and_not_in_exports(tmp_path):
-    from mmfer.apis.deployment import export_deployed
+    from mmfer.apis.export import export_deployed
 
     model, other = sna_classifier(seed=1), sna_classifier(seed=2)
     keys = [key for key in model.state_dict() if 'neighbours.autoencoder.' in key]

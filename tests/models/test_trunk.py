@@ -6,7 +6,7 @@ from tiny import classifier, lanet
 from torch import nn
 from torch.testing import assert_close
 
-from mmfer.models.replay import Calls
+from mmfer.models.probing.replay import Calls
 from mmfer.models.supervision.branches import LandmarkBranch
 from mmfer.models.supervision.trunk import NoTrunk, find_trunk, workable_stages
 

@@ -10,8 +10,8 @@ from miniature import face_points
 from tools.blobs import contents
 from tools.conftest import load_tool
 
-from mmfer.apis.folder_alignment import align_folder
-from mmfer.datasets.landmarks import read_landmarks, write_landmarks
+from mmfer.apis.data.folder_alignment import align_folder
+from mmfer.datasets.landmarks.landmark_file import read_landmarks, write_landmarks
 
 DOTS = ((36, 37, 38, 39, 40, 41), (42, 43, 44, 45, 46, 47), (48, 54))  # eyes and mouth
 TARGETS = {'rafdb': ((31, 40), (69, 40), (50, 78)), 'arcface112': ((38.3, 51.7), (73.5, 51.5), (56.1, 92.3))}

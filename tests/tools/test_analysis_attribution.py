@@ -12,8 +12,8 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 
-from mmfer.apis.attributions import attribution_maps, choose_faces
-from mmfer.apis.inspection import read_run
+from mmfer.apis.analysis.attributions import attribution_maps, choose_faces
+from mmfer.apis.analysis.inspection import read_run
 
 ROOT = Path(__file__).parents[2]
 CONFIG, PLAIN = (str(ROOT / f'configs/{method}/r18_synthfaces.py') for method in ('pal', 'baseline'))

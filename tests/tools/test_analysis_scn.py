@@ -9,8 +9,8 @@ import pytest
 import torch
 from scn_run import scn_run
 
-from mmfer.apis import doubts
-from mmfer.apis.inspection import read_run
+from mmfer.apis.analysis import doubts
+from mmfer.apis.analysis.inspection import read_run
 
 FOLDER = Path(__file__).parents[2] / 'tools' / 'analysis_tools'
 GREEN, RED, GREY = doubts.RIGHT, doubts.WRONG, doubts.UNKNOWN

@@ -7,9 +7,9 @@ import torch
 from miniature import make_rafdb
 from tools.conftest import CONFIG, ROOT, load_tool, small
 
-from mmfer.apis.browsing import training_faces
-from mmfer.models.data_preprocessor import FaceDataPreprocessor
+from mmfer.apis.data.browsing import training_faces
 from mmfer.models.losses import landmark_heatmap
+from mmfer.models.preprocessing.data_preprocessor import FaceDataPreprocessor
 
 
 @pytest.fixture

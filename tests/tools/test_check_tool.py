@@ -9,7 +9,7 @@ import pytest
 from tools.conftest import ROOT, load_tool
 
 from mmfer.apis import read_config
-from mmfer.apis.dataset_check import check_datasets
+from mmfer.apis.data.dataset_check import check_datasets
 from mmfer.datasets.synthetic_faces.dataset import draw_columns
 
 CONFIG = str(ROOT / 'configs/lanet/r18_rafdb_96px_12e.py')

@@ -14,7 +14,8 @@ from scn_run import scn_run
 from torch import nn
 
 from mmfer.apis import export_deployed
-from mmfer.apis.deployment import build_deployed, class_names, load_deployed, read_checkpoint
+from mmfer.apis.checkpoints.checkpoint_file import class_names, read_checkpoint
+from mmfer.apis.deployment import build_deployed, load_deployed
 
 
 def stock_of(run) -> ImageClassifier:

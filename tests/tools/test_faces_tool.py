@@ -10,7 +10,7 @@ from layouts import LAYOUTS
 from miniature import face_points
 from mmengine.registry import DATASETS
 
-from mmfer.datasets.landmarks import write_landmarks
+from mmfer.datasets.landmarks.landmark_file import write_landmarks
 
 ROOT = Path(__file__).parents[2]
 

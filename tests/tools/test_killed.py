@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from tools.blobs import RED_BLOB, contents, plugin, write_blobs  # noqa: F401  a fixture
 
-from mmfer.apis.folder_alignment import align_folder
-from mmfer.apis.landmark_extraction import extract_landmarks
+from mmfer.apis.data.folder_alignment import align_folder
+from mmfer.apis.data.landmark_extraction import extract_landmarks
 
 KILLS = 10
 
@@ -22,7 +22,7 @@ KILLS = 10
 def start(plugin):  # noqa: F811
     """Starts a function in a process of its own, forked from one that has imported what takes seconds."""
     context = get_context('forkserver')
-    context.set_forkserver_preload(['mmfer.apis.folder_alignment', 'mmfer.apis.landmark_extraction'])
+    context.set_forkserver_preload(['mmfer.apis.data.folder_alignment', 'mmfer.apis.data.landmark_extraction'])
     started = []
 
     def begin(work):

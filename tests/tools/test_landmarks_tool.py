@@ -10,9 +10,9 @@ from miniature import face_points
 from tools.blobs import RED_BLOB, blob_image, contents, plugin, write_blobs  # noqa: F401  a fixture
 from tools.conftest import load_tool
 
-from mmfer.apis import landmark_extraction
-from mmfer.apis.landmark_extraction import extract_landmarks
-from mmfer.datasets.landmarks import landmarks_of, read_landmarks, write_landmarks
+from mmfer.apis.data import landmark_extraction
+from mmfer.apis.data.landmark_extraction import extract_landmarks
+from mmfer.datasets.landmarks.landmark_file import landmarks_of, read_landmarks, write_landmarks
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from mmfer.apis import export_deployed
+from mmfer.apis.analysis.inspection import read_run
+from mmfer.apis.analysis.neighbours import choose_faces, find_neighbours
 from mmfer.apis.config import KeyValue
-from mmfer.apis.inspection import read_run
-from mmfer.apis.neighbours import choose_faces, find_neighbours
 
 
 def typed(words: list[str]) -> dict:

@@ -13,10 +13,11 @@ from mmengine.registry import DATASETS, DefaultScope
 from scn_run import scn_run
 from tools.conftest import load_tool
 
-from mmfer.apis import FacePredictor, noise, read_config
+from mmfer.apis import FacePredictor, read_config
 from mmfer.apis.config import KeyValue
-from mmfer.datasets.label_schema import ORDERS
-from mmfer.datasets.noise_manifest import read_manifest
+from mmfer.apis.data import noise
+from mmfer.datasets.labels.noise_manifest import read_manifest
+from mmfer.datasets.labels.schema import ORDERS
 
 CLASSES = ('surprise', 'fear', 'disgust', 'happiness', 'sadness', 'anger', 'neutral')
 

@@ -1,4 +1,4 @@
-"""tools/analysis_tools/noise_report.py and mmfer.apis.beliefs: what a run believes, and how right it is."""
+"""tools/analysis_tools/noise_report.py and mmfer.apis.analysis.beliefs: what a run believes, and how right it is."""
 
 import csv
 from dataclasses import replace
@@ -11,10 +11,11 @@ import torch
 from scn_run import scn_run
 from tools.conftest import load_tool
 
-from mmfer.apis import FacePredictor, noise_report, read_config
-from mmfer.apis.beliefs import Beliefs, Score, beliefs_of, score, separation
-from mmfer.apis.inspection import read_run
-from mmfer.apis.noise_report import draw_matrix, draw_worst, write_cleanlab, write_doubts
+from mmfer.apis import FacePredictor, read_config
+from mmfer.apis.analysis import noise_report
+from mmfer.apis.analysis.beliefs import Beliefs, Score, beliefs_of, score, separation
+from mmfer.apis.analysis.inspection import read_run
+from mmfer.apis.analysis.noise_report import draw_matrix, draw_worst, write_cleanlab, write_doubts
 from mmfer.datasets import ConcatFaces, SyntheticFaces
 
 CLASSES = ('a', 'b', 'c')

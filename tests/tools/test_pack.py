@@ -17,9 +17,10 @@ from mmengine.config import Config
 from tools.conftest import load_tool
 from tqdm import tqdm
 
-from mmfer.apis.packing import pack
-from mmfer.datasets import RAFDB, LoadFace, pack_file
-from mmfer.datasets.pack_file import read_pack, split_names
+from mmfer.apis.data.packing import pack
+from mmfer.datasets import RAFDB, LoadFace
+from mmfer.datasets.packing import pack_file
+from mmfer.datasets.packing.pack_file import read_pack, split_names
 
 LABELS = 'basic/EmoLabel/list_patition_label.txt'
 

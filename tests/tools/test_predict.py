@@ -13,8 +13,8 @@ from mmengine.registry import MODELS, DefaultScope
 from mmpretrain.models import ImageClassifier
 
 from mmfer.apis import FacePredictor, find_pictures, predict_pictures, read_config
-from mmfer.apis.alignment import FoundFace
-from mmfer.datasets.pictures import read_picture
+from mmfer.apis.data.alignment import FoundFace
+from mmfer.datasets.images.pictures import read_picture
 
 NAMES = ['surprise', 'fear', 'disgust', 'happiness', 'sadness', 'anger', 'neutral']
 

@@ -6,10 +6,10 @@ import argparse
 from pathlib import Path
 
 from mmfer.apis import user_errors
-from mmfer.apis.agreement import FORCE
-from mmfer.apis.attributions import show_attributions
+from mmfer.apis.analysis.attributions import show_attributions
+from mmfer.apis.analysis.inspection import read_run
+from mmfer.apis.checkpoints.agreement import FORCE
 from mmfer.apis.config import KeyValue, as_typed
-from mmfer.apis.inspection import read_run
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

@@ -9,10 +9,10 @@ import numpy as np
 from rich.progress import track
 
 from mmfer.apis import user_errors
-from mmfer.apis.agreement import FORCE
+from mmfer.apis.analysis.inspection import Run, read_run
+from mmfer.apis.analysis.neighbours import Neighbours, choose_faces, find_neighbours
+from mmfer.apis.checkpoints.agreement import FORCE
 from mmfer.apis.config import KeyValue, as_typed
-from mmfer.apis.inspection import Run, read_run
-from mmfer.apis.neighbours import Neighbours, choose_faces, find_neighbours
 from mmfer.visualization import LabelledFace, draw_neighbours
 
 

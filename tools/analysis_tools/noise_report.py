@@ -8,11 +8,11 @@ from pathlib import Path
 from rich.progress import track
 
 from mmfer.apis import user_errors
-from mmfer.apis.agreement import FORCE
-from mmfer.apis.beliefs import Beliefs, beliefs_of, score, separation
+from mmfer.apis.analysis.beliefs import Beliefs, beliefs_of, score, separation
+from mmfer.apis.analysis.inspection import read_run
+from mmfer.apis.analysis.noise_report import draw_matrix, draw_worst, write_cleanlab, write_doubts
+from mmfer.apis.checkpoints.agreement import FORCE
 from mmfer.apis.config import KeyValue, as_typed
-from mmfer.apis.inspection import read_run
-from mmfer.apis.noise_report import draw_matrix, draw_worst, write_cleanlab, write_doubts
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

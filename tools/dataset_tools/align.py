@@ -7,9 +7,9 @@ import os
 import sys
 
 from mmfer.apis import user_errors
-from mmfer.apis.alignment import TEMPLATES
 from mmfer.apis.config import as_typed
-from mmfer.apis.folder_alignment import align_folder
+from mmfer.apis.data.alignment import TEMPLATES
+from mmfer.apis.data.folder_alignment import align_folder
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

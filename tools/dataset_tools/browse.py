@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 
 from mmfer.apis import read_config, user_errors
-from mmfer.apis.browsing import training_faces
 from mmfer.apis.config import KeyValue, as_typed, typed_options
+from mmfer.apis.data.browsing import training_faces
 from mmfer.commands import command
 from mmfer.visualization import draw_augmented
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from mmfer.apis import read_config, user_errors
 from mmfer.apis.config import KeyValue, as_typed
+from mmfer.apis.data.face_images import write_face_images
 from mmfer.apis.dataset_configs import dataset_configs
-from mmfer.apis.face_images import write_face_images
 from mmfer.commands import command
 
 

@@ -9,11 +9,11 @@ from typing import Any
 
 from mmfer.apis import user_errors
 from mmfer.apis.config import KeyValue, as_typed
-from mmfer.apis.landmark_extraction import CHUNK, extract_landmarks
-from mmfer.apis.landmark_import import import_landmarks
+from mmfer.apis.data.landmark_extraction import CHUNK, extract_landmarks
+from mmfer.apis.data.landmark_import import import_landmarks
 from mmfer.commands import command
-from mmfer.datasets.landmark_posture import fault_of
-from mmfer.datasets.landmarks import read_landmarks
+from mmfer.datasets.landmarks.landmark_file import read_landmarks
+from mmfer.datasets.landmarks.posture import fault_of
 
 DETECTOR = 'see that the detector gives x, then y'
 

@@ -8,12 +8,12 @@ import json
 from rich.progress import track
 
 from mmfer.apis import read_config, user_errors
-from mmfer.apis.agreement import FORCE
+from mmfer.apis.checkpoints.agreement import FORCE
 from mmfer.apis.config import KeyValue, typed_options
-from mmfer.apis.noise import confused_manifest, draw_manifest, imported_manifest
+from mmfer.apis.data.noise import confused_manifest, draw_manifest, imported_manifest
 from mmfer.commands import command
-from mmfer.datasets.label_schema import ORDERS
-from mmfer.datasets.noise_manifest import NoiseManifest
+from mmfer.datasets.labels.noise_manifest import NoiseManifest
+from mmfer.datasets.labels.schema import ORDERS
 
 KEY = 'train_dataloader.dataset.label_noise'
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mmfer.apis import read_config, user_errors
 from mmfer.apis.config import KeyValue, as_typed, typed_options
-from mmfer.apis.packing import pack
+from mmfer.apis.data.packing import pack
 from mmfer.commands import command
 
 SPLITS = ('train', 'val', 'test')

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from mmfer.apis import export_deployed, user_errors
-from mmfer.apis.checkpoint_config import ALLOW
+from mmfer.apis.checkpoints.checkpoint_config import ALLOW
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

@@ -7,7 +7,7 @@ import numpy as np
 
 from acme_fer.registry import DATASETS
 from mmfer.datasets import FaceDataset
-from mmfer.datasets.label_schema import ORDERS, canonical
+from mmfer.datasets.labels.schema import ORDERS, canonical
 
 SUFFIXES = ('.jpg', '.jpeg', '.png')
 

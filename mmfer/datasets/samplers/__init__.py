@@ -1,7 +1,7 @@
 """Samplers of training faces."""
 
-from .class_balanced import ClassBalancedSampler
-from .effective_number import EffectiveNumberSampler
-from .progressive import ProgressiveSampler
+from mmfer.datasets.samplers.class_balanced import ClassBalancedSampler
+from mmfer.datasets.samplers.effective_number import EffectiveNumberSampler
+from mmfer.datasets.samplers.progressive import ProgressiveSampler
 
 __all__ = ['ClassBalancedSampler', 'EffectiveNumberSampler', 'ProgressiveSampler']

@@ -1,10 +1,10 @@
 """Faces drawn from parameters: see :class:`SyntheticFaces`."""
 
-from .action_units import CLASSES, UNITS, mix_units, sample_distribution
-from .capture import Capture, sample_capture
-from .dataset import SyntheticFaces
-from .draw import draw_face
-from .person import Person, sample_person
+from mmfer.datasets.synthetic_faces.action_units import CLASSES, UNITS, mix_units, sample_distribution
+from mmfer.datasets.synthetic_faces.capture import Capture, sample_capture
+from mmfer.datasets.synthetic_faces.dataset import SyntheticFaces
+from mmfer.datasets.synthetic_faces.draw import draw_face
+from mmfer.datasets.synthetic_faces.person import Person, sample_person
 
 __all__ = [
     'CLASSES',

@@ -7,10 +7,10 @@ import argparse
 import cv2
 import numpy as np
 
-from .action_units import CLASSES, PROTOTYPES, mix_units, sample_distribution
-from .capture import Capture, sample_capture
-from .draw import draw_face
-from .person import sample_person
+from mmfer.datasets.synthetic_faces.action_units import CLASSES, PROTOTYPES, mix_units, sample_distribution
+from mmfer.datasets.synthetic_faces.capture import Capture, sample_capture
+from mmfer.datasets.synthetic_faces.draw import draw_face
+from mmfer.datasets.synthetic_faces.person import sample_person
 
 _TILE = 112
 _COLUMNS = 10

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .canvas import Canvas, scaled, smooth
-from .person import Person
+from mmfer.datasets.synthetic_faces.canvas import Canvas, scaled, smooth
+from mmfer.datasets.synthetic_faces.person import Person
 
 
 def _grown(points: np.ndarray, marks: np.ndarray, factor: float) -> np.ndarray:

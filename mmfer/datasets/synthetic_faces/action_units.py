@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..label_schema import ORDERS
+from mmfer.datasets.labels.schema import ORDERS
 
 CLASSES = ORDERS['rafdb']
 """The seven basic expressions in RAF-DB's order."""

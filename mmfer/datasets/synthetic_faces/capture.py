@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from .geometry import rotation
+from mmfer.datasets.synthetic_faces.geometry import rotation
 
 OCCLUDERS = ('hand_mouth', 'hand_cheek', 'hand_eye', 'mask', 'strand', 'microphone', 'bar')
 

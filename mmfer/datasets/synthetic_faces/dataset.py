@@ -8,15 +8,14 @@ import numpy as np
 from mmengine.dist import is_main_process
 from rich.progress import track
 
+from mmfer.datasets.face_dataset import FaceDataset
+from mmfer.datasets.labels.schema import ORDERS, label_map
+from mmfer.datasets.synthetic_faces.action_units import CLASSES, mix_units, sample_distribution
+from mmfer.datasets.synthetic_faces.cache import cached
+from mmfer.datasets.synthetic_faces.capture import sample_capture
+from mmfer.datasets.synthetic_faces.draw import RENDERER_VERSION, draw_face
+from mmfer.datasets.synthetic_faces.person import sample_person
 from mmfer.registry import DATASETS
-
-from ..face_dataset import FaceDataset
-from ..label_schema import ORDERS, label_map
-from .action_units import CLASSES, mix_units, sample_distribution
-from .cache import cached
-from .capture import sample_capture
-from .draw import RENDERER_VERSION, draw_face
-from .person import sample_person
 
 _RAFDB_COUNTS = np.array([1290, 281, 717, 4772, 1982, 705, 2524])
 _GOLDEN_RATIO = (5**0.5 - 1) / 2

@@ -5,12 +5,12 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from .accessories import paint_back_hair, paint_front_hair, paint_glasses, paint_occluder
-from .canvas import Canvas, scaled, smooth
-from .capture import Capture
-from .geometry import face_points
-from .person import Person
-from .relief import skin_relief
+from mmfer.datasets.synthetic_faces.accessories import paint_back_hair, paint_front_hair, paint_glasses, paint_occluder
+from mmfer.datasets.synthetic_faces.canvas import Canvas, scaled, smooth
+from mmfer.datasets.synthetic_faces.capture import Capture
+from mmfer.datasets.synthetic_faces.geometry import face_points
+from mmfer.datasets.synthetic_faces.person import Person
+from mmfer.datasets.synthetic_faces.relief import skin_relief
 
 RENDERER_VERSION = 1
 """Part of the cache key: raise it with every change that moves a pixel."""

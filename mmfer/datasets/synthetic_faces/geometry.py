@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .action_units import UNITS
-from .person import Person
+from mmfer.datasets.synthetic_faces.action_units import UNITS
+from mmfer.datasets.synthetic_faces.person import Person
 
 # From ear to chin: half of the 17 jaw points of an average face.
 _JAW_X = np.array([0.82, 0.82, 0.80, 0.76, 0.69, 0.58, 0.42, 0.22, 0])

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .action_units import UNITS
+from mmfer.datasets.synthetic_faces.action_units import UNITS
 
 Colour = tuple[float, float, float]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from .action_units import UNITS
-from .canvas import Canvas, smooth
-from .person import Person
+from mmfer.datasets.synthetic_faces.action_units import UNITS
+from mmfer.datasets.synthetic_faces.canvas import Canvas, smooth
+from mmfer.datasets.synthetic_faces.person import Person
 
 
 def skin_relief(

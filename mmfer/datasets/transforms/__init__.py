@@ -1,6 +1,6 @@
 """What happens to one face before it is batched; augmentation is on the device, in the data preprocessor."""
 
-from .load_face import LoadFace
-from .pack_face import PackFace
+from mmfer.datasets.transforms.load_face import LoadFace
+from mmfer.datasets.transforms.pack_face import PackFace
 
 __all__ = ['LoadFace', 'PackFace']

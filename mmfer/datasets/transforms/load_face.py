@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
 
-from mmfer.datasets.pictures import read_picture
+from mmfer.datasets.images.pictures import read_picture
 from mmfer.registry import TRANSFORMS
 
 

@@ -11,7 +11,7 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import CheckpointHook, EarlyStoppingHook, Hook
 from mmengine.runner import BaseLoop, EpochBasedTrainLoop, Runner
 
-from mmfer.datasets.face_places import shared_rows
+from mmfer.datasets.images.face_places import shared_rows
 from mmfer.engine.checks import check_loaded_classes, face_datasets
 from mmfer.engine.held_out import set_to_test
 from mmfer.evaluation import FERMetric, protocol_report, report_table, write_report

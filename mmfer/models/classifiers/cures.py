@@ -6,10 +6,10 @@ from typing import Any
 
 from mmpretrain.models import ImageClassifier
 
-from mmfer.models.feature_maps import Feature, Size
 from mmfer.models.necks import ARM
 from mmfer.models.necks.windows import fit_upscale
-from mmfer.models.trial import picture
+from mmfer.models.probing.feature_maps import Feature, Size
+from mmfer.models.probing.trial import picture
 
 MAP_SWITCHES = {'gap_before_final_norm': False, 'out_type': 'featmap'}
 """Settings by which backbones of mmpretrain that pool can be made to give their map."""

@@ -11,9 +11,9 @@ from mmpretrain.models import GeneralizedMeanPooling, GlobalAveragePooling, Imag
 from torch import Tensor, nn
 
 from mmfer.models.classifiers.cures import MAP_SWITCHES, what_pools, with_switch
-from mmfer.models.feature_maps import Feature, Size
 from mmfer.models.necks import ARM
-from mmfer.models.trial import first_line, known_size, learn_layouts, picture, trial_sizes, undisturbed
+from mmfer.models.probing.feature_maps import Feature, Size
+from mmfer.models.probing.trial import first_line, known_size, learn_layouts, picture, trial_sizes, undisturbed
 
 POOLS = (GlobalAveragePooling, GeneralizedMeanPooling)
 """Necks that take [N, C, H, W] and would pool anything else along the wrong axes, in silence."""

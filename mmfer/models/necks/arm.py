@@ -10,8 +10,8 @@ from mmengine.utils import to_2tuple
 from torch import Tensor, nn
 
 from mmfer.functional import sum_over_ranks
-from mmfer.models.feature_maps import map_of_shape
 from mmfer.models.necks.windows import fit_upscale, fit_windows
+from mmfer.models.probing.feature_maps import map_of_shape
 from mmfer.registry import MODELS
 from mmfer.structures.ranges import check_range
 

@@ -6,7 +6,7 @@ from inspect import signature
 
 from torch import Tensor, nn
 
-from mmfer.models.embedding import embedding_of
+from mmfer.models.probing.embedding import embedding_of
 from mmfer.models.supervision.named import Named
 from mmfer.models.supervision.step import (
     StepLog,
@@ -39,7 +39,7 @@ class Supervision(nn.Module):
 
     - ``publishes``: names of what a branch or refiner returns, a dict; ``shares``: those that are no rows of the batch
     - ``as_given``: parameters of a branch that take the output of a tapped module itself, a
-      :class:`~mmfer.models.feature_maps.Feature`, in place of its map [N, C, H, W]
+      :class:`~mmfer.models.probing.feature_maps.Feature`, in place of its map [N, C, H, W]
     - ``setup(model, supervision)``: called once at build, where it copies or inspects the network and earlier parts
     - ``check(model)``: called at build, and before the first step on the network as it will run (batch norm may have
       become SyncBatchNorm), to refuse what cannot work; `inputs` on the part holds the config's renames. If it takes

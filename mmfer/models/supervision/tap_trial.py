@@ -11,9 +11,9 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 
-from mmfer.models.calls import main_calls
-from mmfer.models.feature_maps import Feature, Size
-from mmfer.models.trial import known_size, picture, recorded, run_classifier, undisturbed
+from mmfer.models.probing.calls import main_calls
+from mmfer.models.probing.feature_maps import Feature, Size
+from mmfer.models.probing.trial import known_size, picture, recorded, run_classifier, undisturbed
 
 
 @dataclass(frozen=True)

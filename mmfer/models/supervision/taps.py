@@ -7,9 +7,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from mmfer.models.calls import last_of_each_size, main_calls
-from mmfer.models.feature_maps import Feature, Layout, Size
-from mmfer.models.trial import learn_layouts, run_classifier, trial_size, trial_sizes
+from mmfer.models.probing.calls import last_of_each_size, main_calls
+from mmfer.models.probing.feature_maps import Feature, Layout, Size
+from mmfer.models.probing.trial import learn_layouts, run_classifier, trial_size, trial_sizes
 from mmfer.structures import VOCABULARY
 
 
@@ -29,7 +29,7 @@ class Taps:
     """Records what modules of a network put out; the forward hooks live inside the `with` only.
 
     What holds a map becomes [N, C, H, W], whether the module gives that, [N, H, W, C] or tokens: see
-    :mod:`mmfer.models.feature_maps`.
+    :mod:`mmfer.models.probing.feature_maps`.
 
     Args:
         network: The network, to check the paths at build.

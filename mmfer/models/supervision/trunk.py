@@ -12,10 +12,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from mmfer.models.calls import Called, DoesNotRunOnce, calls_of, last_of_each_size, main_calls, tensors_in
-from mmfer.models.feature_maps import Feature, Layout, Size
-from mmfer.models.replay import ALONE, Arguments, Calls, NotFromCalls, arguments_of, cloned, leading_to
-from mmfer.models.trial import backbone_size, first_line, learn_layouts, picture, recorded, refusal, undisturbed
+from mmfer.models.probing.calls import Called, DoesNotRunOnce, calls_of, last_of_each_size, main_calls, tensors_in
+from mmfer.models.probing.feature_maps import Feature, Layout, Size
+from mmfer.models.probing.replay import ALONE, Arguments, Calls, NotFromCalls, arguments_of, cloned, leading_to
+from mmfer.models.probing.trial import backbone_size, first_line, learn_layouts, picture, recorded, refusal, undisturbed
 
 OTHER_SIZE = (96, 96)
 """Of a second trial: what a copy is told of the size of its input must not be that of the first."""

@@ -7,10 +7,10 @@ from torch import Tensor, nn
 
 from mmfer.functional import attribution, class_score
 from mmfer.functional.attribution import KINDS, SCORES
-from mmfer.models.feature_maps import Feature
+from mmfer.models.probing.feature_maps import Feature
+from mmfer.models.probing.trial import trial_size
 from mmfer.models.supervision.step import full_precision
 from mmfer.models.supervision.tap_trial import Behind, problem_of_tap, what_runs_behind, workable_tap
-from mmfer.models.trial import trial_size
 from mmfer.registry import MODELS
 
 

@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from mmengine.model.weight_init import initialize
 from torch import Tensor, nn
 
-from mmfer.models.feature_maps import Feature, Layout
-from mmfer.models.replay import Calls, cloned
+from mmfer.models.probing.feature_maps import Feature, Layout
+from mmfer.models.probing.replay import Calls, cloned
 from mmfer.models.supervision.trunk import NoTrunk, Trunk, find_trunk, workable_stages
 from mmfer.registry import MODELS
 from mmfer.structures.ranges import check_range

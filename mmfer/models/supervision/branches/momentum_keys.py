@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmfer.models.embedding import embedding_of, embedding_width, needs_head
+from mmfer.models.probing.embedding import embedding_of, embedding_width, needs_head
 from mmfer.models.supervision.taps import Taps
 from mmfer.registry import MODELS
 from mmfer.structures.ranges import check_range

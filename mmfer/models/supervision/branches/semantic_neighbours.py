@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from mmfer.functional import kl_from_logits
 from mmfer.models.autoencoders import Neighbourhood, load_autoencoder
-from mmfer.models.data_preprocessor import FaceDataPreprocessor
+from mmfer.models.preprocessing.data_preprocessor import FaceDataPreprocessor
 from mmfer.models.supervision.step import frozen_buffers
 from mmfer.registry import MODELS
 

@@ -7,7 +7,7 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from mmfer.functional import confident_labels, nearest_neighbours, neighbour_average
-from mmfer.models.embedding import embedding_width
+from mmfer.models.probing.embedding import embedding_width
 from mmfer.registry import MODELS
 from mmfer.structures import Column, SampleBank
 from mmfer.structures.ranges import check_range

@@ -1,0 +1,151 @@
+"""Which faces a run holds to be alike, and what it has come to believe about their labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmfer.apis.analysis.inspection import Run
+from mmfer.models.probing.embedding import embedding_of
+from mmfer.models.supervision.taps import Taps
+from mmfer.structures import FaceBatch
+
+SAMPLE = 2000
+"""Faces whose neighbours are counted at most; a quarter of a million would take hours."""
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """What `find_neighbours` found, rows of the training set.
+
+    Args:
+        faces: The faces asked for [n].
+        spaces: By name of the space, each face's nearest others, the nearest first [n, k].
+        distribution: Of labels, for each face [n, K].
+        remembered: Of which faces the distribution is the bank's `label_distribution` [n]; of the others, such as those
+            that training has never drawn, it is the prediction.
+        agreement: By name of the space, share of nearest others that are of the face's own class (the clean one, where
+            known), over all faces that were searched, or `SAMPLE` of them.
+        chance: The same share among faces drawn at random.
+    """
+
+    faces: np.ndarray
+    spaces: dict[str, np.ndarray]
+    distribution: np.ndarray
+    remembered: np.ndarray
+    agreement: dict[str, float]
+    chance: float
+
+
+def choose_faces(run: Run, count: int, seed: int = 0) -> list[int]:
+    """Rows of the training set, drawn without repetition, in order."""
+    if count < 1:
+        raise ValueError(f'the number of faces to show must be at least 1, got {count}')
+    total = len(run.dataset)
+    return sorted(np.random.default_rng(seed).choice(total, min(count, total), replace=False).tolist())
+
+
+def find_neighbours(
+    run: Run,
+    faces: Sequence[int],
+    count: int = 5,
+    among: Sequence[int] | None = None,
+    track: Callable[[Iterable, int], Iterable] = lambda batches, _total: batches,
+    batch_size: int = 64,
+) -> Neighbours:
+    """Finds faces' nearest others by cosine similarity of their embeddings, as LA-Net's label estimation does.
+
+    Training looks for them in the batch, this in the whole training set.
+
+    Args:
+        run: What `read_run` returns; where no branch publishes a landmark embedding, that space is left out.
+        faces: Rows of the training set.
+        count: Neighbours of each.
+        among: Rows to look for neighbours in. Defaults to None: all.
+        track: Wraps the batches and their number, for a progress bar.
+        batch_size: Faces that go through the network together.
+
+    Raises:
+        ValueError: The training set has no such face, or the count is below 1.
+    """
+    if count < 1:
+        raise ValueError(f'a face must have at least 1 neighbour, got {count}')
+    total = len(run.dataset)
+    for face in faces:
+        if not 0 <= face < total:
+            raise ValueError(f'there is no face {face}: the training set has {total:,}, numbered from 0')
+    rows = sorted({*faces, *(range(total) if among is None else among)})
+    batches = track(run.batches(rows, batch_size), -(-len(rows) // batch_size))
+    values = [embed(run.model, inputs) | {'class': best_known_class(batch)} for inputs, batch in batches]
+    found = {name: torch.cat([value[name] for value in values]) for name in values[0]}
+    place, classes, probs = torch.as_tensor(np.searchsorted(rows, faces)), found.pop('class'), found.pop('probs')
+    counted = torch.arange(len(rows))[:: -(-len(rows) // SAMPLE)]
+    agreement = {}
+    for name, features in found.items():
+        agrees = classes[nearest_rows(features, counted, count)] == classes[counted, None]
+        agreement[name] = agrees.double().mean().item()
+    bank = run.bank.get('label_distribution')
+    remembered = torch.zeros(len(faces), dtype=torch.bool) if bank is None else torch.from_numpy(run.seen)[list(faces)]
+    estimated = (
+        probs[place] if bank is None else torch.where(remembered[:, None], bank[list(faces)].cpu(), probs[place])
+    )
+    return Neighbours(
+        faces=np.asarray(faces),
+        spaces={name: np.asarray(rows)[nearest_rows(features, place, count)] for name, features in found.items()},
+        distribution=estimated.numpy(),
+        remembered=remembered.numpy(),
+        agreement=agreement,
+        chance=(classes.bincount() / len(classes)).square().sum().item(),
+    )
+
+
+def best_known_class(batch: FaceBatch) -> Tensor:
+    """The clean label where it is known, else the observed one [N]."""
+    if batch.clean_label is None:
+        return batch.label.cpu()
+    return torch.where(batch.clean_label >= 0, batch.clean_label, batch.label).cpu()
+
+
+@torch.inference_mode()
+def embed(model: nn.Module, inputs: Tensor) -> dict[str, Tensor]:
+    """A classifier's embeddings of faces, on the CPU.
+
+    Shapes:
+        inputs: [N, 3, H, W].
+        returns: expression [N, D], landmark [N, V] where a branch publishes one, probs [N, K].
+    """
+    branch = landmark_branch(model)
+    taps = Taps(model, {} if branch is None else {'shared': f'backbone.{branch.shared_stage}'})
+    with taps.record(model, inputs.shape[-2:]) as tapped:
+        features = model.extract_feat(inputs)
+    values = {'expression': embedding_of(model.head, features)}
+    if branch is not None:
+        values['landmark'], _ = branch.embed(tapped.given['shared'])
+    values['probs'] = model.head(features).softmax(1)
+    return {name: value.float().cpu() for name, value in values.items()}
+
+
+def landmark_branch(model: nn.Module) -> nn.Module | None:
+    """The branch that publishes a landmark embedding, if the model has one."""
+    methods = model.supervision.methods.values() if getattr(model, 'supervision', None) is not None else ()
+    branches = [branch for method in methods for branch in method['branches'].values()]
+    return next((b for b in branches if 'landmark_embedding' in getattr(b, 'publishes', ())), None)
+
+
+def nearest_rows(features: Tensor, place: Tensor, count: int) -> Tensor:
+    """The most similar other rows by cosine, the nearest first.
+
+    Shapes:
+        features: [N, D].
+        place: [n], rows whose neighbours are sought.
+        returns: [n, k], k = min(count, N - 1).
+    """
+    features = F.normalize(features, dim=1)
+    similarity = features[place] @ features.T
+    similarity[torch.arange(len(place)), place] = -torch.inf
+    return similarity.topk(min(count, len(features) - 1), dim=1).indices

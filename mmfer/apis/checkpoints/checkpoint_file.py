@@ -1,0 +1,54 @@
+"""Reads a checkpoint as a file of plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+
+from mmfer.apis.errors import nearest
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """Reads a checkpoint without running code from it.
+
+    Raises:
+        FileNotFoundError: There is no such file; the nearest one is named.
+        ValueError: It is no checkpoint.
+    """
+    path = Path(path)
+    if not path.is_file():
+        folder = path if path.is_dir() else path.parent
+        here = [str(file) for file in sorted(folder.glob('*.pth'))]
+        hint = nearest(str(path), here) or (f'; {folder} has {", ".join(map(str, here[:3]))}' if here else '')
+        raise FileNotFoundError(f'there is no checkpoint {path}{hint}')
+    try:
+        checkpoint = torch.load(path, map_location='cpu', weights_only=True)
+    except (UnpicklingError, RuntimeError, EOFError, OSError, UnicodeDecodeError, KeyError):
+        raise ValueError(
+            f'{path} cannot be read as a checkpoint of plain values: it is damaged, or no checkpoint of '
+            'mmfer; train anew or copy it again'
+        ) from None
+    if not isinstance(checkpoint, dict):
+        raise ValueError(f'{path} holds a {type(checkpoint).__name__}, no checkpoint')
+    return checkpoint if 'state_dict' in checkpoint else dict(state_dict=checkpoint)
+
+
+def class_names(checkpoint: Mapping[str, Any], num_classes: int) -> list[str]:
+    """The names that the training data gave the classes, or numbers where they had none.
+
+    Raises:
+        ValueError: There are names, but not as many as classes.
+    """
+    names = ((checkpoint.get('meta') or {}).get('dataset_meta') or {}).get('classes')
+    if not isinstance(names, list | tuple) or not names:
+        return [f'class{i}' for i in range(num_classes)]
+    if len(names) != num_classes:
+        raise ValueError(
+            f'the checkpoint names {len(names)} classes ({", ".join(map(str, names[:3]))}, ...), its network scores '
+            f'{num_classes}: which scores are whose is not known; write it anew with the training that made it'
+        )
+    return list(map(str, names))

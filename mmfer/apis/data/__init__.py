@@ -1,0 +1,1 @@
+"""What is done to a folder of faces or labels before training."""

@@ -1,0 +1,86 @@
+"""Folders of images that a tool works through, over as many interruptions as it takes."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mmfer.datasets.reading.files import IMAGE_EXTENSIONS, is_image
+from mmfer.datasets.images.pictures import look_at, read_picture
+from mmfer.datasets.reading.whole_files import written_whole
+
+
+def image_names(folder: str | Path, leave_out: Path | None = None) -> list[str]:
+    """Names of all images of a folder and its subfolders relative to it, with `/`, in order.
+
+    Args:
+        folder: Where to look.
+        leave_out: A picture that is none of them, though it may lie there.
+
+    Raises:
+        FileNotFoundError: There is no such folder.
+        ValueError: It has no image.
+    """
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(f'there is no folder {folder}')
+    leave_out = leave_out and leave_out.absolute()
+    names = sorted(
+        Path(path, file).relative_to(folder).as_posix()
+        for path, _, files in os.walk(folder)
+        for file in files
+        if is_image(file) and Path(path, file).absolute() != leave_out
+    )
+    if not names:
+        raise ValueError(f'{folder} has no image (looked for {", ".join(IMAGE_EXTENSIONS)})')
+    return names
+
+
+def read_or_reason(path: str | Path) -> tuple[np.ndarray | None, str]:
+    """A picture as training reads it, BGR uint8 [H, W, 3], and ''; or None, and what is wrong with it."""
+    try:
+        return read_picture(str(path)), ''
+    except (ValueError, OSError):
+        return None, look_at(str(path)).fault or 'cut off or damaged'
+
+
+def write_failures(path: Path, names: Sequence[str], reasons: Sequence[str]) -> None:
+    """Writes a csv of name and reason for all names with one; the file is there when it is complete."""
+    with written_whole(path, newline='', encoding='utf-8', errors='surrogateescape') as stream:
+        writer = csv.writer(stream)
+        writer.writerow(['name', 'reason'])
+        writer.writerows(row for row in zip(names, reasons, strict=True) if row[1])
+
+
+def names_and_sizes(folder: str | Path, names: Sequence[str]) -> dict[str, Any]:
+    """Count and hash of the names and sizes of images: enough to tell that some were added, taken away or replaced."""
+    digest = hashlib.sha256()
+    for name in names:
+        path = Path(folder, name)
+        size = path.stat().st_size if path.exists() else -1  # a link that leads nowhere
+        digest.update(f'{name}\0{size}\n'.encode(errors='surrogateescape'))
+    return dict(count=len(names), sha256=digest.hexdigest())
+
+
+def keep_settings(path: Path, settings: dict[str, Any]) -> None:
+    """Writes what a run is made of beside what it makes, or compares it with what is there.
+
+    Raises:
+        ValueError: The work in that folder was begun with other settings.
+    """
+    if not path.exists():
+        with written_whole(path) as stream:
+            stream.write(json.dumps(settings, indent=1) + '\n')
+    before, now = json.loads(path.read_text()), json.loads(json.dumps(settings))
+    other = [key for key in now if before.get(key) != now[key]]
+    if other:
+        raise ValueError(
+            f'{path.parent} was begun with other {" and other ".join(other)} (see {path.name} there): '
+            'give the same again to go on, delete that folder to begin anew, or write to another place'
+        )

@@ -1,0 +1,1 @@
+"""Label files of the published datasets, as their authors wrote them."""

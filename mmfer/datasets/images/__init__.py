@@ -1,0 +1,1 @@
+"""Image files: which are there, whether they can be used, and their pixels."""

@@ -1,0 +1,1 @@
+"""Names of classes, and labels: theirs, ours, noisy ones."""

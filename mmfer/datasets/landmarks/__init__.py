@@ -1,0 +1,1 @@
+"""Landmark files in every form that is read, and whether points are worth anything."""

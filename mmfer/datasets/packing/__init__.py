@@ -1,0 +1,1 @@
+"""Images in one file, and batches that are read at once."""

@@ -1,0 +1,190 @@
+"""Packed images as a column, and the check that they are still those of the source."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import os.path as osp
+from collections.abc import Sequence
+from typing import Any, overload
+
+import numpy as np
+from mmengine.logging import print_log
+
+from mmfer.datasets.columns import Faces
+from mmfer.datasets.packing.pack_file import read_pack, split_names
+from mmfer.datasets.reading.files import name_a_few
+from mmfer.datasets.transforms.load_face import LoadFace, move_points
+
+Columns = dict[str, Any]
+
+
+class PackedImages:
+    """Rows of the memory-mapped images of a pack, as a column.
+
+    ``column[i]`` is one image, BGR uint8 [H, W, 3]; slices, masks and ids give a column of fewer rows without
+    reading an image; ``read(rows)`` reads many at once. Pickles as the path, so that workers share the memory map.
+
+    Args:
+        path: The pack.
+        rows: Which of its images, int64 [N]. Defaults to None: all.
+    """
+
+    def __init__(self, path: str, rows: np.ndarray | None = None):
+        self.path = osp.abspath(path)
+        self._images = read_pack(path)[1]['image']
+        self.rows = np.arange(len(self._images)) if rows is None else rows
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """[N, H, W, 3]."""
+        _, channels, height, width = self._images.shape
+        return len(self.rows), height, width, channels
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @overload
+    def __getitem__(self, index: int) -> np.ndarray: ...
+
+    @overload
+    def __getitem__(self, index: slice | np.ndarray) -> PackedImages: ...
+
+    def __getitem__(self, index: int | slice | np.ndarray) -> np.ndarray | PackedImages:
+        rows = self.rows[index]
+        if isinstance(rows, np.ndarray):
+            return PackedImages(self.path, rows)
+        return self._images[rows].transpose(1, 2, 0).copy()  # a transform may write into what it gets
+
+    def read(self, rows: np.ndarray) -> np.ndarray:
+        """A copy of the images of some rows, uint8 [n, 3, H, W]."""
+        return self._images.take(self.rows[rows], axis=0)
+
+    def __reduce__(self) -> tuple:
+        return type(self), (self.path, self.rows)
+
+
+def add_packed(columns: Columns, path: str, dataset: Faces) -> Columns:
+    """Adds ``image`` and ``ori_shape`` from a pack that belongs to these rows.
+
+    A file whose size differs has been replaced; one whose time alone differs is read and compared by its hash, as git
+    does: a copied folder is the same source, an overwritten image is not.
+
+    Args:
+        columns: Those of the dataset, and ``source_label``, the labels as the label file has them.
+        path: The pack.
+        dataset: Whose rows they are; its pipeline must ask for the size that was packed.
+
+    Raises:
+        FileNotFoundError: There is no such pack.
+        ValueError: The pack is damaged, has another size, lacks an image, or the source has changed since.
+    """
+    if 'image' in columns:
+        raise ValueError(f'{type(dataset).__name__} has its images in memory already; take packed={path!r} out')
+    again = f'pack again: python tools/dataset_tools/pack.py CONFIG {path}'
+    folder, (metadata, pack) = dataset.image_folder, read_pack(path)
+    images, names = PackedImages(path), columns['name'].tolist()
+    classes = json.loads(metadata['classes'])
+    if classes != list(dataset.source_classes):
+        raise ValueError(
+            f'{path} is of the classes {", ".join(classes)}, but {type(dataset).__name__} has '
+            f'{", ".join(dataset.source_classes)}; {again}'
+        )
+    row_of = {name: row for row, name in enumerate(split_names(pack['name']))}
+    rows = np.array([row_of.get(name, -1) for name in names], dtype=np.int64)
+    if (rows < 0).any():
+        raise ValueError(f'{path} lacks {_some(rows < 0, names)}, which {folder} has; {again}')
+    changed = pack['label'][rows] != columns['source_label']
+    if changed.any():
+        raise ValueError(f'the labels of {_some(changed, names)} have changed since {path} was packed; {again}')
+    if 'box' in columns:
+        changed = (pack['box'][rows] != columns['box']).any(axis=1)
+        if changed.any():
+            raise ValueError(f'the boxes of {_some(changed, names)} have changed since {path} was packed; {again}')
+    ori_shape = pack['ori_shape'][rows]
+    _require_size(path, images.shape[1:3], ori_shape, dataset.pipeline.transforms)
+    files = columns.get('file', columns['name']).tolist()
+    changed = _changed(folder, files, *(pack[key][rows] for key in ('bytes', 'mtime', 'hash')))
+    if changed.any():
+        raise ValueError(f'{_some(changed, files)} in {folder} have changed since {path} was packed; {again}')
+    columns = {key: column for key, column in columns.items() if key != 'box'}  # packed is what was inside
+    return {**columns, 'image': images[rows], 'ori_shape': ori_shape}
+
+
+def move_landmarks(columns: Columns) -> Columns:
+    """Landmarks from pixels of the files to pixels of the packed images, to the bit as LoadFace moves them."""
+    if 'landmarks' not in columns or 'ori_shape' not in columns:
+        return columns
+    after = np.broadcast_to(columns['image'].shape[1:3], columns['ori_shape'].shape)
+    return {**columns, 'landmarks': moved_points(columns['landmarks'], columns['ori_shape'], after)}
+
+
+def moved_points(points: np.ndarray, before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """Points float32 [N, L, 2] of images of N sizes [N, 2] at N others; of those whose size stays, unchanged."""
+    resized = (before != after).any(axis=1)
+    points = points.copy()
+    points[resized] = move_points(points[resized], before[resized], after[resized])
+    return points
+
+
+def content_hash(data: bytes) -> int:
+    """Eight bytes of BLAKE2b as a signed number."""
+    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), 'little', signed=True)
+
+
+def file_stamps(folder: str, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Sizes in bytes and times of the last change in ns of files, int64 [N] each; -1 where there is none."""
+    stamps = np.full((2, len(names)), -1, dtype=np.int64)
+    for i, name in enumerate(names):
+        try:
+            entry = os.stat(osp.join(folder, name))
+        except OSError:
+            continue
+        stamps[:, i] = entry.st_size, entry.st_mtime_ns
+    return stamps[0], stamps[1]
+
+
+def _changed(folder: str, names: list[str], size: np.ndarray, time: np.ndarray, digest: np.ndarray) -> np.ndarray:
+    """Which files are not what was packed, bool [N]."""
+    size_now, time_now = file_stamps(folder, names)
+    changed = size_now != size
+    touched = np.flatnonzero(~changed & (time_now != time))
+    for i in touched:
+        with open(osp.join(folder, names[i]), 'rb') as stream:
+            changed[i] = content_hash(stream.read()) != digest[i]
+    if len(touched) and not changed.any():
+        print_log(
+            f'{len(touched):,} images have another time than when they were packed, and the same content, which '
+            'takes reading them; pack again to spare that',
+            logger='current',
+        )
+    return changed
+
+
+def _require_size(path: str, shape: tuple[int, int], ori_shape: np.ndarray, transforms: Sequence) -> None:
+    if not transforms:
+        return
+    load = transforms[0]
+    if not isinstance(load, LoadFace):
+        raise ValueError(
+            f'packed={path!r} is read by mmfer.LoadFace, but the pipeline begins with {load}; '
+            'begin it with mmfer.LoadFace, or take packed=... out'
+        )
+    packed = f'{shape[0]} x {shape[1]} pixels'
+    if load.size is None and (ori_shape != shape).any():
+        raise ValueError(
+            f'{path} has images of {packed}, but LoadFace leaves them as they are stored, which is '
+            f'another size; give dict(type=mmfer.LoadFace, size={shape}), or take packed=... out'
+        )
+    if load.size not in (None, shape):
+        raise ValueError(
+            f'{path} has images of {packed}, but the pipeline asks for LoadFace(size={load.size}); '
+            f'set the size that is packed, or pack that size: python tools/dataset_tools/pack.py CONFIG '
+            f'{path} --size {load.size[0]}'
+        )
+
+
+def _some(which: np.ndarray, names: Sequence[str]) -> str:
+    chosen = [names[i] for i in np.flatnonzero(which)]
+    return f'{len(chosen):,} of {len(names):,} images ({name_a_few(chosen)})'

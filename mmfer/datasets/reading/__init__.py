@@ -1,0 +1,1 @@
+"""Text files as others write them, and what keeps them read: knows no faces."""

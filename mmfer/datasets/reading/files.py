@@ -1,0 +1,169 @@
+"""Reading what people have on disk, and saying plainly what is wrong with it."""
+
+from __future__ import annotations
+
+import codecs
+import os
+import posixpath
+from collections.abc import Callable, Iterator, Sequence
+from typing import TextIO, TypeVar
+
+import numpy as np
+
+Row = TypeVar('Row')
+_SHOWN_LINES = 10
+SHOWN_NAMES = 3
+IMAGE_EXTENSIONS = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp', '.ppm', '.pgm')
+
+
+def open_text(path: str) -> TextIO:
+    """Opens a text file of whatever editor: byte-order marks, UTF-16, CRLF.
+
+    What is not UTF-8 becomes U+FFFD, by which :class:`BadLines` knows it.
+    """
+    with open(path, 'rb') as stream:
+        wide = stream.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    return open(path, encoding='utf-16' if wide else 'utf-8-sig', errors='replace')
+
+
+def iter_lines(path: str) -> Iterator[str]:
+    """The lines of :func:`open_text` without line ends."""
+    with open_text(path) as stream:
+        for line in stream:
+            yield line.rstrip('\n')
+
+
+def read_lines(path: str) -> list[str]:
+    """All of :func:`iter_lines`."""
+    return list(iter_lines(path))
+
+
+class BadLines:
+    """Collects the lines of a file that cannot be used, to name them all in one error.
+
+    Args:
+        path: The text file.
+        expected: What a line should look like, for the message.
+    """
+
+    def __init__(self, path: str, expected: str):
+        self.path, self.expected = path, expected
+        self._count = 0
+        self._shown: list[tuple[int, str]] = []
+
+    def add(self, number: int, line: str, reason: str = '') -> None:
+        """A line, counted from 1, and why it is bad."""
+        self._count += 1
+        if self._count <= _SHOWN_LINES:
+            reason = 'it is not UTF-8: save the file as UTF-8' if '\ufffd' in line else reason
+            text = f'\n  {self.path}:{number}: {line.strip()[:80]!r}' + (f' ({reason})' if reason else '')
+            self._shown.append((number, text))
+
+    def raise_if_any(self) -> None:
+        """Raises ValueError with count, and file, number and text of the first ten."""
+        if self._count:
+            more = f'\n  ... and {self._count - _SHOWN_LINES:,} more' if self._count > _SHOWN_LINES else ''
+            raise ValueError(
+                f'{self.path} has {self._count:,} bad line{"s" * (self._count > 1)}; expected '
+                f'{self.expected}; correct or remove:{"".join(text for _, text in sorted(self._shown))}'
+                f'{more}'
+            )
+
+
+def parse_lines(path: str, parse: Callable[[str], Row], expected: str) -> list[Row]:
+    """Parses every line that is not blank, and names all that cannot be parsed at once.
+
+    Args:
+        path: The text file.
+        parse: Makes a row of a line; raises ValueError where it cannot.
+        expected: What a line should look like, for the message.
+
+    Raises:
+        ValueError: Some line cannot be parsed. The message has file, number and text of the first ten.
+    """
+    rows, bad = [], BadLines(path, expected)
+    for number, line in enumerate(iter_lines(path), 1):
+        if line.strip():
+            try:
+                if '\ufffd' in line:
+                    raise ValueError
+                rows.append(parse(line))
+            except ValueError as error:
+                bad.add(number, line, str(error))
+    bad.raise_if_any()
+    return rows
+
+
+def names_array(names: Sequence[str]) -> np.ndarray:
+    """Names as numpy's compact strings: 16 bytes each and what exceeds 15 letters, shared by workers after a fork."""
+    return np.array(names, dtype=np.dtypes.StringDType())
+
+
+def add_repeated(names: np.ndarray, lines: np.ndarray, bad: BadLines) -> None:
+    """Adds the lines whose name has stood before; for ten million names without a set of them.
+
+    './a.jpg' and 'b//a.jpg' are 'a.jpg' and 'b/a.jpg'.
+
+    Args:
+        names: numpy's compact strings, [N].
+        lines: Where they stand, [N].
+        bad: What they are added to.
+    """
+    odd = np.flatnonzero((np.strings.find(names, './') >= 0) | (np.strings.find(names, '//') >= 0))
+    if len(odd):
+        names = names.copy()
+        names[odd] = [posixpath.normpath(name) for name in names[odd].tolist()]
+    hashes = np.fromiter((hash(name) for name in names), dtype=np.int64, count=len(names))
+    order = np.argsort(hashes, kind='stable')
+    hashes = hashes[order]
+    same = np.flatnonzero(hashes[1:] == hashes[:-1])
+    first: dict[str, int] = {}
+    for earlier, later in sorted(zip(order[same].tolist(), order[same + 1].tolist(), strict=True)):
+        if names[earlier] == names[later]:  # two names may share a hash
+            where = first.setdefault(str(names[earlier]), int(lines[earlier]))
+            bad.add(int(lines[later]), str(names[later]), f'the image is listed twice, first in line {where}')
+
+
+def require_inside(name: str) -> str:
+    """The name itself, if it stays in its folder.
+
+    Raises:
+        ValueError: It is empty, absolute, or climbs out with '..'.
+    """
+    if not name:
+        raise ValueError('the name is empty')
+    if name[0] in '/\\' or name[1:2] == ':' or ('..' in name and '..' in name.replace('\\', '/').split('/')):
+        raise ValueError('the path leaves the data folder: give one relative to it, without ..')
+    return name
+
+
+def add_outside(names: Sequence[str], lines: np.ndarray, bad: BadLines) -> None:
+    """Adds the lines whose name does not stay in its folder."""
+    text = '\n'.join(['', *names, ''])
+    if any(mark in text for mark in ('\n\n', '\n/', '..', '\\', ':')):  # which takes no time where there is none
+        for line, name in zip(lines.tolist(), names, strict=True):
+            try:
+                require_inside(name)
+            except ValueError as error:
+                bad.add(line, name, str(error))
+
+
+def name_a_few(names: Sequence[str]) -> str:
+    """``a.jpg, b.jpg, c.jpg, ...``: the first three names."""
+    return ', '.join(names[:SHOWN_NAMES]) + (', ...' if len(names) > SHOWN_NAMES else '')
+
+
+def require_paths(dataset: str, root: str, paths: Sequence[str], how_to_get: str) -> None:
+    """Raises FileNotFoundError, with the cure, unless all ``paths`` are in ``root``."""
+    missing = [path for path in paths if not os.path.exists(os.path.join(root, path))]
+    if missing:
+        raise FileNotFoundError(
+            f'{dataset} expects {" and ".join(missing)} in data_root={root!r}, which '
+            f'{"lacks this" if os.path.isdir(root) else "does not exist"} ({os.path.abspath(root)}); {how_to_get}; '
+            f'if you have it elsewhere, link it: ln -s /your/folder {root}'
+        )
+
+
+def is_image(name: str) -> bool:
+    """Whether a file's name says that it is an image; hidden files are none."""
+    return name.lower().endswith(IMAGE_EXTENSIONS) and not name.startswith('.')

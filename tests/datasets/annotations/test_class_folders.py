@@ -1,0 +1,108 @@
+import os
+
+import numpy as np
+import pytest
+from layouts import LAYOUTS
+
+from mmfer.datasets import CAERS, SFEW, FolderFaces
+from mmfer.datasets.labels.schema import ORDERS
+
+
+@pytest.fixture
+def caers(tmp_path):
+    LAYOUTS['CAERS'](tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def folders(tmp_path):
+    LAYOUTS['FolderFaces'](tmp_path)
+    return tmp_path
+
+
+def test_folders_are_known_by_any_name(caers):
+    before = CAERS(str(caers))
+    for name, other in (('Angry', 'anger'), ('Happy', 'HAPPINESS'), ('Sad', '5_sad')):
+        (caers / 'train' / name).rename(caers / 'train' / other)
+    after = CAERS(str(caers))
+    assert np.array_equal(after.get_gt_labels(), before.get_gt_labels())
+    assert after.columns['name'][0] == 'train/anger/frame 000.png'
+
+
+def test_rows_do_not_depend_on_the_order_of_the_disk(caers, monkeypatch):
+    before = CAERS(str(caers)).fingerprint()
+    monkeypatch.setattr(os, 'listdir', lambda place, real=os.listdir: sorted(real(place), reverse=True))
+    assert CAERS(str(caers)).fingerprint() == before
+
+
+def test_a_folder_of_no_class(caers):
+    (caers / 'train/Bored').mkdir()
+    with pytest.raises(
+        ValueError,
+        match=r'Bored in .*train is no class of CAERS: expected a folder for each of anger, '
+        r'disgust, .*; rename or move it',
+    ):
+        CAERS(str(caers))
+    (caers / 'train/Bored').rename(caers / 'train/.cache')
+    assert len(CAERS(str(caers))) == 21
+
+
+def test_a_class_without_a_folder(caers):
+    (caers / 'train/Fear').rename(caers / 'Fear')
+    with pytest.raises(FileNotFoundError, match=r'CAERS expects a folder for each of .*train, which lacks fear; '):
+        CAERS(str(caers))
+
+
+def test_what_is_no_image_is_counted(caers, monkeypatch):
+    lines = []
+    monkeypatch.setattr('mmfer.datasets.annotations.class_folders.print_log', lambda text, **kwargs: lines.append(text))
+    for name in ('Fear/Thumbs.db', 'Fear/notes.txt', 'Sad/.frame.png'):
+        (caers / 'train' / name).touch()
+    assert len(CAERS(str(caers))) == 21
+    assert len(lines) == 1
+    assert lines[0].startswith('CAERS: 3 files in the class folders of')
+
+
+@pytest.mark.parametrize(
+    ('train', 'val'),
+    [('Train/Train_Aligned_Faces', 'Val/Val_Aligned_Faces_new'), ('train_aligned_faces', 'Val_Aligned_Faces_new')],
+)
+def test_sfew_as_different_people_unpack_it(tmp_path, train, val):
+    LAYOUTS['SFEW'](tmp_path / 'sfew')
+    for name, other in (('Train_Aligned_Faces', train), ('Val_Aligned_Faces', val)):
+        place = tmp_path / 'other' / other
+        place.parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / 'sfew' / name).rename(place)
+    dataset = SFEW(str(tmp_path / 'other'), split='val')
+    assert dataset.columns['name'][0] == f'{val}/Angry/frame 000.png'
+    assert len(dataset) == len(SFEW(str(tmp_path / 'other'))) == 21
+
+
+def test_sfew_half_unpacked(tmp_path):
+    LAYOUTS['SFEW'](tmp_path)
+    (tmp_path / 'Val_Aligned_Faces').rename(tmp_path / 'Test')
+    with pytest.raises(FileNotFoundError, match=r'SFEW expects Val_Aligned_Faces in .*lacks this'):
+        SFEW(str(tmp_path), split='val')
+
+
+def test_classes_of_any_folder_are_those_of_all_splits(folders):
+    (folders / 'test/Surprise').rename(folders / 'test/Boredom')
+    names = ('anger', 'boredom', 'disgust', 'fear', 'happiness', 'neutral', 'sadness', 'surprise')
+    for split in ('train', 'val', 'test'):
+        assert FolderFaces(str(folders), split=split).metainfo['classes'] == names
+    assert np.bincount(FolderFaces(str(folders), split='test').get_gt_labels(), minlength=8).tolist() == [3] * 7 + [0]
+    with pytest.raises(ValueError, match='boredom of .* would be dropped silently'):
+        FolderFaces(str(folders), split='test', metainfo=dict(classes='rafdb'))
+    test = FolderFaces(str(folders), split='test', metainfo=dict(classes='rafdb'), drop_classes=['boredom'])
+    assert test.metainfo['classes'] == ORDERS['rafdb']
+    assert np.bincount(test.get_gt_labels(), minlength=7).tolist() == [0, 3, 3, 3, 3, 3, 3]
+
+
+def test_val_of_any_folder_is_its_own_or_held_out(folders):
+    assert FolderFaces(str(folders), split='val').columns['name'][0].startswith('val/')
+    train, val = (FolderFaces(str(folders), split=split, holdout=dict(fraction=0.34)) for split in ('train', 'val'))
+    assert (len(train), len(val)) == (14, 7)
+    assert val.columns['name'][0].startswith('train/')
+    (folders / 'val').rename(folders / 'development')
+    with pytest.raises(FileNotFoundError, match='FolderFaces expects val in '):
+        FolderFaces(str(folders), split='val')

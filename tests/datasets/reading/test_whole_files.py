@@ -1,0 +1,31 @@
+import pytest
+
+from mmfer.datasets.reading.whole_files import cache_file, written_whole
+
+
+def test_a_file_appears_when_it_is_complete(tmp_path):
+    path = tmp_path / 'new' / 'x.csv'
+    with written_whole(path) as stream:
+        stream.write('a')
+        assert not path.exists()
+    assert path.read_text() == 'a'
+    assert [file.name for file in path.parent.iterdir()] == ['x.csv']
+
+
+def test_what_was_there_stays_when_writing_fails(tmp_path):
+    path = tmp_path / 'x.bin'
+    path.write_bytes(b'before')
+    with pytest.raises(TypeError), written_whole(path, 'wb') as stream:
+        stream.write('no bytes')
+    assert path.read_bytes() == b'before'
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_cache_is_where_the_variable_says(monkeypatch, tmp_path):
+    monkeypatch.setenv('MMFER_CACHE', str(tmp_path))
+    assert cache_file('columns', 'k' * 64) == tmp_path / 'columns' / f'{"k" * 20}.npz'
+    monkeypatch.setenv('MMFER_CACHE', '')
+    assert cache_file('columns', 'k') is None
+    monkeypatch.delenv('MMFER_CACHE')
+    monkeypatch.setenv('HOME', str(tmp_path))
+    assert cache_file('columns', 'k') == tmp_path / '.cache/mmfer/columns/k.npz'
