@@ -1,12 +1,12 @@
 """The miniature clone as the current folder, and tools/train.py as a function."""
 
-import importlib.util
+import importlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 import torch
-from e2e.clone import ROOT, make_clone, options
+from e2e.clone import make_clone, options
 from mmengine.config import config as mmengine_config
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner import Runner
@@ -55,10 +55,7 @@ def face_weights(clone, monkeypatch) -> Iterator[Callable[[Mapping], None]]:
 @pytest.fixture(scope='session')
 def train_tool():
     """tools/train.py as a module."""
-    spec = importlib.util.spec_from_file_location('tool_train', ROOT / 'tools' / 'train.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return importlib.import_module('mmfer.cli.train')
 
 
 @pytest.fixture(autouse=True)

@@ -1,9 +1,8 @@
 """A miniature run of a real config, and the tools as functions."""
 
-import importlib.util
-import sys
+import importlib
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import pytest
 from miniature import make_rafdb
@@ -13,13 +12,11 @@ CONFIG = str(ROOT / 'configs/lanet/r18_rafdb_96px_12e.py')
 RUN: dict[str, Path] = {}
 
 
-def load_tool(name: str):
-    """A file under tools/ as a module."""
-    spec = importlib.util.spec_from_file_location(f'tool_{Path(name).stem}', ROOT / 'tools' / f'{name}.py')
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+def load_tool(name: str) -> ModuleType:
+    """What a file under tools/ runs, such as 'dataset_tools/noise'."""
+    room, _, tool = name.rpartition('/')
+    room = {'dataset_tools': 'data.', 'analysis_tools': 'analyze.'}.get(room, '')
+    return importlib.import_module(f'mmfer.cli.{room}{tool}')
 
 
 def small(data: Path, **options) -> list[str]:

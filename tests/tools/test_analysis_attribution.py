@@ -1,6 +1,6 @@
 """tools/analysis_tools/attribution.py: what it draws is what the run's own parts compute."""
 
-import importlib.util
+import importlib
 import re
 from pathlib import Path
 from types import SimpleNamespace
@@ -39,10 +39,7 @@ def made(tmp_path):
 
 @pytest.fixture
 def draw(made, tmp_path, capsys):
-    file = ROOT / 'tools/analysis_tools/attribution.py'
-    spec = importlib.util.spec_from_file_location('tool_attribution', file)
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
+    tool = importlib.import_module('mmfer.cli.analyze.attribution')
 
     def call(*words, config=CONFIG, options=TYPED):
         code = 0

@@ -1,6 +1,6 @@
 """tools/analysis_tools/{relabels,importance}.py: the right faces, labels and frames."""
 
-import importlib.util
+import importlib
 from pathlib import Path
 
 import cv2
@@ -22,10 +22,7 @@ def scn(tmp_path_factory):
 
 
 def tool(name):
-    spec = importlib.util.spec_from_file_location(f'tool_{name}', FOLDER / f'{name}.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.main
+    return importlib.import_module(f'mmfer.cli.analyze.{name}').main
 
 
 @pytest.fixture

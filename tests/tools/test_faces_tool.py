@@ -1,6 +1,6 @@
 """tools/dataset_tools/faces.py: faces without a file of their own, as files that landmarks can be found in."""
 
-import importlib.util
+import importlib
 from pathlib import Path
 
 import cv2
@@ -17,10 +17,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope='module')
 def tool():
-    spec = importlib.util.spec_from_file_location('tool_faces', ROOT / 'tools' / 'dataset_tools' / 'faces.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return importlib.import_module('mmfer.cli.data.faces')
 
 
 def config_of(tmp_path, kind, **more):

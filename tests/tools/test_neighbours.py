@@ -1,8 +1,7 @@
 """tools/analysis_tools/neighbours.py: the neighbours are those that label estimation would find in the whole set."""
 
-import importlib.util
+import importlib
 from argparse import ArgumentParser
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -25,11 +24,7 @@ def typed(words: list[str]) -> dict:
 @pytest.fixture
 def tool():
     """tools/analysis_tools/neighbours.py as a module."""
-    path = Path(__file__).parents[2] / 'tools' / 'analysis_tools' / 'neighbours.py'
-    spec = importlib.util.spec_from_file_location('tool_neighbours', path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return importlib.import_module('mmfer.cli.analyze.neighbours')
 
 
 @pytest.fixture

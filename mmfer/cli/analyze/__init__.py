@@ -1,0 +1,1 @@
+"""`mmfer analyze`: what is looked at after training."""

@@ -1,0 +1,1 @@
+"""`mmfer data`: what is done to faces and labels before training."""
