@@ -143,7 +143,12 @@ def test_every_row_of_the_page_is_tested():
 @pytest.fixture
 def logged(monkeypatch) -> list[str]:
     lines: list[str] = []
-    for module in ('datasets.bad_images', 'datasets.face_dataset', 'datasets.image_files', 'engine.checks'):
+    for module in (
+        'datasets.images.bad_images',
+        'datasets.face_dataset',
+        'datasets.images.image_files',
+        'engine.checks',
+    ):
         monkeypatch.setattr(f'mmfer.{module}.print_log', lambda text, **_: lines.append(text))
     return lines
 
