@@ -23,6 +23,11 @@ def test_no_model_reads_the_clean_label():
     assert [name for name, text in models.items() if 'clean_label' in text] == []
 
 
+def test_a_supervision_calls_its_parts_and_never_asks_what_they_have():
+    asked = re.compile(r'\bhasattr\(|getattr\((part|branch|refiner|loss|b),')
+    assert [name for name, text in code('mmfer/models/supervision').items() if asked.search(text)] == []
+
+
 @pytest.mark.parametrize('folder', ['mmfer', 'tools', 'benchmarks'])
 def test_files_from_others_are_never_unpickled(folder):
     forbidden = re.compile(r'weights_only\s*=\s*False|allow_pickle\s*=\s*True|pickle\.loads?\(')
