@@ -21,6 +21,7 @@ from torch import distributed, nn
 from torch.utils.data import TensorDataset
 
 from mmfer import compat
+from mmfer.compat import cpu_processes
 from mmfer.registry import OPTIM_WRAPPERS
 
 ROOT = Path(__file__).parents[1]
@@ -232,7 +233,7 @@ def test_slurm_variables_become_those_of_torchrun(monkeypatch, tmp_path):
     monkeypatch.delenv('MASTER_ADDR', raising=False)
     monkeypatch.setenv('MASTER_PORT', '23456')
     expected = dict(RANK='5', WORLD_SIZE='8', LOCAL_RANK='1', MASTER_ADDR='node3', MASTER_PORT='23456')
-    assert compat._slurm_environment() == expected
+    assert cpu_processes.slurm_environment() == expected
 
 
 def test_a_slurm_task_without_a_gpu_joins_through_gloo(cpu, monkeypatch):
@@ -310,7 +311,7 @@ def free_port():
 
 def test_a_wrapper_of_the_users_keeps_its_settings(cpu):
     config = Config(dict(model_wrapper_cfg=dict(type='MMDistributedDataParallel', static_graph=True)))
-    compat._wrap_without_device_ids(config)
+    cpu_processes.wrap_without_device_ids(config)
     assert config.model_wrapper_cfg == dict(type='MMDistributedDataParallel', static_graph=True, device_ids=None)
 
 
