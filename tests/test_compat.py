@@ -21,6 +21,7 @@ from torch import distributed, nn
 from torch.utils.data import TensorDataset
 
 from mmfer import compat
+from mmfer.compat import cpu_processes
 from mmfer.registry import OPTIM_WRAPPERS
 
 ROOT = Path(__file__).parents[1]
@@ -232,7 +233,7 @@ def test_slurm_variables_become_those_of_torchrun(monkeypatch, tmp_path):
     monkeypatch.delenv('MASTER_ADDR', raising=False)
     monkeypatch.setenv('MASTER_PORT', '23456')
     expected = dict(RANK='5', WORLD_SIZE='8', LOCAL_RANK='1', MASTER_ADDR='node3', MASTER_PORT='23456')
-    assert compat._slurm_environment() == expected
+    assert cpu_processes.slurm_environment() == expected
 
 
 def test_a_slurm_task_without_a_gpu_joins_through_gloo(cpu, monkeypatch):
@@ -310,7 +311,7 @@ def free_port():
 
 def test_a_wrapper_of_the_users_keeps_its_settings(cpu):
     config = Config(dict(model_wrapper_cfg=dict(type='MMDistributedDataParallel', static_graph=True)))
-    compat._wrap_without_device_ids(config)
+    cpu_processes.wrap_without_device_ids(config)
     assert config.model_wrapper_cfg == dict(type='MMDistributedDataParallel', static_graph=True, device_ids=None)
 
 
@@ -352,3 +353,17 @@ def test_amp_checkpoints_move_between_gpu_and_cpu():
     wrapper.load_state_dict(from_gpu)
     assert wrapper.get_lr()['lr'] == [0.025]
     assert 'loss_scaler' not in wrapper.state_dict()
+
+
+@pytest.mark.parametrize('base', ['mmfer::lanet/r18_rafdb.py', 'mmfer::_base_/models/resnet18.py'])
+def test_a_config_builds_on_one_that_is_shipped(base, tmp_path):
+    (tmp_path / 'mine.py').write_text(f"_base_ = '{base}'\nmodel = dict(pretrained=None)\n")
+    cfg = Config.fromfile(tmp_path / 'mine.py')
+    expected = Config.fromfile(ROOT / 'configs' / base.removeprefix('mmfer::'))
+    assert cfg.model.to_dict() == {**expected.model.to_dict(), 'pretrained': None}
+
+
+def test_a_base_that_is_not_shipped_is_named(tmp_path):
+    (tmp_path / 'mine.py').write_text("_base_ = 'mmfer::lanet/r18_rafd.py'\n")
+    with pytest.raises(FileNotFoundError, match=r'mine.py builds on mmfer::lanet/r18_rafd.py, which mmfer lacks'):
+        Config.fromfile(tmp_path / 'mine.py')

@@ -1,5 +1,6 @@
 """Rules of the house that no linter knows."""
 
+import ast
 import inspect
 import re
 import sys
@@ -95,3 +96,29 @@ def test_a_methods_page_links_the_files_of_all_its_parts_and_formulas(page):
     section = text.split('## Its files, in reading order')[1].split('\n## ')[0]
     linked = {Path(link) for link in re.findall(r'\]\(\.\./\.\./([^)]+)\)', section)}
     assert files - linked == set()
+
+
+def too_long(text: str) -> bool:
+    """Whether a file has more than 200 lines and its docstring does not say why."""
+    reason = re.search(r'^Longer than 200 lines: \S', ast.get_docstring(ast.parse(text)) or '', re.MULTILINE)
+    return len(text.splitlines()) > 200 and not reason
+
+
+def test_a_file_that_is_longer_than_200_lines_says_why():
+    files = code('mmfer')
+    assert len(files) > 100
+    assert [name for name, text in files.items() if too_long(text)] == []
+
+
+@pytest.mark.parametrize(
+    ('docstring', 'lines', 'expected'),
+    [
+        ('What it is.', 200, False),
+        ('What it is.', 201, True),
+        ('What it is.\n\nLonger than 200 lines: one table.\n', 201, False),
+        ('What it is.\n\nLonger than 200 lines:\n', 201, True),
+    ],
+)
+def test_the_reason_for_a_long_file_stands_in_its_docstring(docstring, lines, expected):
+    text = f'"""{docstring}"""\n'
+    assert too_long(text + 'x = 0\n' * (lines - len(text.splitlines()))) is expected

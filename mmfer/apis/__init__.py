@@ -6,7 +6,8 @@ from mmfer.apis.data.alignment import FaceAligner
 from mmfer.apis.errors import user_errors
 from mmfer.apis.evaluation import evaluate
 from mmfer.apis.export import export_deployed
-from mmfer.apis.prediction import FacePredictor, find_pictures, predict_pictures
+from mmfer.apis.face_predictor import FacePredictor
+from mmfer.apis.prediction import find_pictures, predict_pictures
 from mmfer.apis.training import train
 
 __all__ = [

@@ -15,8 +15,9 @@ from mmfer.apis.checkpoints.agreement import check_agreement, trained_classes
 from mmfer.apis.checkpoints.checkpoint_file import read_checkpoint
 from mmfer.apis.deployment import build_deployed, load_deployed
 from mmfer.apis.training import pin_memory
-from mmfer.engine.checks import check_dataset_classes, check_images
-from mmfer.engine.held_out import check_tested
+from mmfer.engine.checks.classes import check_dataset_classes
+from mmfer.engine.checks.held_out import check_tested
+from mmfer.engine.checks.images import check_images
 from mmfer.evaluation import FERMetric, majority_class, write_report
 from mmfer.visualization import draw_confusion_matrix
 

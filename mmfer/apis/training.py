@@ -12,12 +12,14 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner, find_latest_checkpoint
 
 from mmfer import compat
-from mmfer.engine.checks import check_batches, check_classes, check_images, check_norm, check_ranks_agree
-from mmfer.engine.held_out import check_held_out
+from mmfer.engine.checks.classes import check_classes
+from mmfer.engine.checks.held_out import check_held_out
+from mmfer.engine.checks.images import check_images
+from mmfer.engine.checks.loaders import check_batches, check_norm, check_ranks_agree
+from mmfer.engine.checks.preprocessor import check_preprocessor
+from mmfer.engine.checks.unused_settings import check_config, check_optimizer
 from mmfer.engine.hooks.protocol import ProtocolHook
 from mmfer.engine.hooks.training_faces import TrainingFacesHook
-from mmfer.engine.preprocessor_check import check_preprocessor
-from mmfer.engine.unused_settings import check_config, check_optimizer
 
 MMENGINE_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
 """What MMEngine's runner adds by itself to `default_hooks`."""

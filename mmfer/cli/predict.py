@@ -13,7 +13,8 @@ from mmfer.apis import FaceAligner, FacePredictor, find_pictures, predict_pictur
 from mmfer.apis.checkpoints.agreement import FORCE
 from mmfer.apis.checkpoints.checkpoint_config import ALLOW, config_of
 from mmfer.apis.config import KeyValue, as_typed
-from mmfer.apis.prediction import Prediction, PredictionTable, check_any
+from mmfer.apis.prediction import Prediction, check_any
+from mmfer.apis.prediction_table import PredictionTable
 from mmfer.cli.arguments import new_parser
 from mmfer.visualization import draw_predictions
 

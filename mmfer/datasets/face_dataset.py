@@ -2,34 +2,31 @@
 
 from __future__ import annotations
 
-import copy
-import hashlib
 import os.path as osp
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
-from mmengine.dataset import force_full_init
 from mmengine.logging import print_log
-from mmpretrain.datasets import BaseDataset
 
-from mmfer.datasets.columns import add_noise, check_columns, check_labels, holdout_mask, map_classes, take
+from mmfer.datasets.column_dataset import ColumnDataset, rows_of
+from mmfer.datasets.columns import add_noise, check_columns, check_labels, map_classes, take
 from mmfer.datasets.images.bad_images import BadImage, usable_images
 from mmfer.datasets.labels.schema import class_names
 from mmfer.datasets.landmarks.landmark_file import add_landmarks
-from mmfer.datasets.packing.batches import read_columns, readable_at_once, to_batch
 from mmfer.datasets.packing.packed import add_packed, move_landmarks
 from mmfer.datasets.reading.files import require_paths
+from mmfer.datasets.splits import check_split, rows_of_split
 from mmfer.datasets.transforms.pipeline_check import check_pipeline
 from mmfer.registry import DATASETS
 
 
 @DATASETS.register_module()
-class FaceDataset(BaseDataset):
+class FaceDataset(ColumnDataset):
     """Faces with labels and, where there are any, landmarks, votes, identities and clean labels.
 
-    Annotations are columns, arrays of equal length, not a list of dicts: 284k rows load in seconds and workers share
-    them. A format implements :meth:`load_columns` and says what its classes are; everything else is here.
+    A format implements :meth:`load_columns` and says what its classes are; how they are read, checked and put in order
+    is here, and what is given out of them in :class:`~mmfer.datasets.column_dataset.ColumnDataset`.
 
     Args:
         data_root: Folder of the dataset. Defaults to ''.
@@ -58,8 +55,6 @@ class FaceDataset(BaseDataset):
             (:data:`mmfer.datasets.labels.schema.ORDERS`).
     """
 
-    IMAGE_FOLDER = ''
-    """Folder of the images in ``data_root``; ``name`` is relative to it."""
     SPLITS: tuple[str, ...] = ('train', 'test')
     """Splits that the format itself has."""
     REQUIRED: tuple[str, ...] = ()
@@ -86,26 +81,12 @@ class FaceDataset(BaseDataset):
         packed: str | None = None,
         on_bad_image: str = 'raise',
     ):
-        if split not in ('train', 'val', 'test'):
-            raise ValueError(f"split must be 'train', 'val' or 'test', got {split!r}")
-        if split == 'val' and 'val' not in self.SPLITS and holdout is None:
-            raise ValueError(
-                f'{type(self).__name__} has no validation split of its own; give train and val the same '
-                "holdout=dict(fraction=.1, seed=0), or use split='test'"
-            )
-        if split == 'test' and 'test' not in self.SPLITS:
-            raise ValueError(
-                f"{type(self).__name__} has no test split with public labels; give split='val', or "
-                "split='train' to test a model that was trained on other data"
-            )
-        if label_noise is not None and split != 'train':
-            raise ValueError(f"label_noise is for split='train' only, got split={split!r}; take it out there")
+        check_split(type(self).__name__, split, self.SPLITS, holdout, label_noise)
         if on_bad_image not in ('raise', 'skip'):
             raise ValueError(f"on_bad_image must be 'raise' or 'skip', got {on_bad_image!r}")
         self.split, self.landmarks, self.label_noise, self.holdout = split, landmarks, label_noise, holdout
         self.source_split = 'train' if split == 'val' and holdout is not None else split
         self.drop_classes, self.packed, self.on_bad_image = drop_classes, packed, on_bad_image
-        self.columns: dict[str, np.ndarray] = {}
         self.source_classes = tuple(self.METAINFO.get('classes', ()))  # of the ids that load_columns() gives
         self.label_file: str | None = None  # what the column 'line' counts in
         self.bad_images: list[BadImage] = []  # those left out
@@ -126,11 +107,6 @@ class FaceDataset(BaseDataset):
             test_mode=test_mode,
             lazy_init=lazy_init,
         )
-
-    @property
-    def image_folder(self) -> str:
-        """Where the images are."""
-        return osp.join(self.data_root, self.IMAGE_FOLDER)
 
     def load_columns(self) -> dict[str, np.ndarray]:
         """Reads the rows of ``self.source_split``: what a format implements.
@@ -157,11 +133,11 @@ class FaceDataset(BaseDataset):
         if self.source_classes:
             check_labels(columns, self.source_classes, type(self).__name__)
         columns = map_classes(columns, self.source_classes, self._metainfo['classes'], self.drop_classes)
-        rows = self._rows_of_split(columns)
+        rows = rows_of_split(columns, self.split, self.source_split, self.holdout)
         # Noise before rows are taken, so that a row's noise does not depend on which others are held out.
         if self.label_noise is not None:
             columns = add_noise(columns, self._metainfo['classes'], **self.label_noise)
-        columns = take(take(columns, rows), self._rows(self._indices))
+        columns = take(take(columns, rows), rows_of(self._indices))
         if not len(columns['label']):
             raise ValueError(
                 f'{type(self).__name__} has no face for split={self.split!r} in {self.data_root!r} with '
@@ -180,99 +156,9 @@ class FaceDataset(BaseDataset):
         check_pipeline(self)
         self._log()
 
-    @force_full_init
-    def __len__(self) -> int:
-        return len(self.columns['label'])
-
-    @force_full_init
-    def get_data_info(self, idx: int) -> dict[str, Any]:
-        """What the pipeline gets for one face."""
-        idx = range(len(self))[idx]
-        columns = self.columns
-        name = str(columns['name'][idx])
-        path = osp.join(self.image_folder, str(columns['file'][idx]) if 'file' in columns else name)
-        info = dict(img_path=path, gt_label=int(columns['label'][idx]), sample_idx=idx)
-        if 'image' in columns:
-            info['img'] = columns['image'][idx]
-            if 'ori_shape' in columns:  # packed
-                info['ori_shape'] = tuple(columns['ori_shape'][idx].tolist())
-            else:
-                info['img_path'] = name
-        if 'box' in columns:
-            info['box'] = columns['box'][idx].copy()
-        if 'landmarks' in columns:
-            info.update(landmarks=columns['landmarks'][idx].copy(), landmark_valid=bool(columns['landmark_valid'][idx]))
-        if 'clean_label' in columns:
-            info['clean_label'] = int(columns['clean_label'][idx])
-        if 'score' in columns:
-            info['gt_score'] = columns['score'][idx].copy()
-        info.update({key: float(columns[key][idx]) for key in ('valence', 'arousal') if key in columns})
-        return info
-
-    @force_full_init
-    def __getitems__(self, indices: Sequence[int]) -> Sequence[dict[str, Any]]:
-        """The samples of a batch, for torch's loader: read at once where images lie in one array."""
-        if readable_at_once(self):
-            return to_batch(read_columns(self, indices))
-        return [self[idx] for idx in indices]
-
-    @force_full_init
-    def get_gt_labels(self) -> np.ndarray:
-        """Observed labels, int64 [N]."""
-        return self.columns['label'].copy()
-
-    @force_full_init
-    def get_clean_labels(self) -> np.ndarray:
-        """Labels before noise was added, int64 [N]; -1 where they are not known."""
-        return self.columns.get('clean_label', np.full(len(self), -1, dtype=np.int64)).copy()
-
-    @force_full_init
-    def get_cat_ids(self, idx: int) -> list[int]:
-        """The observed label of one face, as MMEngine's ``ClassBalancedDataset`` wants it."""
-        return [int(self.columns['label'][idx])]
-
-    @property
-    @force_full_init
-    def has_landmarks(self) -> bool:
-        """Whether faces come with landmarks."""
-        return 'landmarks' in self.columns
-
-    @force_full_init
-    def fingerprint(self) -> str:
-        """A hash of names and observed labels: what per-sample memory belongs to."""
-        digest, names = hashlib.sha256(), self.columns['name']
-        for start in range(0, len(names), 100_000):  # ten million names at once would be a gigabyte of str
-            digest.update('\n'.join([*([''] if start else []), *names[start : start + 100_000].tolist()]).encode())
-        digest.update(b'\0' + self.columns['label'].astype('<i8').tobytes())
-        return digest.hexdigest()
-
-    @force_full_init
-    def get_subset_(self, indices: int | Sequence[int]) -> None:
-        """Keeps the first ``indices`` rows (the last, where negative), or those listed."""
-        self.columns = {key: column[self._rows(indices)] for key, column in self.columns.items()}
-
-    @force_full_init
-    def get_subset(self, indices: int | Sequence[int]) -> FaceDataset:
-        """A copy with some of the rows."""
-        subset = copy.copy(self)
-        subset.get_subset_(indices)
-        return subset
-
     def extra_repr(self) -> list[str]:
         """Lines for ``repr``."""
         return [f'Split: \t{self.split}', f'Folder: \t{self.data_root}']
-
-    def _rows_of_split(self, columns: dict[str, np.ndarray]) -> slice | np.ndarray:
-        if self.holdout is None or self.source_split != 'train':
-            return slice(None)
-        held_out = holdout_mask(columns, **self.holdout)
-        return held_out if self.split == 'val' else ~held_out
-
-    @staticmethod
-    def _rows(indices: int | Sequence[int] | None) -> slice | np.ndarray:
-        if indices is None or isinstance(indices, int):
-            return slice(indices, None) if indices is not None and indices < 0 else slice(indices)
-        return np.asarray(indices, dtype=np.int64)
 
     def _log(self) -> None:
         labels, clean = self.columns['label'], self.columns.get('clean_label')

@@ -7,7 +7,7 @@ from miniature import make_rafdb
 from mmpretrain.registry import DATASETS
 
 from mmfer.datasets import RAFDB, ProgressiveSampler, collate_faces
-from mmfer.engine.held_out import check_apart
+from mmfer.engine.checks.held_out import check_apart
 
 PIPELINE = [dict(type='mmfer.LoadFace', size=20), dict(type='mmfer.PackFace')]
 

@@ -16,7 +16,7 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS, DefaultScope
 from PIL import Image
 
-from mmfer.engine.checks import check_images
+from mmfer.engine.checks.images import check_images
 
 CONFIG = 'configs/lanet/r18_rafdb_96px_12e.py'
 LABELS = Path('data/raf-db/basic/EmoLabel/list_patition_label.txt')
@@ -147,7 +147,7 @@ def logged(monkeypatch) -> list[str]:
         'datasets.images.bad_images',
         'datasets.face_dataset',
         'datasets.images.image_files',
-        'engine.checks',
+        'engine.checks.images',
     ):
         monkeypatch.setattr(f'mmfer.{module}.print_log', lambda text, **_: lines.append(text))
     return lines

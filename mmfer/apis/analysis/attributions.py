@@ -14,7 +14,7 @@ from mmfer.apis.analysis.inspection import Run
 from mmfer.apis.checkpoints.agreement import check_agreement, trained_classes
 from mmfer.apis.checkpoints.checkpoint_file import read_checkpoint
 from mmfer.apis.deployment import load_deployed
-from mmfer.engine.checks import check_dataset_classes
+from mmfer.engine.checks.classes import check_dataset_classes
 from mmfer.functional import privileged_attribution
 from mmfer.models.losses import PrivilegedAttributionLoss
 from mmfer.models.supervision.branches import GradientActivation

@@ -18,7 +18,7 @@ from mmfer.apis.checkpoints.checkpoint_file import read_checkpoint
 from mmfer.apis.config import read_config
 from mmfer.apis.deployment import check_fits, evaluated_state
 from mmfer.datasets import LoadFace, collate_faces
-from mmfer.engine.checks import check_dataset_classes
+from mmfer.engine.checks.classes import check_dataset_classes
 from mmfer.structures import FaceBatch
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from mmfer.apis.data.dataset_check import OUTLYING, CheckedSet, DatasetCheck, Pair
-from mmfer.datasets.landmarks.posture import NEARLY_ALL, SOME, cure_of, exchange_command, odd_names
+from mmfer.apis.data.dataset_findings import OUTLYING, CheckedSet, DatasetCheck, Pair
+from mmfer.datasets.landmarks.posture import NEARLY_ALL, SOME
+from mmfer.datasets.landmarks.posture_fault import cure_of, exchange_command, odd_names
 
 OK, NOTE, WRONG = 'ok', 'note', 'WRONG'
 

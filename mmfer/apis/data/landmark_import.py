@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mmfer.datasets.landmarks.posture import fault_of
+from mmfer.datasets.landmarks.posture_fault import fault_of
 from mmfer.datasets.landmarks.landmark_file import LandmarkFile, read_landmarks, write_landmarks
 
 

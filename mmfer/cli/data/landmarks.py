@@ -14,7 +14,7 @@ from mmfer.apis.data.landmark_extraction import CHUNK, extract_landmarks
 from mmfer.apis.data.landmark_import import import_landmarks
 from mmfer.commands import command
 from mmfer.datasets.landmarks.landmark_file import read_landmarks
-from mmfer.datasets.landmarks.posture import fault_of
+from mmfer.datasets.landmarks.posture_fault import fault_of
 
 DETECTOR = 'see that the detector gives x, then y'
 

@@ -55,7 +55,7 @@ def usable_images(
     """The rows whose images can be used, and the images that are left out.
 
     With 'raise' these are all rows, and only missing images are looked for, which takes no time: whoever trains has
-    the rest checked by :func:`mmfer.engine.checks.check_images`.
+    the rest checked by :func:`mmfer.engine.checks.images.check_images`.
 
     Raises:
         FileNotFoundError: With 'raise': images are missing.

@@ -6,14 +6,11 @@ above eyes, eyes above the mouth, the chin below it, and point 36 left of point 
 
 from __future__ import annotations
 
-import os.path as osp
 from collections.abc import Sequence
-from shlex import quote
 from typing import NamedTuple
 
 import numpy as np
 
-from mmfer.datasets.reading.files import name_a_few
 from mmfer.structures.landmark_sets import NUM_POINTS
 
 _JAW_RIGHT, _CHIN, _JAW_LEFT = (0, 1, 2, 3, 4), (6, 7, 8, 9, 10), (12, 13, 14, 15, 16)
@@ -49,7 +46,7 @@ READINGS = (
     'have x and y exchanged, both counted backwards',
     'are no face in the order of iBUG 300-W',
 )
-_UPRIGHT, _EXCHANGED, _NO_FACE = 0, 4, 8
+_UPRIGHT, EXCHANGED, NO_FACE = 0, 4, 8
 _FACE = 0.85
 """Share of the statements that must hold. Of 39,529 real faces 1 in 100 has less than .97 and 1 in 1,000 less than .87;
 of points in any order 1 in 20 has more than .67, after the best of the eight turns."""
@@ -63,7 +60,6 @@ _FEW_FOR_ONE = 8
 """Of fewer faces a statement may fail for half by chance: of 1,500 draws of 5 or 6 real faces it did for 2, of 8 for
 none."""
 _AT_ONCE = 50_000
-_ANEW = 'find them anew (docs/landmarks.md), or train without them: landmarks=None'
 
 
 class Posture(NamedTuple):
@@ -114,73 +110,6 @@ def posture(points: np.ndarray) -> Posture:
     return Posture(odd, None)
 
 
-def posture_sentence(found: Posture, names: Sequence[str], where: str, exchange: str) -> str:
-    """What is wrong, with an example, why, and the cure.
-
-    Args:
-        found: How the faces lie.
-        names: Of the faces.
-        where: Whose landmarks they are.
-        exchange: The cure where x and y are exchanged.
-    """
-    odd = odd_names(found, names)
-    return (
-        f'{where}: the landmarks of {len(odd):,} of {len(names):,} faces {found.fault or "do not stand upright"}, such '
-        f'as {name_a_few(odd)}; brows must lie above eyes, eyes above the mouth, and point 36 left of point 45: '
-        f'{cure_of(found, exchange)}'
-    )
-
-
-def odd_names(found: Posture, names: Sequence[str]) -> list[str]:
-    """The faces that are wrong; all where their order is."""
-    odd = [name for name, is_odd in zip(names, found.odd.tolist(), strict=True) if is_odd]
-    return odd if found.fault in (None, *READINGS) else list(names)
-
-
-def cure_of(found: Posture, exchange: str) -> str:
-    """What to do."""
-    if found.fault is None:
-        return 'find these anew (docs/landmarks.md), or give their rows score 0'
-    return exchange if found.fault == READINGS[_EXCHANGED] else _ANEW
-
-
-def fault_of(
-    names: np.ndarray, points: np.ndarray, score: np.ndarray, where: str, exchange: str, turned_only: bool = False
-) -> str | None:
-    """What is wrong with nearly all faces of a landmark file, as a sentence; None where nothing is.
-
-    Args:
-        names: Of the faces, [N].
-        points: (x, y), [N, 68, 2].
-        score: 0 where there are no points, [N].
-        where: The file.
-        exchange: The cure where x and y are exchanged.
-        turned_only: Whether it does not matter that points are in another order, or no face's.
-    """
-    valid = (score > 0) & np.isfinite(points).all(axis=(1, 2))
-    found = posture(points[valid])
-    if found.fault is None or (turned_only and found.fault not in READINGS[:_NO_FACE]):
-        return None
-    return posture_sentence(found, names[valid].tolist(), where, exchange)
-
-
-def exchange_command(path: str | None, data_root: str = '') -> str:
-    """What to type where x and y are exchanged in a landmark file, and what to write into the config.
-
-    Args:
-        path: The file; None where a data set brings its landmarks along.
-        data_root: What it is relative to.
-    """
-    if path is None:
-        return _ANEW
-    path = osp.normpath(osp.join(data_root, osp.expanduser(path)))
-    new = f'{osp.splitext(osp.basename(path))[0]}_xy.npz'
-    return (
-        f'exchange them with python tools/dataset_tools/landmarks.py --import {quote(path)} '
-        f'{quote(osp.join(osp.dirname(path), new))} --swap-xy, and name the new file: landmarks="{new}"'
-    )
-
-
 def _differences(pairs: Sequence[tuple[tuple[int, ...], tuple[int, ...]]]) -> np.ndarray:
     weights = np.zeros((NUM_POINTS, len(pairs)), dtype=np.float32)
     for column, (first, second) in enumerate(pairs):
@@ -202,5 +131,5 @@ def _look(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     )
     count = len(_LEFT_OF) + len(_ABOVE)
     share = np.stack([((right > 0).sum(axis=1) + (below > 0).sum(axis=1)) / count for right, below in views], axis=1)
-    which = np.where(share.max(axis=1) < _FACE, _NO_FACE, share.argmax(axis=1))
+    which = np.where(share.max(axis=1) < _FACE, NO_FACE, share.argmax(axis=1))
     return which, np.concatenate([(right_x > 0).sum(axis=0), (below_y > 0).sum(axis=0)])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from mmfer.datasets.synthetic_faces.geometry import rotation
+from mmfer.datasets.synthetic_faces.head_pose import rotation
 
 OCCLUDERS = ('hand_mouth', 'hand_cheek', 'hand_eye', 'mask', 'strand', 'microphone', 'bar')
 

@@ -1,4 +1,4 @@
-"""Where everything is: control points of a face in three dimensions, and the head pose.
+"""Where everything is: control points of a face in three dimensions.
 
 Face units: x to the right of the picture, y down, z towards the camera; the origin lies between the eyes and the nose,
 the face is about 1.6 wide, and the eyes are 0.75 apart. Both the landmarks and all that is painted come from the points
@@ -11,6 +11,7 @@ import numpy as np
 
 from mmfer.datasets.synthetic_faces.action_units import UNITS
 from mmfer.datasets.synthetic_faces.person import Person
+from mmfer.datasets.synthetic_faces.skin_folds import skin_folds
 
 # From ear to chin: half of the 17 jaw points of an average face.
 _JAW_X = np.array([0.82, 0.82, 0.80, 0.76, 0.69, 0.58, 0.42, 0.22, 0])
@@ -44,7 +45,7 @@ def face_points(person: Person, units: np.ndarray) -> dict[str, np.ndarray]:
         brows.append(_mirror(brow)[::-1] if sign < 0 else brow)
         # iBUG walks both eyes clockwise, starting at the corner on the left of the picture.
         eyes.append(_mirror(eye) if sign < 0 else eye[[3, 2, 1, 0, 5, 4]])
-        for fold, points in _folds(person, side).items():
+        for fold, points in skin_folds(person, side).items():
             folds[f'{fold}_{name}'] = _mirror(points) if sign < 0 else points
     jaw = _jaw(person, middle)
     mouth = _mouth(person, sides, middle)
@@ -178,70 +179,3 @@ def _mouth(person: Person, sides: list[dict[str, float]], unit: dict[str, float]
     inner_top, inner_bottom = curve(inner, up, np.zeros(5)), curve(inner[-2:0:-1], down, np.zeros(3))
     inner_bottom[:, 1] = np.maximum(inner_bottom[:, 1], inner_top[3:0:-1, 1])
     return np.concatenate([top, bottom, inner_top, inner_bottom])
-
-
-def _folds(person: Person, unit: dict[str, float]) -> dict[str, np.ndarray]:
-    """Creases and bulges of the skin on the right-hand side of the picture, [*, 3] each."""
-    wide = 0.3 * person.mouth_width * (1 + 0.32 * unit['corner_pull'] + 0.3 * unit['lip_stretch'])
-    corner = 0.575 + person.mouth_height - 0.13 * unit['corner_pull'] + 0.12 * unit['corner_depress']
-    lift, eye = 0.05 * unit['cheek_raise'] + 0.04 * unit['nose_wrinkle'], 0.375 * person.eye_gap
-    out = 1.05 * person.face_width
-    return dict(
-        nasolabial=np.array(
-            [
-                (0.19, 0.2 - lift, 0.15),
-                (0.29, 0.3 - lift, 0.12),
-                (wide + 0.1, corner - 0.1, 0.08),
-                (wide + 0.11, corner + 0.02, 0.06),
-            ]
-        ),
-        marionette=np.array(
-            [(wide + 0.03, corner + 0.03, 0.06), (wide + 0.06, corner + 0.12, 0.04), (wide + 0.03, corner + 0.2, 0.04)]
-        ),
-        under_eye=np.array([(eye - 0.14, -0.1 - lift, 0.08), (eye, -0.06 - lift, 0.05), (eye + 0.15, -0.12 - lift, 0)]),
-        cheek=np.array([(0.46 * out, 0.2 - 1.4 * lift, 0.05)]),
-        crow=np.array(
-            [
-                (eye + 0.19, -0.22, -0.05),
-                (eye + 0.29, -0.28, -0.1),
-                (eye + 0.19, -0.19, -0.05),
-                (eye + 0.3, -0.19, -0.1),
-                (eye + 0.18, -0.16, -0.05),
-                (eye + 0.28, -0.1, -0.1),
-            ]
-        ),
-        forehead=np.array(
-            [
-                (x, y - 0.1 * bump * unit['inner_brow_raise'] - 0.02 * x, 0.1 - 0.1 * x)
-                for y in (-0.62, -0.72, -0.82)
-                for x, bump in ((0.02, 0.4), (0.22, 0.4), (0.42, 0.1))
-            ]
-        ),
-        glabella=np.array([(0.06 - 0.02 * unit['brow_lower'], -0.47, 0.14), (0.055, -0.38, 0.16), (0.075, -0.3, 0.14)]),
-        nose_wrinkle=np.array(
-            [
-                (0.03, -0.22, 0.18),
-                (0.11, -0.17, 0.1),
-                (0.03, -0.15, 0.22),
-                (0.12, -0.09, 0.1),
-                (0.03, -0.08, 0.25),
-                (0.12, -0.01, 0.12),
-            ]
-        ),
-        chin=np.array(
-            [
-                (0, 0.80 - 0.03 * unit['chin_raise'], 0.2),
-                (0.1, 0.82 - 0.03 * unit['chin_raise'], 0.18),
-                (0.17, 0.88, 0.14),
-            ]
-        ),
-    )
-
-
-def rotation(yaw: float, pitch: float, roll: float) -> np.ndarray:
-    """Rotation matrix [3, 3] of a head turned right (yaw), down (pitch) and tilted clockwise (roll), in radians."""
-    (cy, cp, cr), (sy, sp, sr) = np.cos([yaw, pitch, roll]), np.sin([yaw, pitch, roll])
-    turn = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
-    nod = np.array([[1, 0, 0], [0, cp, sp], [0, -sp, cp]])
-    tilt = np.array([[cr, -sr, 0], [sr, cr, 0], [0, 0, 1]])
-    return tilt @ nod @ turn

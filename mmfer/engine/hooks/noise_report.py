@@ -9,7 +9,7 @@ from mmengine.runner import Runner
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from mmfer.engine.hooks.sample_bank import supervision_of
+from mmfer.engine.supervision_of import supervision_of
 from mmfer.registry import HOOKS
 
 TRUST = ('importance', 'reliability')

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from mmengine.dist import is_main_process
-from mmengine.hooks import CheckpointHook, EarlyStoppingHook, Hook
+from mmengine.hooks import Hook
 from mmengine.runner import BaseLoop, EpochBasedTrainLoop, Runner
 
-from mmfer.datasets.images.face_places import shared_rows
-from mmfer.engine.checks import check_loaded_classes, face_datasets
-from mmfer.engine.held_out import set_to_test
+from mmfer.engine.checks.classes import check_loaded_classes
+from mmfer.engine.checks.selection import SELECTED_ON_TEST, check_selection
+from mmfer.engine.dataset_parts import split_of
 from mmfer.evaluation import FERMetric, protocol_report, report_table, write_report
-from mmfer.evaluation.protocol import HEADLINE
 from mmfer.registry import HOOKS
 from mmfer.visualization import draw_confusion_matrix, draw_learning_curves
-
-SELECTED_ON_TEST = (
-    "select_on='test': the epoch is chosen on the test set, so its figure is no estimate for unseen "
-    'faces; report last and the mean of the last 5 beside it'
-)
 
 
 @HOOKS.register_module()
@@ -74,40 +67,11 @@ class ProtocolHook(Hook):
         self._seed = runner.seed
         if runner.val_loop is None:
             return
-        val = runner.val_dataloader.dataset
-        self._split = _split_of(val)
+        self._split = split_of(runner.val_dataloader.dataset)
         self._fer_metric(runner)
-        known = [*HEADLINE, *(f'recall/{name}' for name in _classes_of(runner))]
-        if self.metric not in known and len(runner.val_evaluator.metrics) == 1:
-            raise ValueError(
-                f'ProtocolHook(metric={self.metric!r}) is no figure of a run; choose one of {", ".join(known)}'
-            )
-        chooser = next((hook for hook in runner.hooks if _chooses(hook)), None)
-        if self.select_on is None and chooser is not None:
-            raise ValueError(
-                f'{type(chooser).__name__} chooses an epoch by validation metrics but select_on is None: '
-                "take its save_best out, or say select_on='val' (or 'test') in the config"
-            )
-        if self.select_on is not None:
-            self._check_role(runner, val)
+        check_selection(runner, self.select_on, self.metric)
         if self.select_on == 'test':
             runner.logger.warning(SELECTED_ON_TEST)
-
-    def _check_role(self, runner: Runner, val: Any) -> None:
-        """What chooses is what `select_on` says; some sets' only public test faces are called validation."""
-        test = set_to_test(runner)
-        same = val is test or shared_rows(face_datasets(val), face_datasets(test)).any()
-        role = 'test' if same else self._split
-        if role in ('val', 'test') and role != self.select_on:
-            cure = (
-                'split="val" in val_dataloader.dataset and the same holdout=dict(fraction=.1, seed=0) there and in '
-                'train_dataloader.dataset, or '
-            )
-            what = f'split {self._split!r}' if role == self._split else 'the faces of test_dataloader'
-            raise ValueError(
-                f'select_on={self.select_on!r} but val_dataloader evaluates {what}: set '
-                f'{cure if self.select_on == "val" else ""}select_on={role!r}'
-            )
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Validates the epoch that the resumed checkpoint was saved at the end of."""
@@ -222,20 +186,3 @@ class ProtocolHook(Hook):
         raise ValueError(
             "ProtocolHook reports what mmfer.FERMetric counts: add dict(type='mmfer.FERMetric') to val_evaluator"
         )
-
-
-def _chooses(hook: Hook) -> bool:
-    return isinstance(hook, EarlyStoppingHook) or (isinstance(hook, CheckpointHook) and bool(hook.save_best))
-
-
-def _split_of(dataset: Any) -> str:
-    while not hasattr(dataset, 'split'):
-        inner = getattr(dataset, 'dataset', None) or next(iter(getattr(dataset, 'datasets', [])), None)
-        if inner is None:
-            return 'validation'
-        dataset = inner
-    return str(dataset.split)
-
-
-def _classes_of(runner: Runner) -> Sequence[str]:
-    return getattr(runner.val_dataloader.dataset, 'metainfo', {}).get('classes') or ()

@@ -10,7 +10,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import Tensor
 
-from mmfer.engine.hooks.sample_bank import supervision_of
+from mmfer.engine.supervision_of import supervision_of
 from mmfer.registry import HOOKS
 
 FIELDS = ('epoch', 'sample_idx', 'name', 'old', 'new', 'clean', 'right')

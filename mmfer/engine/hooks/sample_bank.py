@@ -6,7 +6,7 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
-from mmfer.models.supervision import Supervision
+from mmfer.engine.supervision_of import supervision_of
 from mmfer.models.supervision.before_run import check_learns, check_run, name_classes
 from mmfer.registry import HOOKS
 
@@ -87,9 +87,3 @@ class SampleBankHook(Hook):
                     'anew with load_from'
                 )
             supervision.bank.load_state_dict(checkpoint['sample_bank'])
-
-
-def supervision_of(runner: Runner) -> Supervision | None:
-    """The supervision of the runner's model, if it has one."""
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-    return getattr(model, 'supervision', None)

@@ -12,7 +12,7 @@ from mmengine.dataset import ClassBalancedDataset
 from mmfer.datasets import RAFDB, ConcatFaces
 from mmfer.datasets.images.image_check import check_images
 from mmfer.datasets.images.pictures import look_at
-from mmfer.engine import checks
+from mmfer.engine.checks import images, loaders
 
 FOLDER = 'basic/Image/aligned'
 
@@ -26,7 +26,7 @@ def root(tmp_path) -> Path:
 @pytest.fixture
 def logged(monkeypatch) -> list[str]:
     lines: list[str] = []
-    for module in ('mmfer.datasets.images.bad_images', 'mmfer.datasets.face_dataset', 'mmfer.engine.checks'):
+    for module in ('mmfer.datasets.images.bad_images', 'mmfer.datasets.face_dataset', 'mmfer.engine.checks.images'):
         monkeypatch.setattr(f'{module}.print_log', lambda text, **_: lines.append(text))
     return lines
 
@@ -50,7 +50,7 @@ def test_before_training_all_are_listed_with_their_lines(root):
     (root / FOLDER / 'test_00002_aligned.jpg').write_bytes(b'')
     train, test = RAFDB(str(root)), RAFDB(str(root), split='test')
     with pytest.raises(ValueError, match='cannot be used') as refused:
-        checks.check_images([train, test])
+        images.check_images([train, test])
     head, listed = str(refused.value).split(':\n  ', 1)
     assert head == (
         '4 of the 28 images that RAFDB train lists and 7 images that RAFDB test lists cannot be used; '
@@ -67,7 +67,7 @@ def test_a_long_list_is_cut_and_counted(root):
         path = root / FOLDER / f'train_{number:05d}_aligned.jpg'
         path.write_bytes(b'' if number % 3 else b'no')
     with pytest.raises(ValueError, match=r'15 of the 28 images') as refused:
-        checks.check_images([RAFDB(str(root))])
+        images.check_images([RAFDB(str(root))])
     listed = str(refused.value).split(':\n  ', 1)[1].split(';\n  ')
     assert len(listed) == 11
     assert listed[-1].startswith('... and 5 more (10 empty, 5 no picture in all; ')
@@ -95,7 +95,7 @@ def test_skip_leaves_them_out_and_says_so(root, logged):
     assert skipped == "RAFDB train: on_bad_image='skip' leaves out 3 of 28 images:" + ''.join(
         f'\n  {place}: {fault}' for place, fault in wrong.items()
     )
-    checks.check_images([some])  # nothing is left to complain about
+    images.check_images([some])  # nothing is left to complain about
 
 
 def test_label_noise_and_holdout_of_a_row_do_not_depend_on_who_is_skipped(root):
@@ -125,8 +125,8 @@ def test_what_is_in_a_dataset_of_datasets_is_checked_too(root):
     train, test = RAFDB(str(root)), RAFDB(str(root), split='test')
     for whole in (ConcatFaces([test, train]), ClassBalancedDataset(train, oversample_thr=0.2)):
         with pytest.raises(ValueError, match=r'^3 of the '):
-            checks.check_images([whole])
-    checks.check_images([ConcatFaces([test])])
+            images.check_images([whole])
+    images.check_images([ConcatFaces([test])])
 
 
 @pytest.fixture
@@ -196,7 +196,7 @@ def test_landmarks_beside_their_image_are_warned_of_and_nan_are_counted(root, lo
     np.savez(root / 'landmarks68.npz', **rows)
     dataset = RAFDB(str(root), landmarks='landmarks68.npz')
     assert '26 with landmarks, 1 not found, 1 NaN' in logged[-1]
-    checks.check_images([dataset])
+    images.check_images([dataset])
     assert (
         'RAFDB train: the landmarks of 2 of 28 faces are not on their image (most points beside it, or all in one '
         'spot): train_00002_aligned.jpg, train_00005_aligned.jpg; see that'
@@ -212,15 +212,15 @@ def test_landmarks_of_other_images_are_refused(root, logged):
         r'counts in their pixels, or train without them: landmarks=None$'
     )
     with pytest.raises(ValueError, match=sentence):
-        checks.check_images([RAFDB(str(root), landmarks='large.npz')])
-    checks.check_images([RAFDB(str(root), landmarks=None)])  # the cure
-    checks.check_images([RAFDB(str(root), landmarks='large.npz', test_mode=True)])  # nothing there reads them
+        images.check_images([RAFDB(str(root), landmarks='large.npz')])
+    images.check_images([RAFDB(str(root), landmarks=None)])  # the cure
+    images.check_images([RAFDB(str(root), landmarks='large.npz', test_mode=True)])  # nothing there reads them
     assert 'the landmarks of 28 of 28 faces are not on their image' in logged[-1]
 
 
 def test_processes_that_see_other_files_are_refused(root, monkeypatch):
     dataset = RAFDB(str(root))
-    checks.check_ranks_agree(dataset)
-    monkeypatch.setattr(checks, 'all_gather_object', lambda mine: [mine, 'another'])
+    loaders.check_ranks_agree(dataset)
+    monkeypatch.setattr(loaders, 'all_gather_object', lambda mine: [mine, 'another'])
     with pytest.raises(ValueError, match='the processes have different training sets'):
-        checks.check_ranks_agree(dataset)
+        loaders.check_ranks_agree(dataset)

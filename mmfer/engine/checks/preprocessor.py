@@ -10,7 +10,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
-from mmfer.engine.hooks.sample_bank import supervision_of
+from mmfer.engine.supervision_of import supervision_of
 from mmfer.models import FaceDataPreprocessor
 from mmfer.structures import FaceBatch
 from mmfer.structures.landmark_probe import Change, measure

@@ -16,7 +16,7 @@ from mmfer.apis import read_config, train
 from mmfer.apis.config import KeyValue
 from mmfer.datasets import SyntheticFaces
 from mmfer.datasets.labels.schema import ORDERS, check_same_order, is_same_order, order_name
-from mmfer.engine.checks import check_dataset_classes, check_loaded_classes
+from mmfer.engine.checks.classes import check_dataset_classes, check_loaded_classes
 
 CONFIG = 'configs/baseline/r18_synthfaces.py'
 AFFECTNET = ORDERS['affectnet7']

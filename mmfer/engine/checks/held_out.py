@@ -12,7 +12,7 @@ from mmengine.registry import DATASETS
 from mmengine.runner import Runner
 
 from mmfer.datasets.images.face_places import shared_rows
-from mmfer.engine.checks import face_datasets
+from mmfer.engine.dataset_parts import face_datasets
 
 
 def check_held_out(runner: Runner) -> None:

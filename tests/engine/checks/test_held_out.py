@@ -12,8 +12,8 @@ from tools.conftest import ROOT, load_tool
 from mmfer.apis.data.packing import pack
 from mmfer.datasets import FER2013, RAFDB, ConcatFaces, CsvFaces, FERPlus, FolderFaces
 from mmfer.datasets.images.face_places import FacePlaces, shared_rows
-from mmfer.engine import held_out
-from mmfer.engine.held_out import check_apart, check_tested, set_to_test
+from mmfer.engine.checks import held_out
+from mmfer.engine.checks.held_out import check_apart, check_tested, set_to_test
 
 WORDS = ('surprise', 'fear', 'disgust', 'happiness', 'sadness', 'anger', 'neutral')
 

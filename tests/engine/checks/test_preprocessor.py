@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 from mmengine.registry import MODELS, DefaultScope
 
-from mmfer.engine.preprocessor_check import check_preprocessor
+from mmfer.engine.checks.preprocessor import check_preprocessor
 from mmfer.models import FaceDataPreprocessor
 
 MIXES = dict(augments=[dict(type='Mixup', alpha=0.8), dict(type='CutMix', alpha=1.0)])
@@ -25,7 +25,7 @@ def stock(**settings):
 @pytest.fixture
 def said(monkeypatch):
     texts = []
-    monkeypatch.setattr('mmfer.engine.preprocessor_check.print_log', lambda text, **_: texts.append(text))
+    monkeypatch.setattr('mmfer.engine.checks.preprocessor.print_log', lambda text, **_: texts.append(text))
     return texts
 
 

@@ -10,7 +10,7 @@ from tools.conftest import load_tool
 
 from mmfer.datasets import RAFDB
 from mmfer.datasets.landmarks.landmark_file import write_landmarks
-from mmfer.engine.checks import check_images
+from mmfer.engine.checks.images import check_images
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def root(tmp_path, monkeypatch):
 @pytest.fixture
 def said(monkeypatch):
     texts = []
-    monkeypatch.setattr('mmfer.engine.checks.print_log', lambda text, **_: texts.append(text))
+    monkeypatch.setattr('mmfer.engine.checks.images.print_log', lambda text, **_: texts.append(text))
     return texts
 
 
@@ -99,7 +99,7 @@ def test_points_of_smaller_pictures_are_warned_of(root, said):
 
 
 def test_the_landmarks_of_a_set_too_large_to_look_at_each_picture_are_looked_at(root, said, monkeypatch):
-    monkeypatch.setattr('mmfer.engine.checks._MOST_IMAGES', 5)
+    monkeypatch.setattr('mmfer.engine.checks.images._MOST_IMAGES', 5)
     change(root, upside_down)
     with pytest.raises(ValueError, match='are upside down'):
         check_images([faces()])
