@@ -352,3 +352,9 @@ def test_amp_checkpoints_move_between_gpu_and_cpu():
     wrapper.load_state_dict(from_gpu)
     assert wrapper.get_lr()['lr'] == [0.025]
     assert 'loss_scaler' not in wrapper.state_dict()
+
+
+def test_saving_a_checkpoint_does_not_warn_of_mmengines_own_deprecations(tmp_path, capsys):
+    run(tmp_path)
+    assert list(tmp_path.glob('epoch_*.pth'))
+    assert 'deprecated' not in capsys.readouterr().out
