@@ -162,7 +162,7 @@ def _silence_warnings_about_others() -> None:
         warnings.filterwarnings('ignore', message, category)
 
 
-# Symptom: every training warns that "FileClient" and "HardDiskBackend" will be deprecated: mmengine's own CheckpointHook
+# Symptom: every training warns that "FileClient" and "HardDiskBackend" will be deprecated; mmengine's CheckpointHook
 # uses them, whatever the config says. No thread upstream. Delete when it no longer does.
 def _silence_file_client() -> None:
     file_client.print_log = lambda *args, **kwargs: None  # that file says nothing else

@@ -31,6 +31,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--allow', nargs='+', default=[], metavar='PACKAGE', help=ALLOW)
     parser.add_argument('--out', metavar='CSV', help='where to write one row an image (default: in the work folder)')
     parser.add_argument('--cfg-options', nargs='+', action=KeyValue, metavar='KEY=VALUE', help='overrides the config')
+    parser.add_argument('--verbose', action='store_true', help='show all that the log file gets')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm'], default='none', help='set by dist_test.sh')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
     args = parser.parse_intermixed_args(argv)
@@ -44,7 +45,7 @@ def main(argv: list[str] | None = None) -> None:
     with user_errors():
         folder = default_work_dir(args.config) if args.config else Path(args.checkpoint).parent
         cfg = config_of(args.config, args.checkpoint, args.cfg_options, args.work_dir or folder / 'test', args.allow)
-        report = evaluate(cfg, args.checkpoint, args.out, args.launcher, args.force)
+        report = evaluate(cfg, args.checkpoint, args.out, args.launcher, args.force, args.verbose)
         if not is_main_process():
             leave_together()
             return

@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 from mmengine.dataset import force_full_init
-from mmengine.logging import print_log
 from mmpretrain.datasets import BaseDataset
 
 from mmfer.datasets.columns import add_noise, check_columns, check_labels, holdout_mask, map_classes, take
@@ -178,7 +177,6 @@ class FaceDataset(BaseDataset):
         self.columns = move_landmarks(add_landmarks(columns, path))
         self._fully_initialized = True
         check_pipeline(self)
-        self._log()
 
     @force_full_init
     def __len__(self) -> int:
@@ -247,6 +245,24 @@ class FaceDataset(BaseDataset):
         return digest.hexdigest()
 
     @force_full_init
+    def summary(self) -> str:
+        """How many faces there are, of each class and with landmarks, and the noise that was put on their labels."""
+        labels = self.columns['label']
+        names = self.metainfo.get('classes') or range(int(labels.max()) + 1)
+        counts = np.bincount(labels, minlength=len(names))
+        classes = ', '.join(f'{name} {count:,}' for name, count in zip(names, counts, strict=True))
+        text = f'{type(self).__name__} {self.split}: {len(labels):,} faces ({classes})'
+        if 'landmark_valid' in self.columns:
+            text += f', {int(self.columns["landmark_valid"].sum()):,} with landmarks'
+            found = self.columns['landmark_score'] > 0
+            for count, why in (((~found).sum(), 'not found'), ((found & ~self.columns['landmark_valid']).sum(), 'NaN')):
+                text += f', {count:,} {why}' if count else ''
+        if self.label_noise is not None:
+            rate = (labels != self.columns['clean_label']).mean()
+            text += f', label noise {dict(self.label_noise)}, realised rate {rate:.4f}'
+        return text
+
+    @force_full_init
     def get_subset_(self, indices: int | Sequence[int]) -> None:
         """Keeps the first ``indices`` rows (the last, where negative), or those listed."""
         self.columns = {key: column[self._rows(indices)] for key, column in self.columns.items()}
@@ -273,15 +289,3 @@ class FaceDataset(BaseDataset):
         if indices is None or isinstance(indices, int):
             return slice(indices, None) if indices is not None and indices < 0 else slice(indices)
         return np.asarray(indices, dtype=np.int64)
-
-    def _log(self) -> None:
-        labels, clean = self.columns['label'], self.columns.get('clean_label')
-        text = f'{type(self).__name__} {self.split}: {len(labels):,} faces, by class {np.bincount(labels).tolist()}'
-        if 'landmark_valid' in self.columns:
-            text += f', {int(self.columns["landmark_valid"].sum()):,} with landmarks'
-            found = self.columns['landmark_score'] > 0
-            for count, why in (((~found).sum(), 'not found'), ((found & ~self.columns['landmark_valid']).sum(), 'NaN')):
-                text += f', {count:,} {why}' if count else ''
-        if self.label_noise is not None:
-            text += f', label noise {dict(self.label_noise)}, realised rate {(labels != clean).mean():.4f}'
-        print_log(text, logger='current')

@@ -10,7 +10,6 @@ from itertools import combinations
 import numpy as np
 from mmengine.config import Config
 from mmengine.registry import DATASETS, DefaultScope
-from tqdm import tqdm
 
 from mmfer.apis.dataset_configs import dataset_configs
 from mmfer.datasets import FaceDataset, LoadFace
@@ -20,6 +19,7 @@ from mmfer.datasets.images.face_places import FacePlaces
 from mmfer.datasets.images.jpeg_scans import decoder_warnings
 from mmfer.datasets.landmarks.check import in_corner, off_image, shape_outlyingness
 from mmfer.datasets.landmarks.posture import Posture, posture
+from mmfer.progress import ProgressBar
 
 OUTLYING = 4.0
 """Robust z-score; of 3,956 real faces with landmarks of a good detector none has more than 3.5."""
@@ -200,7 +200,7 @@ def _look_through(dataset: FaceDataset) -> CheckedSet:
             size[row], digests[row], thumbnails[row] = image.shape[1::-1], digest(image), thumbnail(image)
         return len(rows)
 
-    with ThreadPoolExecutor() as pool, tqdm(total=count, desc=name, unit='face') as bar:
+    with ThreadPoolExecutor() as pool, ProgressBar(total=count, desc=name, unit=' faces') as bar:
         for done in pool.map(look, range(0, count, _CHUNK)):
             bar.update(done)
     if 'image' not in dataset.columns:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 
-from rich.progress import track
 
 from mmfer.apis import read_config, user_errors
 from mmfer.apis.checkpoints.agreement import FORCE
@@ -14,6 +13,7 @@ from mmfer.apis.data.noise import confused_manifest, draw_manifest, imported_man
 from mmfer.commands import command
 from mmfer.datasets.labels.noise_manifest import NoiseManifest
 from mmfer.datasets.labels.schema import ORDERS
+from mmfer.progress import ProgressBar
 
 KEY = 'train_dataloader.dataset.label_noise'
 
@@ -86,7 +86,7 @@ def make(args: argparse.Namespace) -> NoiseManifest:
             args.checkpoint,
             args.rate,
             args.seed,
-            lambda batches, total: track(batches, 'Predicting the training set', total=total),
+            lambda batches, total: ProgressBar(batches, desc='predicting the training set', total=total, unit=' batches'),
             args.force,
         )
     noise = dict(kind=args.kind, rate=args.rate, seed=args.seed)

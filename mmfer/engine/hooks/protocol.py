@@ -75,7 +75,7 @@ class ProtocolHook(Hook):
         if runner.val_loop is None:
             return
         val = runner.val_dataloader.dataset
-        self._split = _split_of(val)
+        self._split = split_of(val)
         self._fer_metric(runner)
         known = [*HEADLINE, *(f'recall/{name}' for name in _classes_of(runner))]
         if self.metric not in known and len(runner.val_evaluator.metrics) == 1:
@@ -228,7 +228,8 @@ def _chooses(hook: Hook) -> bool:
     return isinstance(hook, EarlyStoppingHook) or (isinstance(hook, CheckpointHook) and bool(hook.save_best))
 
 
-def _split_of(dataset: Any) -> str:
+def split_of(dataset: Any) -> str:
+    """The name of the split that a dataset, or what it is made of, has."""
     while not hasattr(dataset, 'split'):
         inner = getattr(dataset, 'dataset', None) or next(iter(getattr(dataset, 'datasets', [])), None)
         if inner is None:
