@@ -10,6 +10,7 @@ from typing import Any, TextIO
 from mmengine.dist import is_main_process
 from tqdm import tqdm
 
+_SECONDS_UNSHOWN = 1
 _SECONDS_A_LINE = 60
 _USUAL_WIDTH = 80
 
@@ -33,7 +34,7 @@ class ProgressBar(tqdm):
             look = dict(dynamic_ncols=True)
         else:  # a terminal that does not know its size, for which tqdm would show nothing
             look = dict(ncols=_USUAL_WIDTH)
-        super().__init__(items, leave=False, delay=1, disable=not is_main_process(), **look, **kwargs)
+        super().__init__(items, leave=False, delay=_SECONDS_UNSHOWN, disable=not is_main_process(), **look, **kwargs)
 
     @staticmethod
     def status_printer(file: TextIO) -> Callable[[str], None]:

@@ -49,7 +49,7 @@ def main(argv: list[str] | None = None) -> None:
         if not is_main_process():
             leave_together()
             return
-        print(f'\n{report.faces} faces of {report.split}, percent')
+        print(f'{report.faces} faces of {report.split}, percent')
         for name, value in report.metrics.items():
             print(f'  {HEADLINE.get(name, name):24}{value:8.2f}')
         print(f'  {f"always {report.majority[0]}":24}{report.majority[1]:8.2f}')

@@ -31,15 +31,15 @@ def run_summary(runner: Runner) -> str:
         methods=[*_methods(runner.cfg.model.get('supervision') or {})],
         schedule=[_schedule(runner)],
         device=[_device(runner)],
-        output=[f'{runner.work_dir}; full log: {runner.logger.log_file}'],
+        output=[runner.work_dir],
+        log=[str(runner.logger.log_file)],
     )
     lines = []
     for title, texts in parts.items():
         for place, text in enumerate(texts):
-            begin = f'{title if place == 0 else "":{len(_INDENT)}}'
-            lines += textwrap.wrap(
-                text, _WIDTH, initial_indent=begin, subsequent_indent=_INDENT + '  ', break_on_hyphens=False
-            )
+            begin = f'{"" if place else title:{len(_INDENT)}}'
+            rows = textwrap.TextWrapper(_WIDTH, begin, _INDENT + '  ', break_long_words=False, break_on_hyphens=False)
+            lines += rows.wrap(text)
     return '\n'.join(lines)
 
 
@@ -83,7 +83,7 @@ def _schedule(runner: Runner) -> str:
     loader, processes = runner.train_dataloader, get_world_size()
     batch = '' if loader.batch_size is None else f' of {loader.batch_size * processes} faces'
     if isinstance(runner.train_loop, EpochBasedTrainLoop):
-        length = f'{runner.max_epochs} epochs of {len(loader)} batches{batch}'
+        length = f'{_count(runner.max_epochs, "epoch")} of {_count(len(loader), "batch", "es")}{batch}'
     else:
         length = f'{runner.max_iters} iterations{batch}'
     optimizer = (runner.cfg.get('optim_wrapper') or {}).get('optimizer') or {}
@@ -98,7 +98,11 @@ def _device(runner: Runner) -> str:
     precision = 'float32'
     if 'Amp' in _name(wrapper):
         precision = f'mixed precision ({wrapper.get("dtype") or ("bfloat16" if device == "cpu" else "float16")})'
-    return f'{processes} {"process" if processes == 1 else "processes"} on {what}, {precision}'
+    return f'{_count(processes, "process", "es")} on {what}, {precision}'
+
+
+def _count(number: int, what: str, more: str = 's') -> str:
+    return f'{number:,} {what}{"" if number == 1 else more}'
 
 
 def _name(part: Mapping[str, Any]) -> str:

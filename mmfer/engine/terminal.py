@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
+from mmengine.dist import is_main_process
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 from termcolor import colored
@@ -21,7 +23,7 @@ FILE_ONLY = dict(file_only=True)
 
 MMENGINE_DUMPS = (
     'System environment:',
-    'Config:',
+    'Config:\n',
     'Distributed training is not used, all SyncBatchNorm',
     'Hooks will be executed in the following order:',
     'Loads checkpoint by ',
@@ -78,6 +80,9 @@ class _TerminalHandler(logging.StreamHandler):
 
 
 def _for_people(record: logging.LogRecord) -> bool:
+    # A logger that is older than the process group takes every process for the main one.
+    if record.levelno < logging.ERROR and (not is_main_process() or os.environ.get('RANK', '0') != '0'):
+        return False
     if record.levelno > logging.INFO:
         return True
     hidden = MMENGINE_DUMPS + (MMENGINE_STEPS if sys.stderr.isatty() else ())

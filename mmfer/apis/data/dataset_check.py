@@ -200,7 +200,7 @@ def _look_through(dataset: FaceDataset) -> CheckedSet:
             size[row], digests[row], thumbnails[row] = image.shape[1::-1], digest(image), thumbnail(image)
         return len(rows)
 
-    with ThreadPoolExecutor() as pool, ProgressBar(total=count, desc=name, unit=' faces') as bar:
+    with ThreadPoolExecutor() as pool, ProgressBar(total=count, desc=name, unit='face') as bar:
         for done in pool.map(look, range(0, count, _CHUNK)):
             bar.update(done)
     if 'image' not in dataset.columns:

@@ -46,7 +46,7 @@ def write_face_images(cfg: Config, folder: str | Path) -> int:
                 )
     if not where:
         raise ValueError(f'{cfg.filename} has no data set of faces: its loaders are empty')
-    for name, (part, row) in ProgressBar(where.items(), unit=' faces', desc='writing'):
+    for name, (part, row) in ProgressBar(where.items(), unit='face', desc='writing'):
         path = (folder / name).with_suffix('.png')
         if not path.exists():
             with written_whole(path, 'wb') as stream:

@@ -105,7 +105,7 @@ def align_folder(
         for start in range(0, len(todo), _TASK)
     ]
     reasons = [''] * len(names)
-    with ProgressBar(total=len(names), initial=len(names) - len(todo), unit=' images', desc='align') as bar:
+    with ProgressBar(total=len(names), initial=len(names) - len(todo), unit='image', desc='align') as bar:
         done = iter(todo)
         for some in in_processes(aligner, tasks, jobs):
             for reason in some:

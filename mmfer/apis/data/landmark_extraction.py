@@ -160,7 +160,7 @@ def _find_all(finder: _Finder, names: list[str], progress: Path, jobs: int) -> t
     ]
     todo = [task for task in tasks if not zipfile.is_zipfile(task[0])]
     done = len(names) - sum(len(chunk) for _, chunk in todo)
-    with ProgressBar(total=len(names), initial=done, unit=' images', desc='landmarks') as bar:
+    with ProgressBar(total=len(names), initial=done, unit='image', desc='landmarks') as bar:
         for count in in_processes(finder, todo, jobs):
             bar.update(count)
     chunks = []

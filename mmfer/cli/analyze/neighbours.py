@@ -84,9 +84,7 @@ def main(argv: list[str] | None = None) -> None:
             faces,
             args.neighbours,
             among,
-            lambda batches, total: ProgressBar(
-                batches, desc='embedding the training set', total=total, unit=' batches'
-            ),
+            lambda batches, total: ProgressBar(batches, desc='embedding the training set', total=total, unit='batch'),
         )
         title = f'{Path(args.config).stem}, {Path(args.checkpoint).name}; frames have the colour of the observed label'
         path = draw(run, found, Path(args.out or Path(run.cfg.work_dir) / 'neighbours.png'), title)

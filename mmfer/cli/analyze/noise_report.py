@@ -67,9 +67,7 @@ def main(argv: list[str] | None = None) -> None:
         run = read_run(args.config, args.checkpoint, args.cfg_options, force=args.force)
         beliefs = beliefs_of(
             run,
-            lambda batches, total: ProgressBar(
-                batches, desc='predicting the training set', total=total, unit=' batches'
-            ),
+            lambda batches, total: ProgressBar(batches, desc='predicting the training set', total=total, unit='batch'),
         )
         folder = Path(args.out or Path(run.cfg.work_dir) / 'noise_report')
         say(beliefs, held_out=getattr(run.dataset, 'split', 'train') != 'train')

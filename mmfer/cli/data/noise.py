@@ -86,7 +86,7 @@ def make(args: argparse.Namespace) -> NoiseManifest:
             args.checkpoint,
             args.rate,
             args.seed,
-            lambda batches, total: ProgressBar(batches, desc='predicting the training set', total=total, unit=' batches'),
+            lambda batches, total: ProgressBar(batches, desc='predicting the training set', total=total, unit='batch'),
             args.force,
         )
     noise = dict(kind=args.kind, rate=args.rate, seed=args.seed)

@@ -65,7 +65,7 @@ def read_annotations(root: str, folder: str) -> dict[str, np.ndarray]:
 
     with ThreadPoolExecutor(16) as pool:  # they wait for the disk, above all where it is a network's
         for _ in ProgressBar(
-            pool.map(read, range(len(ids))), desc=f'annotations of {folder}', total=len(ids), unit=' faces'
+            pool.map(read, range(len(ids))), desc=f'annotations of {folder}', total=len(ids), unit='face'
         ):
             pass
     if bad:

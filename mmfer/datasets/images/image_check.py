@@ -81,7 +81,7 @@ def _state(path: str) -> tuple[int, int]:
 def _each(look: Callable, paths: list[str], title: str) -> Iterator:
     """``map`` in threads, in order, with a bar where it takes a while."""
     chunks = [paths[start : start + _CHUNK] for start in range(0, len(paths), _CHUNK)]
-    with ThreadPoolExecutor(_THREADS) as pool, ProgressBar(total=len(paths), desc=title, unit=' images') as bar:
+    with ThreadPoolExecutor(_THREADS) as pool, ProgressBar(total=len(paths), desc=title, unit='image') as bar:
         for results in pool.map(lambda chunk: [look(path) for path in chunk], chunks):
             bar.update(len(results))
             yield from results

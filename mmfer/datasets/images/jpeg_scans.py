@@ -121,7 +121,7 @@ def decoder_warnings(paths: Sequence[str], title: str = 'images') -> dict[int, s
     found: dict[int, str] = {}
     with (
         ThreadPoolExecutor(os.cpu_count()) as pool,
-        ProgressBar(total=len(paths), desc=title, unit=' images') as bar,
+        ProgressBar(total=len(paths), desc=title, unit='image') as bar,
     ):
         for start, told in zip(chunks, pool.map(lambda i: _warnings(paths[i : i + _CHUNK]), chunks), strict=True):
             found |= {start + place: text for place, text in told.items()}

@@ -144,7 +144,7 @@ def draw_columns(
     landmarks = np.empty((num, 68, 2), np.float32)
     distribution = np.empty((num, len(CLASSES)), np.float32)
     person, known = None, -1
-    for index in ProgressBar(range(num), desc=f'drawing {num:,} synthetic faces ({split})', unit=' faces'):
+    for index in ProgressBar(range(num), desc=f'drawing {num:,} synthetic faces ({split})', unit='face'):
         if identity[index] != known:
             known = int(identity[index])
             person = sample_person(seed, known)

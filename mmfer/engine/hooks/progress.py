@@ -28,7 +28,7 @@ class ProgressHook(Hook):
     priority = 'LOW'  # after LoggerHook, and after what ProtocolHook validates before an epoch
 
     def __init__(self) -> None:
-        self._bar: ProgressBar | None = None
+        self._bars: list[ProgressBar] = []  # an evaluation's below that of the training it interrupts
 
     def before_train(self, runner: Runner) -> None:
         """Begins to measure."""
@@ -46,23 +46,26 @@ class ProgressHook(Hook):
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         """Moves the bar on, with the loss and the time to the end of the run where `LoggerHook` prints."""
-        assert self._bar is not None
         if self._interval and self.every_n_inner_iters(batch_idx, self._interval):
             loss = _train_scalars(runner).get('loss')
             figures = f'loss {loss.mean(self._interval):.4g}, ' if loss else ''
-            self._bar.set_postfix_str(f'{figures}run {self._time_left(runner, 1)} left', refresh=False)
-        self._bar.update()
+            self._bars[-1].set_postfix_str(
+                f'{figures}run {self._time_left(runner, runner.iter + 1)} left', refresh=False
+            )
+        self._bars[-1].update()
 
     def after_train_epoch(self, runner: Runner) -> None:
         """Says the epoch's mean losses."""
-        self.close()
+        self._bars.pop().close()
         scalars = _train_scalars(runner)
         news = {name: len(history.data[0]) - self._known.get(name, 0) for name, history in scalars.items()}
         means = {name: scalars[name].mean(count) for name, count in news.items() if count > 0}
         losses = [f'{name.removesuffix("_loss")} {mean:.4f}' for name, mean in means.items() if 'loss' in name]
         rates = [f'{name} {scalars[name].current():.2g}' for name in means if name == 'lr' or name.endswith('.lr')]
-        seconds = f'took {_seconds(time.monotonic() - self._epoch_began)}, {self._time_left(runner, 1)} left'
-        runner.logger.info('  '.join([_place(runner, 1), ', '.join(losses), *rates, seconds]))
+        times = (
+            f'took {_seconds(time.monotonic() - self._epoch_began)}, run {self._time_left(runner, runner.iter)} left'
+        )
+        runner.logger.info('  '.join([_place(runner, 1), ', '.join(losses), *rates, times]))
 
     def before_val_epoch(self, runner: Runner) -> None:
         """Shows the bar of an evaluation."""
@@ -70,12 +73,11 @@ class ProgressHook(Hook):
 
     def after_val_iter(self, *args: Any, **kwargs: Any) -> None:
         """Moves the bar on."""
-        assert self._bar is not None
-        self._bar.update()
+        self._bars[-1].update()
 
     def after_val_epoch(self, runner: Runner, metrics: Mapping[str, float] | None = None) -> None:
         """Says the headline figures, or all where an evaluator has others."""
-        self.close()
+        self._bars.pop().close()
         figures = {HEADLINE[name]: value for name, value in (metrics or {}).items() if name in HEADLINE} or metrics
         text = ', '.join(f'{name} {value:.2f}' for name, value in (figures or {}).items())
         runner.logger.info(f'{_place(runner, 0)}  {split_of(runner.val_dataloader.dataset)}: {text}')
@@ -86,27 +88,23 @@ class ProgressHook(Hook):
 
     def after_test_iter(self, *args: Any, **kwargs: Any) -> None:
         """Moves the bar on."""
-        assert self._bar is not None
-        self._bar.update()
+        self._bars[-1].update()
 
     def after_test_epoch(self, runner: Runner, metrics: Mapping[str, float] | None = None) -> None:
         """Takes the bar away."""
-        self.close()
+        self._bars.pop().close()
 
     def close(self) -> None:
-        """Takes the bar away, if there is one."""
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
+        """Takes away what bars there are."""
+        while self._bars:
+            self._bars.pop().close()
 
     def _show(self, title: str, total: int, done: int = 0) -> None:
-        self.close()
-        self._bar = ProgressBar(desc=title, total=total, initial=done, unit=' batches')
+        self._bars.append(ProgressBar(desc=title, total=total, initial=done, unit='batch'))
 
-    def _time_left(self, runner: Runner, in_progress: int) -> str:
-        done = runner.iter + in_progress - self._first_step
-        left = runner.max_iters - runner.iter - in_progress
-        return _seconds((time.monotonic() - self._run_began) / done * left)
+    def _time_left(self, runner: Runner, done: int) -> str:
+        seconds_a_step = (time.monotonic() - self._run_began) / max(done - self._first_step, 1)
+        return _seconds(seconds_a_step * (runner.max_iters - done))
 
 
 def _train_scalars(runner: Runner) -> dict[str, HistoryBuffer]:
