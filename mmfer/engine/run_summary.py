@@ -12,6 +12,7 @@ from mmengine.dist import get_world_size
 from mmengine.model import is_model_wrapper
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
+from mmfer.commands import as_typed
 from mmfer.engine.checks import face_datasets
 
 _WIDTH = 120
@@ -31,8 +32,8 @@ def run_summary(runner: Runner) -> str:
         methods=[*_methods(runner.cfg.model.get('supervision') or {})],
         schedule=[_schedule(runner)],
         device=[_device(runner)],
-        output=[runner.work_dir],
-        log=[str(runner.logger.log_file)],
+        output=[as_typed(runner.work_dir)],
+        log=[as_typed(runner.logger.log_file)],
     )
     lines = []
     for title, texts in parts.items():
