@@ -13,6 +13,7 @@ from tqdm import tqdm
 _SECONDS_UNSHOWN = 1
 _SECONDS_A_LINE = 60
 _USUAL_WIDTH = 80
+_PLAIN = '{desc}: {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_fmt}{postfix}]'
 
 
 class ProgressBar(tqdm):
@@ -29,7 +30,7 @@ class ProgressBar(tqdm):
     def __init__(self, items: Iterable | None = None, **kwargs: Any) -> None:
         self._plain = not sys.stderr.isatty()
         if self._plain:
-            look: dict[str, Any] = dict(mininterval=_SECONDS_A_LINE, maxinterval=_SECONDS_A_LINE)
+            look: dict[str, Any] = dict(mininterval=_SECONDS_A_LINE, miniters=1, bar_format=_PLAIN)
         elif os.get_terminal_size(sys.stderr.fileno()).columns:
             look = dict(dynamic_ncols=True)
         else:  # a terminal that does not know its size, for which tqdm would show nothing

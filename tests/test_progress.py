@@ -19,7 +19,7 @@ def test_without_a_terminal_it_writes_plain_lines_now_and_then(monkeypatch):
         bar.update()
     bar.close()
     lines = out.getvalue().splitlines()
-    assert [line[:10] for line in lines] == ['long:   0%', 'long:  33%', 'long:  67%', 'long: 100%']
+    assert [line[:10] for line in lines] == ['long: 0/3 ', 'long: 1/3 ', 'long: 2/3 ', 'long: 3/3 ']
     assert '\r' not in out.getvalue()
     assert 'face/s' in lines[-1]
 

@@ -31,15 +31,10 @@ MMENGINE_DUMPS = (
     'Exp name: ',
     'Saving checkpoint at ',
     'The previous best checkpoint ',
-    'Epoch(val)',
-    'Epoch(test)',
-    'Iter(val)',
-    'Iter(test)',
+    'Epoch(',  # LoggerHook's, of some steps: ProgressHook says how far a run is
+    'Iter(',
 )
 """How those messages of MMEngine begin that are for the log file. A message that is not known is shown."""
-
-MMENGINE_STEPS = ('Epoch(train)', 'Iter(train)')
-"""What `LoggerHook` says of some steps; on a terminal the progress bar says it."""
 
 
 class TerminalRunner(Runner):
@@ -85,8 +80,7 @@ def _for_people(record: logging.LogRecord) -> bool:
         return False
     if record.levelno > logging.INFO:
         return True
-    hidden = MMENGINE_DUMPS + (MMENGINE_STEPS if sys.stderr.isatty() else ())
-    return not getattr(record, 'file_only', False) and not record.getMessage().lstrip('\n-').startswith(hidden)
+    return not getattr(record, 'file_only', False) and not record.getMessage().lstrip('\n-').startswith(MMENGINE_DUMPS)
 
 
 @contextmanager
