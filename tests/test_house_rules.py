@@ -1,9 +1,13 @@
 """Rules of the house that no linter knows."""
 
+import inspect
 import re
+import sys
 from pathlib import Path
 
 import pytest
+
+from mmfer.registry import DATA_SAMPLERS, MODELS
 
 ROOT = Path(__file__).parents[1]
 
@@ -19,6 +23,11 @@ def test_no_model_reads_the_clean_label():
     assert [name for name, text in models.items() if 'clean_label' in text] == []
 
 
+def test_a_supervision_calls_its_parts_and_never_asks_what_they_have():
+    asked = re.compile(r'\bhasattr\(|getattr\((part|branch|refiner|loss|b),')
+    assert [name for name, text in code('mmfer/models/supervision').items() if asked.search(text)] == []
+
+
 @pytest.mark.parametrize('folder', ['mmfer', 'tools', 'benchmarks'])
 def test_files_from_others_are_never_unpickled(folder):
     forbidden = re.compile(r'weights_only\s*=\s*False|allow_pickle\s*=\s*True|pickle\.loads?\(')
@@ -27,7 +36,12 @@ def test_files_from_others_are_never_unpickled(folder):
     assert [name for name, text in without_comments.items() if forbidden.search(text)] == []
 
 
-PAGES = [ROOT / 'README.md', *sorted(ROOT.glob('docs/**/*.md')), *sorted(ROOT.glob('examples/*/README.md'))]
+PAGES = [
+    ROOT / 'README.md',
+    ROOT / 'CONTRIBUTING.md',
+    *sorted(ROOT.glob('docs/**/*.md')),
+    *sorted(ROOT.glob('examples/*/README.md')),
+]
 
 
 @pytest.mark.parametrize('page', PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -63,3 +77,21 @@ def test_a_methods_page_says_in_one_table_where_paper_code_and_mmfer_differ(page
     assert {len(row) for row in rows} == {5}
     assert all(row[0] and row[3] for row in rows)  # what it is, and what mmfer does
     assert 'last batch of an epoch' in [row[0] for row in rows]
+
+
+@pytest.mark.parametrize('page', sorted(ROOT.glob('docs/methods/*.md')), ids=lambda page: page.stem)
+def test_a_methods_page_links_the_files_of_all_its_parts_and_formulas(page):
+    text = page.read_text()
+    parts = {MODELS.get(name) or DATA_SAMPLERS.get(name) for name in re.findall(r'`(mmfer\.\w+)`', text)} - {None}
+    assert parts
+    formulas = {
+        thing
+        for part in parts
+        for thing in vars(sys.modules[part.__module__]).values()
+        if inspect.isfunction(thing) and thing.__module__.startswith('mmfer.functional.')
+    }
+    files = {Path(sys.modules[thing.__module__].__file__).relative_to(ROOT) for thing in parts | formulas}
+    files -= {Path('mmfer/functional/distributed.py'), Path('mmfer/models/losses/cross_entropy.py')}  # everybody's
+    section = text.split('## Its files, in reading order')[1].split('\n## ')[0]
+    linked = {Path(link) for link in re.findall(r'\]\(\.\./\.\./([^)]+)\)', section)}
+    assert files - linked == set()

@@ -3,23 +3,13 @@
 _base_ = [
     '../_base_/models/arm_resnet18.py',
     '../_base_/datasets/rafdb.py',
+    '../_base_/augmentations/flip_or_noise.py',
     '../_base_/schedules/adam_exp_70e.py',
     '../_base_/default_runtime.py',
 ]
 model = dict(pretrained='pretrained/resnet18_msceleb.pth')  # ours; the code's ImageNet: 'torchvision://resnet18'
 data_preprocessor = dict(
-    mean=(0.485, 0.456, 0.406),  # ImageNet's, as the code's
-    std=(0.229, 0.224, 0.225),
-    augment=[
-        dict(
-            type='OneOf',
-            p=0.5,
-            transforms=[
-                dict(type='RandomHorizontalFlip'),
-                dict(type='RandomGaussianNoise', mean=0.0, std=30**0.5 / 255),
-            ],
-        ),
-    ],
+    **_base_.flip_or_noise,
     augment_normalized=[dict(type='RandomErasing', scale=(0.02, 0.1), p=0.5)],
 )
 # On AffectNet the paper resamples, so many faces of every class an epoch and of large classes others each time:

@@ -13,14 +13,15 @@ from mmfer.apis.checkpoints.agreement import FORCE
 from mmfer.apis.checkpoints.checkpoint_config import ALLOW, config_of
 from mmfer.apis.config import KeyValue, as_typed, typed_options
 from mmfer.apis.processes import leave_together
+from mmfer.cli.arguments import new_parser
 from mmfer.commands import of_checkpoint
 from mmfer.evaluation.protocol import HEADLINE
 
 
-def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    """Reads the command line."""
-    parser = argparse.ArgumentParser(
-        description='Evaluate a checkpoint: as its training did, or on the test data of the config that is named.'
+def arguments() -> argparse.ArgumentParser:
+    """What can be typed."""
+    parser = new_parser(
+        'test', 'Evaluate a checkpoint: as its training did, or on the test data of the config that is named.'
     )
     parser.add_argument('config', nargs='?', help='a config (default: the one that the checkpoint carries)')
     parser.add_argument('checkpoint', help='a checkpoint of training, or an exported one')
@@ -34,7 +35,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--verbose', action='store_true', help='show all that the log file gets')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm'], default='none', help='set by dist_test.sh')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
-    args = parser.parse_intermixed_args(argv)
+    return parser
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Reads the command line."""
+    args = arguments().parse_intermixed_args(argv)
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return args
 

@@ -17,12 +17,13 @@ from mmfer.apis.config import KeyValue, as_typed, typed_options
 from mmfer.apis.following import next_command
 from mmfer.apis.processes import leave_together
 from mmfer.apis.training import protocol_of
+from mmfer.cli.arguments import new_parser
 from mmfer.commands import resuming
 
 
-def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    """Reads the command line."""
-    parser = argparse.ArgumentParser(description='Train a facial expression classifier.')
+def arguments() -> argparse.ArgumentParser:
+    """What can be typed."""
+    parser = new_parser('train', 'Train a facial expression classifier.')
     parser.add_argument('config', help='a file under configs/')
     parser.add_argument(
         '--work-dir', help='folder for logs, checkpoints and pictures (default: work_dirs/<method>/<config>)'
@@ -54,7 +55,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     # torchrun of torch < 2 hands the rank over as an argument.
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
-    args = parser.parse_args(argv)
+    return parser
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Reads the command line."""
+    args = arguments().parse_args(argv)
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return args
 

@@ -7,7 +7,6 @@ or left over is an error here, not a log line.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,19 +17,12 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
+from mmfer.models.weight_names import backbone_tensors
+
 __all__ = ['PretrainedReport', 'load_pretrained']
 
 WRAPPERS = ('state_dict', 'model_state_dict', 'model')
 """Keys under which training programs file their weights."""
-
-NO_BACKBONE = ('fc', 'feature', 'classifier', 'head', 'output_layer', 'neck', 'supervision', 'data_preprocessor')
-"""What stands beside a backbone: identity or ImageNet classifiers, and the rest of this framework's checkpoints."""
-
-PREFIXES = ('module', 'encoder', 'features', 'backbone')
-"""What training programs put before a backbone's names; not stripped where the backbone itself has such a child."""
-
-SEQUENTIAL = {'0': 'conv1', '1': 'bn1', '4': 'layer1', '5': 'layer2', '6': 'layer3', '7': 'layer4'}
-"""Names in `nn.Sequential(*resnet.children())`, which many FER repositories call `features`."""
 
 SWITCHES = (
     '--cfg-options model.pretrained=None (train from scratch) or '
@@ -79,7 +71,7 @@ def load_pretrained(backbone: nn.Module, source: str | Path) -> PretrainedReport
     """
     source = str(source)
     wanted = backbone.state_dict()
-    weights, ignored = _rename(_read(backbone, source), wanted)
+    weights, ignored = backbone_tensors(_read(backbone, source), wanted)
     _refuse_ir50(weights, wanted, source, backbone)
     expected = [key for key in wanted if key in weights or not key.endswith('num_batches_tracked')]
     missing = [key for key in expected if key not in weights]
@@ -146,52 +138,6 @@ def _from_torchvision(name: str) -> Mapping:
             f'torchvision://{name} cannot be fetched ({error}): download {weights.url} elsewhere and put the file into '
             f'{folder}, or train from scratch with --cfg-options model.pretrained=None'
         ) from None
-
-
-def _rename(content: Mapping, wanted: Mapping) -> tuple[dict[str, Tensor], list[str]]:
-    """Backbone tensors under torchvision's names, and the keys that belong to no backbone."""
-    weights = {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
-    ignored: list[str] = []
-    own = {key.split('.')[0] for key in wanted}
-    prefix = re.compile(rf'^({"|".join(name for name in PREFIXES if name not in own)})\.')
-    while any(prefix.match(key) for key in weights):
-        if any(key.startswith('backbone.') for key in weights):  # a whole classifier: nothing else is the backbone
-            ignored += [key for key in weights if not key.startswith('backbone.')]
-            weights = {key: value for key, value in weights.items() if key.startswith('backbone.')}
-        weights = {prefix.sub('', key): value for key, value in weights.items()}
-    heads = [key for key in weights if (top := key.split('.')[0]) in NO_BACKBONE and top not in own]
-    weights = {key: value for key, value in weights.items() if key not in heads}
-    if 'features' in own:
-        weights = _from_vgg(weights, wanted)
-    elif '0.weight' in weights:
-        weights = {_from_sequential(key): value for key, value in weights.items()}
-    return weights, ignored + heads
-
-
-def _from_sequential(key: str) -> str:
-    number, _, rest = key.partition('.')
-    return f'{SEQUENTIAL.get(number, number)}.{rest}'
-
-
-def _from_vgg(weights: Mapping, wanted: Mapping) -> dict[str, Tensor]:
-    """A VGG's layers, which torchvision numbers one by one, under mmpretrain's names.
-
-    The n-th convolution there is the n-th here, where it is one layer with its norm. What has no place keeps its name,
-    and is left over.
-    """
-    places = iter([key.removesuffix('.conv.weight') for key in wanted if key.endswith('.conv.weight')])
-    numbered = {key: match for key in weights if (match := re.fullmatch(r'(?:features\.)?(\d+)\.(\w+)', key))}
-    renamed = {key: value for key, value in weights.items() if key not in numbered}
-    place: str | None = None
-    convolutions = {match[1] for key, match in numbered.items() if weights[key].ndim == 4}
-    for number in sorted({match[1] for match in numbered.values()}, key=int):
-        if number in convolutions:
-            place = next(places, None)
-        kind = 'conv' if number in convolutions else 'bn'
-        for key, match in numbered.items():
-            if match[1] == number:
-                renamed[f'{place}.{kind}.{match[2]}' if place else key] = weights[key]
-    return renamed
 
 
 def _refuse_ir50(weights: Mapping, wanted: Mapping, source: str, backbone: nn.Module) -> None:

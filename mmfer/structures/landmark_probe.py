@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from mmfer.structures.dotted_faces import BATCH, DOT, patched_faces, with_dots
 from mmfer.structures.landmark_sets import MIRROR_68
 
 Change = Callable[[Tensor, Tensor], tuple[Sequence[Tensor], Sequence[Tensor]]]
@@ -21,9 +21,6 @@ MIXES = 'mixes pictures or cuts them up, and their labels and landmarks stay as 
 APART = 'moves picture and landmarks apart'
 SIDES = 'confuses left and right landmarks, which must change places where the picture is mirrored, and only there'
 
-_BATCH = 8
-"""Pictures of a round; the even ones get dots, the odd ones show whether anything of a dot arrives elsewhere."""
-_DOT = 0.4
 _FAINT = 0.05
 """Part of a dot's height below which it counts as gone: cut off, erased, or blotted out."""
 _SPILL = 0.02
@@ -74,20 +71,20 @@ def measure(change: Change, size: tuple[int, int] = (128, 160), rounds: int = 2)
     away, mirrored = 0, False
     with own_randomness():
         for seed in range(rounds):
-            pictures, points = _faces(size, seed)
-            triples = [_TRIPLES[(seed * _BATCH + row) // 2 % len(_TRIPLES)] for row in range(_BATCH)]
+            pictures, points = patched_faces(size, seed)
+            triples = [_TRIPLES[(seed * BATCH + row) // 2 % len(_TRIPLES)] for row in range(BATCH)]
             plain, moved = _apply(change, pictures, points, seed)
             again, _ = _apply(change, pictures, points, seed)
-            if len(plain) != _BATCH:
+            if len(plain) != BATCH:
                 return Measured(MIXES, 0, 0)
             if any(a.shape != b.shape or not torch.equal(a, b) for a, b in zip(plain, again, strict=True)):
                 return Measured(None, 0, 0)  # random numbers of its own: nothing can be compared
-            other, _ = _apply(change, 0.5 * _faces(size, rounds + seed)[0], points, seed)
-            marked = [_with_dots(pictures, points, [triple[k] for triple in triples]) for k in range(3)]
+            other, _ = _apply(change, 0.5 * patched_faces(size, rounds + seed)[0], points, seed)
+            marked = [with_dots(pictures, points, [triple[k] for triple in triples]) for k in range(3)]
             dotted = [_apply(change, images, points, seed)[0] for images in marked]
-            if any(_spilled(plain[row], dots[row]) for dots in dotted for row in range(1, _BATCH, 2)):
+            if any(_spilled(plain[row], dots[row]) for dots in dotted for row in range(1, BATCH, 2)):
                 return Measured(MIXES, 0, 0)
-            for row in range(0, _BATCH, 2):
+            for row in range(0, BATCH, 2):
                 places = [_find(plain[row], other[row], dots[row]) for dots in dotted]
                 off, swapped = _compare(places, points[row], moved[row], list(triples[row]))
                 side = max(plain[row].shape[-2:])
@@ -117,34 +114,6 @@ def own_randomness() -> Iterator[None]:
             torch.cuda.set_rng_state_all(devices)
 
 
-def frontal_face() -> Tensor:
-    """68 points of a face that looks ahead, in the unit square, float32 [68, 2]."""
-
-    def ring(x: float, y: float, wide: float, high: float, count: int) -> np.ndarray:
-        turn = np.pi + 2 * np.pi * np.arange(count) / count
-        return np.stack([x + wide * np.cos(turn), y + high * np.sin(turn)], axis=1)
-
-    turn = np.pi * (1 - np.arange(17) / 16)
-    jaw = np.stack([0.5 + 0.38 * np.cos(turn), 0.4 + 0.5 * np.sin(turn)], axis=1)
-    arch = 0.28 - 0.03 * np.sin(np.linspace(0.3, np.pi - 0.3, 5))
-    brows = [np.stack([np.linspace(start, start + 0.24, 5), arch], axis=1) for start in (0.18, 0.58)]
-    bridge = np.stack([np.full(4, 0.5), np.linspace(0.38, 0.58, 4)], axis=1)
-    nostrils = np.stack([np.linspace(0.42, 0.58, 5), 0.63 + 0.02 * np.sin(np.linspace(0, np.pi, 5))], axis=1)
-    eyes = [ring(x, 0.38, 0.07, 0.03, 6) for x in (0.31, 0.69)]
-    mouth = [ring(0.5, 0.76, 0.15, 0.06, 12), ring(0.5, 0.76, 0.11, 0.03, 8)]
-    return torch.from_numpy(np.concatenate([jaw, *brows, bridge, nostrils, *eyes, *mouth])).float()
-
-
-def _faces(size: tuple[int, int], seed: int) -> tuple[Tensor, Tensor]:
-    """Pictures of soft grey patches, and a face's landmarks on each, shifted a little."""
-    generator = torch.Generator().manual_seed(seed)
-    patches = 0.3 + 0.2 * torch.rand(_BATCH, 3, 5, 5, generator=generator)
-    pictures = F.interpolate(patches, size, mode='bilinear', align_corners=True)
-    pictures[..., 0, 0], pictures[..., 0, -1] = 0, 1  # a dot shall not be what contrast is stretched to
-    shift = 0.06 * (torch.rand(_BATCH, 1, 2, generator=generator) - 0.5)
-    return pictures, (frontal_face() + shift) * torch.tensor([size[1], size[0]]) - 0.5
-
-
 def _apply(change: Change, pictures: Tensor, points: Tensor, seed: int) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
     torch.default_generator.manual_seed(seed)
     if torch.cuda.is_initialized():  # else the seed would be kept for when it is
@@ -154,22 +123,13 @@ def _apply(change: Change, pictures: Tensor, points: Tensor, seed: int) -> tuple
     return change(pictures.clone(), points.clone())
 
 
-def _with_dots(pictures: Tensor, points: Tensor, which: Sequence[int]) -> Tensor:
-    height, width = pictures.shape[-2:]
-    centre = points[torch.arange(_BATCH), torch.tensor(which)]
-    x, y = torch.arange(width) - centre[:, :1], torch.arange(height) - centre[:, 1:]
-    dots = _DOT * torch.exp(-(y[:, :, None] ** 2 + x[:, None, :] ** 2) / (2 * max(width / 40, 1.5) ** 2))
-    dots[1::2] = 0
-    return pictures + dots[:, None]
-
-
 def _difference(plain: Tensor, dotted: Tensor) -> Tensor:
     difference = (dotted.float() - plain.float()).abs().sum(0)
     return (difference - difference.median()).clamp(min=0)
 
 
 def _spilled(plain: Tensor, dotted: Tensor) -> bool:
-    return plain.shape != dotted.shape or bool(_difference(plain, dotted).max() > _SPILL * 3 * _DOT)
+    return plain.shape != dotted.shape or bool(_difference(plain, dotted).max() > _SPILL * 3 * DOT)
 
 
 def _find(plain: Tensor, other: Tensor, dotted: Tensor) -> Tensor | None:
@@ -181,7 +141,7 @@ def _find(plain: Tensor, other: Tensor, dotted: Tensor) -> Tensor | None:
     row, column = divmod(int(difference.argmax()), width)
     margin = _BORDER * max(height, width)
     inside = margin <= row < height - margin and margin <= column < width - margin
-    if not inside or difference.max() < _FAINT * 3 * _DOT:
+    if not inside or difference.max() < _FAINT * 3 * DOT:
         return None
     y, x = torch.arange(height)[:, None], torch.arange(width)
     squared = (y - row) ** 2 + (x - column) ** 2

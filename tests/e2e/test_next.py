@@ -30,14 +30,14 @@ CONFIG = 'configs/baseline/r18_rafdb_96px_12e.py'
 SMALL = tiny(CONFIG) | NARROW
 PRINTING = {
     'mmfer/engine/hooks/auto_encoder_sheets.py',
-    'tools/dataset_tools/browse.py',
-    'tools/dataset_tools/check.py',
-    'tools/dataset_tools/faces.py',
-    'tools/dataset_tools/landmarks.py',
-    'tools/dataset_tools/noise.py',
-    'tools/dataset_tools/pack.py',
-    'tools/test.py',
-    'tools/train.py',
+    'mmfer/cli/data/browse.py',
+    'mmfer/cli/data/check.py',
+    'mmfer/cli/data/faces.py',
+    'mmfer/cli/data/landmarks.py',
+    'mmfer/cli/data/noise.py',
+    'mmfer/cli/data/pack.py',
+    'mmfer/cli/test.py',
+    'mmfer/cli/train.py',
 }
 """Files that print what to type next; each has its test below."""
 

@@ -143,7 +143,11 @@ def test_every_row_of_the_page_is_tested():
 @pytest.fixture
 def logged(monkeypatch) -> list[str]:
     lines: list[str] = []
-    for module in ('datasets.bad_images', 'datasets.face_dataset', 'datasets.image_files', 'engine.checks'):
+    for module in (
+        'datasets.images.bad_images',
+        'datasets.images.image_files',
+        'engine.checks',
+    ):
         monkeypatch.setattr(f'mmfer.{module}.print_log', lambda text, **_: lines.append(text))
     return lines
 
@@ -180,7 +184,7 @@ def test_faces_and_labels_stay_as_they_are(oddity, tmp_path, monkeypatch, logged
             assert (luminance(now) - luminance(faces[old])).abs().mean() < 4
         else:
             assert torch.equal(now, faces[old])
-    said = '\n'.join(logged)
+    said = '\n'.join([*logged, after.summary()])
     for words in oddity.says:
         assert words in said
     assert ('leaves out' in said) == oddity.skip

@@ -9,10 +9,10 @@ import pytest
 import torch
 from miniature import make_rafdb
 from mmengine.runner import Runner
-from torch import nn
 
 from mmfer.datasets import RAFDB, ConcatFaces
 from mmfer.engine.hooks import RelabelLogHook
+from mmfer.models.supervision import Part
 from mmfer.registry import HOOKS, MODELS
 from mmfer.structures import SampleBank
 from mmfer.structures.sample_bank import Column
@@ -181,7 +181,7 @@ def test_only_the_main_process_writes(noisy, tmp_path, monkeypatch):
 
 
 @MODELS.register_module(name='TargetsSeen', force=True)
-class TargetsSeen(nn.Module):
+class TargetsSeen(Part):
     """A loss that is none: notes every face's label and target by epoch."""
 
     loss_weight = 0.0
@@ -198,7 +198,7 @@ class TargetsSeen(nn.Module):
 
 
 @MODELS.register_module(name='WritesIntoTheDataset', force=True)
-class WritesIntoTheDataset(nn.Module):
+class WritesIntoTheDataset(Part):
     """Relabels as the original does: by writing into the dataset that the main process holds."""
 
     runner = None

@@ -14,6 +14,7 @@ from torch.testing import assert_close
 from mmfer.apis.export import export_deployed
 from mmfer.engine.hooks import SampleBankHook
 from mmfer.models.classifiers import FERClassifier
+from mmfer.models.supervision import Part
 
 SIZE = 64
 PREPROCESSOR = dict(type='mmfer.FaceDataPreprocessor', size=SIZE)
@@ -226,7 +227,7 @@ def weights_and_targets(*names, **others):
     """What the classification term is given in the second of two visits."""
     kept = []
 
-    class Keep(nn.Module):
+    class Keep(Part):
         def forward(self, target, weight, logits):
             kept.append((target.clone(), weight.clone()))
             return 0 * logits.sum()
@@ -241,7 +242,7 @@ def weights_and_targets(*names, **others):
     return (*kept[1], model.supervision.bank)
 
 
-class HalfWeight(nn.Module):
+class HalfWeight(Part):
     """A refiner that amends."""
 
     publishes = ('weight',)
@@ -269,7 +270,7 @@ def test_refiners_amend_what_earlier_ones_have_set():
 # --- what cannot go together ---
 
 
-class OwnTarget(nn.Module):
+class OwnTarget(Part):
     """A refiner that discards the target it finds."""
 
     publishes = ('target',)
@@ -278,7 +279,7 @@ class OwnTarget(nn.Module):
         return {'target': label.flip(0)}
 
 
-class OwnWeight(nn.Module):
+class OwnWeight(Part):
     """A refiner that discards the weight it finds."""
 
     publishes = ('weight',)

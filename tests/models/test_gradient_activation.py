@@ -8,11 +8,11 @@ from torch import nn
 from torch.testing import assert_close
 
 from mmfer.functional import attribution
-from mmfer.models.supervision import Supervision
+from mmfer.models.supervision import Part, Supervision
 from mmfer.models.supervision.branches import GradientActivation
 
 
-class KeepAttribution(nn.Module):
+class KeepAttribution(Part):
     """A loss that only looks."""
 
     def forward(self, attribution):
@@ -272,7 +272,7 @@ def test_a_frozen_network_is_named():
 # --- backbones that are no convolutional networks ---
 
 
-class Held(nn.Module):
+class Held(Part):
     """A convolution, whose map is held in one way or another, and a head that sees the mean of its cells."""
 
     def __init__(self, held: str):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from tiny import classifier, lanet
+from tiny import Alone, classifier, lanet
 from torch import nn
 from torch.testing import assert_close
 
@@ -14,7 +14,7 @@ EXACT = {'rtol': 1e-10, 'atol': 1e-12}
 
 def make_branch(model=None, **options):
     branch = LandmarkBranch(**options)
-    branch.setup(model or classifier(), nn.Module())
+    branch.setup(model or classifier(), Alone())
     return branch.double().eval()
 
 

@@ -5,8 +5,9 @@ from collections import deque
 import pytest
 import torch
 from tiny import CE, classifier, faces, lanet, lanet_classifier, total
-from torch import nn
 from torch.testing import assert_close
+
+from mmfer.models.supervision import Part
 
 
 def keys_of(model):
@@ -47,7 +48,7 @@ def watched(method):
     """A classifier under LA-Net and a loss that writes down what the contrastive loss is given."""
     seen = []
 
-    class Watch(nn.Module):
+    class Watch(Part):
         def forward(
             self,
             expression_query,
@@ -241,19 +242,25 @@ def test_under_autocast_the_queues_stay_in_full_precision():
 # --- mistakes ---
 
 
-@pytest.mark.parametrize('name', ['lanet.landmarks', 'la_net.landmark', 'landmark'])
-def test_a_landmark_branch_that_is_not_there_is_named(name):
+@pytest.mark.parametrize('order', [('keys',), ('keys', 'landmark')])
+def test_without_a_landmark_branch_before_it_it_says_what_to_do(order):
     cfg = lanet()
-    cfg['branches']['keys']['landmark_branch'] = name
-    with pytest.raises(ValueError, match=f'copies the landmark branch "{name}", which does not stand before it; set'):
-        classifier(dict(cls=CE, lanet=cfg))
-
-
-def test_it_stands_behind_its_landmark_branch():
-    cfg = lanet()
-    cfg['branches'] = dict(reversed(cfg['branches'].items()))
-    with pytest.raises(ValueError, match='which does not stand before it'):
+    cfg['branches'] = {name: cfg['branches'][name] for name in order}
+    with pytest.raises(ValueError, match='"landmark_embedding", and none before it does: write an'):
         classifier(dict(lanet=cfg))
+
+
+def test_another_landmark_branch_than_one_that_can_be_copied_is_refused():
+    class Other(Part):
+        publishes = ('landmark_embedding', 'heatmaps')
+
+        def forward(self, inputs):
+            return {'landmark_embedding': inputs.mean((2, 3)), 'heatmaps': inputs}
+
+    cfg = lanet()
+    cfg['branches']['landmark'] = dict(type=Other)
+    with pytest.raises(ValueError, match='what publishes "landmark_embedding" is Other: let it inherit'):
+        classifier(dict(cls=CE, lanet=cfg))
 
 
 @pytest.mark.parametrize('options', [dict(momentum=1.5), dict(momentum=-0.1)])

@@ -5,10 +5,10 @@ import math
 import pytest
 import torch
 from tiny import CE, classifier, faces, hooks_of, total
-from torch import nn
 from torch.testing import assert_close
 
 from mmfer.models.losses import PrivilegedAttributionLoss
+from mmfer.models.supervision import Part
 from mmfer.models.supervision.branches import GradientActivation
 
 SIZE = 64  # the last stages are 4 x 4 and 2 x 2
@@ -16,7 +16,7 @@ MAPS = {'backbone.layer3': (32, 4), 'backbone.layer4': (64, 2)}
 KEPT: list = []
 
 
-class Keep(nn.Module):
+class Keep(Part):
     """A loss that notes what it is given."""
 
     local_rows = True

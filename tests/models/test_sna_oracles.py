@@ -13,6 +13,7 @@ from torch.testing import assert_close
 
 from mmfer.models.classifiers import FERClassifier
 from mmfer.models.losses import CrossEntropyLoss, NeighborhoodSmoothnessLoss
+from mmfer.models.supervision import Part
 from mmfer.models.supervision.branches import SemanticNeighbours
 from mmfer.models.supervision.refiners import ReliabilityWeights
 from mmfer.structures import SampleBank
@@ -428,7 +429,7 @@ def test_settings_without_a_meaning_are_refused(options):
 KEPT: list = []
 
 
-class Keep(nn.Module):
+class Keep(Part):
     """A loss that notes what it is given."""
 
     def forward(self, logits, neighbour_logits, weight):

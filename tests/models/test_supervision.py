@@ -7,7 +7,7 @@ from tiny import ToyClassifier, hooks_of
 from torch import nn
 from torch.testing import assert_close
 
-from mmfer.models.supervision import Supervision
+from mmfer.models.supervision import Part, Supervision
 from mmfer.models.supervision.step import frozen_buffers, interpolate
 from mmfer.structures import Column, FaceBatch
 
@@ -15,7 +15,7 @@ CE = dict(type='mmfer.CrossEntropyLoss')
 EVENTS: list = []
 
 
-class Branch(nn.Module):
+class Branch(Part):
     shares = ('early', 'table')
     publishes = ('rows', 'early', 'table')
 
@@ -43,7 +43,7 @@ class Branch(nn.Module):
         self.memory += 1
 
 
-class Refiner(nn.Module):
+class Refiner(Part):
     publishes = ('refined',)
 
     def bank_columns(self):
@@ -55,7 +55,7 @@ class Refiner(nn.Module):
         return {'refined': rows.softmax(1)}
 
 
-class Loss(nn.Module):
+class Loss(Part):
     def __init__(self, loss_weight=1.0):
         super().__init__()
         self.loss_weight = loss_weight
@@ -131,7 +131,7 @@ def test_the_network_runs_once_and_no_hook_is_left(model):
     ('kind', 'hook'), [('branches', 'begin'), ('branches', 'forward'), ('refiners', 'forward'), ('losses', 'forward')]
 )
 def test_no_hook_is_left_when_a_part_raises(kind, hook):
-    class Broken(nn.Module):
+    class Broken(Part):
         def begin(self):
             return self.run('begin')
 
@@ -215,7 +215,7 @@ def test_a_schedule_that_is_none_is_refused(weight):
 
 
 def test_parts_know_the_epoch_and_the_number_of_epochs():
-    class Progress(nn.Module):
+    class Progress(Part):
         def forward(self, epoch, max_epochs, logits):
             return logits.sum() * 0 + epoch / max_epochs
 
@@ -231,7 +231,7 @@ def test_parts_know_the_epoch_and_the_number_of_epochs():
 
 
 def test_under_autocast_refiners_and_losses_work_in_full_precision():
-    class Precise(nn.Module):
+    class Precise(Part):
         publishes = ('product',)
 
         def forward(self, embedding, logits):
@@ -239,12 +239,12 @@ def test_under_autocast_refiners_and_losses_work_in_full_precision():
             assert embedding.dtype == logits.dtype == torch.float32
             return {'product': embedding @ embedding.T}
 
-    class Check(nn.Module):
+    class Check(Part):
         def forward(self, product, logits):
             assert product.dtype == (logits @ logits.T).dtype == torch.float32
             return product.mean()
 
-    class Local(nn.Module):
+    class Local(Part):
         publishes = ()
 
         def forward(self, logits):
@@ -276,7 +276,7 @@ def test_under_autocast_refiners_and_losses_work_in_full_precision():
 @pytest.mark.parametrize('hook', ['forward', 'begin', 'finish'])
 @pytest.mark.parametrize('name', ['landmarks', 'landmark_valid'])
 def test_the_part_that_needs_landmarks_is_named(hook, name):
-    class Needy(nn.Module):
+    class Needy(Part):
         publishes = ()
 
         def forward(self, logits):
@@ -290,7 +290,7 @@ def test_the_part_that_needs_landmarks_is_named(hook, name):
 
 
 def test_landmarks_under_another_name_are_landmarks_still():
-    class Points(nn.Module):
+    class Points(Part):
         def forward(self, points):
             return points.sum()
 
@@ -302,7 +302,7 @@ def test_landmarks_under_another_name_are_landmarks_still():
 # --- the log ---
 
 
-class Talks(nn.Module):
+class Talks(Part):
     def __init__(self, name='mean'):
         super().__init__()
         self.name = name
@@ -337,7 +337,7 @@ def test_a_method_all_of_whose_numbers_would_be_minimised_is_refused():
 # --- combinations ---
 
 
-class Replaces(nn.Module):
+class Replaces(Part):
     publishes = ('target',)
 
     def forward(self, label):
@@ -349,7 +349,7 @@ class Amends(Replaces):
         return {'target': (target + 1) % 3}
 
 
-class Weighs(nn.Module):
+class Weighs(Part):
     publishes = ('weight',)
 
     def forward(self, label):
@@ -359,7 +359,7 @@ class Weighs(nn.Module):
 def targets(*refiners):
     """The target that losses see after refiners of these types."""
 
-    class Shows(nn.Module):
+    class Shows(Part):
         def forward(self, target, log):
             log(target=target.double().mean())
             return target.sum() * 0.0
@@ -385,8 +385,8 @@ def test_a_refiner_that_would_throw_away_anothers_target_is_refused():
 
 
 def test_a_part_may_refuse_the_network_at_build_and_before_the_run():
-    class Fussy(nn.Module):
-        def check(self, model):
+    class Fussy(Part):
+        def check(self, model, wrapper=None):
             if any(isinstance(module, nn.SyncBatchNorm) for module in model.modules()):
                 raise ValueError('not across SyncBatchNorm')
 

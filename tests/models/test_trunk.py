@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from tiny import classifier, lanet
+from tiny import Alone, classifier, lanet
 from torch import nn
 from torch.testing import assert_close
 
@@ -185,28 +185,28 @@ def test_the_branch_names_stages_that_can():
         r'something made of it: share one of backbone.stages.1 and leave own_stages out$'
     )
     with pytest.raises(ValueError, match=said):
-        LandmarkBranch(shared_stage='stages.0', own_stages=('stages.2',)).setup(model, nn.Module())
+        LandmarkBranch(shared_stage='stages.0', own_stages=('stages.2',)).setup(model, Alone())
     branch = LandmarkBranch(shared_stage='stages.1')  # the cure
-    branch.setup(model, nn.Module())
+    branch.setup(model, Alone())
     assert branch(torch.randn(2, 12, 8, 8))['landmark_embedding'].shape == (2, 12)
 
 
 def test_without_stages_of_its_own_the_branch_takes_the_shared_map():
     branch = LandmarkBranch(shared_stage='stages.2', own_stages=())
-    branch.setup(around(Made()), nn.Module())
+    branch.setup(around(Made()), Alone())
     assert branch(torch.randn(2, 16, 4, 4))['heatmaps'].shape == (2, 19, 4, 4)
 
 
 def test_the_networks_own_map_is_not_written_into():
     backbone = Overwriting()
     branch = LandmarkBranch(shared_stage='stages.0')
-    branch.setup(around(backbone), nn.Module())
+    branch.setup(around(backbone), Alone())
     x = torch.randn(2, 8, 16, 16)
     before = x.clone()
     assert branch(x)['heatmaps'].shape == (2, 19, 16, 16)
     assert_close(x, before, **EXACT)
     branch = LandmarkBranch(shared_stage='stem')  # nor its own
-    branch.setup(around(backbone), nn.Module())
+    branch.setup(around(backbone), Alone())
     sum(value.sum() for value in branch(torch.randn(2, 4, 32, 32)).values()).backward()
 
 

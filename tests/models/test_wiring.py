@@ -5,36 +5,35 @@ import re
 import pytest
 import torch
 from tiny import ToyClassifier
-from torch import nn
 from torch.testing import assert_close
 
-from mmfer.models.supervision import Supervision
+from mmfer.models.supervision import Part, Supervision
 from mmfer.models.supervision.wiring import Call, build_part
 from mmfer.structures import VOCABULARY, FaceBatch
 
 KNOWN = {'logits': 'scores', 'target': 'labels', 'stage4': 'a tap'}
 
 
-class Part(nn.Module):
+class Echo(Part):
     """Gives back what it was called with."""
 
     def forward(self, logits, target, scale=2.0):
         return logits, target, scale
 
 
-class Publisher(nn.Module):
+class Publisher(Part):
     publishes = ('thing',)
 
     def forward(self, logits):
         return {'thing': logits * 2}
 
 
-class Consumer(nn.Module):
+class Consumer(Part):
     def forward(self, thing):
         return thing.sum()
 
 
-class OptionalLandmarks(nn.Module):
+class OptionalLandmarks(Part):
     def forward(self, logits, landmarks=None):
         return logits.sum() if landmarks is None else landmarks.sum()
 
@@ -55,24 +54,24 @@ def losses(**parts):
 
 
 def test_parameters_are_read_by_their_names():
-    call = wire(Part())
+    call = wire(Echo())
     assert call.names == {'logits': 'logits', 'target': 'target'}
     assert call({'logits': 'L', 'target': 'T'}.__getitem__) == ('L', 'T', 2.0)
 
 
 def test_inputs_renames_parameters_for_one_part():
-    call = wire(Part(), dict(logits='stage4', scale='target'))
+    call = wire(Echo(), dict(logits='stage4', scale='target'))
     assert call({'target': 'T', 'stage4': 'S'}.__getitem__) == ('S', 'T', 'T')
 
 
 def test_a_parameter_with_a_default_may_be_missing_and_is_read_where_it_is_there():
-    assert 'scale' not in wire(Part()).names
-    call = wire(Part(), known=KNOWN | {'scale': 'published by someone'})
+    assert 'scale' not in wire(Echo()).names
+    call = wire(Echo(), known=KNOWN | {'scale': 'published by someone'})
     assert call({'logits': 'L', 'target': 'T', 'scale': 5}.__getitem__) == ('L', 'T', 5)
 
 
 def test_variadic_parameters_ask_for_nothing():
-    class Greedy(nn.Module):
+    class Greedy(Part):
         def forward(self, logits, *args, **kwargs):
             return logits
 
@@ -94,7 +93,7 @@ def test_an_optional_parameter_is_left_out_where_the_data_has_none():
 
 
 def test_a_name_that_nothing_publishes_is_met_with_the_nearest_and_the_vocabulary():
-    class Misspelt(nn.Module):
+    class Misspelt(Part):
         def forward(self, logit):
             return logit
 
@@ -109,12 +108,12 @@ def test_a_name_that_nothing_publishes_is_met_with_the_nearest_and_the_vocabular
 
 def test_a_misspelt_source_of_inputs_is_an_error_too():
     with pytest.raises(ValueError, match='supervision.a.losses.b needs "stage_4".*did you mean "stage4"'):
-        wire(Part(), dict(logits='stage_4'))
+        wire(Echo(), dict(logits='stage_4'))
 
 
 def test_an_optional_parameter_that_is_renamed_must_be_published():
     with pytest.raises(ValueError, match='needs "scales", which nothing publishes'):
-        wire(Part(), dict(scale='scales'))
+        wire(Echo(), dict(scale='scales'))
 
 
 def test_inputs_must_rename_a_parameter():
@@ -123,7 +122,7 @@ def test_inputs_must_rename_a_parameter():
         match=r'supervision.a.losses.b: inputs renames "logit", but forward\(\) has no such '
         r'parameter; did you mean "logits".*it has logits, target, scale',
     ):
-        wire(Part(), dict(logit='stage4'))
+        wire(Echo(), dict(logit='stage4'))
 
 
 def test_only_what_stands_before_a_part_is_known_to_it():
@@ -137,7 +136,7 @@ def test_only_what_stands_before_a_part_is_known_to_it():
 
 
 def test_a_tap_is_known_by_its_name():
-    class Maps(nn.Module):
+    class Maps(Part):
         def forward(self, maps):
             return maps.sum()
 
@@ -149,7 +148,7 @@ def test_a_tap_is_known_by_its_name():
 
 @pytest.mark.parametrize('name', ['begin', 'finish'])
 def test_inputs_may_rename_what_only_begin_or_finish_reads(name):
-    class Memory(nn.Module):
+    class Memory(Part):
         publishes = ()
 
         def forward(self, logits):
@@ -162,7 +161,7 @@ def test_inputs_may_rename_what_only_begin_or_finish_reads(name):
 
 
 def test_begin_runs_before_the_network_and_may_not_read_what_it_puts_out():
-    class Early(nn.Module):
+    class Early(Part):
         publishes = ()
 
         def begin(self, embedding):
@@ -180,7 +179,7 @@ def test_begin_runs_before_the_network_and_may_not_read_what_it_puts_out():
 
 @pytest.mark.parametrize('name', ['logits', 'target', 'maps', 'thing'])
 def test_a_name_is_published_once(name):
-    class Twice(nn.Module):
+    class Twice(Part):
         publishes = (name,)
 
         def forward(self, inputs):
@@ -195,13 +194,13 @@ def test_a_name_is_published_once(name):
 
 
 def test_refiners_and_only_they_publish_target_and_weight_again():
-    class Refiner(nn.Module):
+    class Refiner(Part):
         publishes = ('target', 'weight')
 
         def forward(self, target, weight):
             return {'target': target + 1, 'weight': weight / 2}
 
-    class Seen(nn.Module):
+    class Seen(Part):
         def forward(self, target, weight, label):
             return (target - label).sum() + weight.sum()
 
@@ -226,7 +225,7 @@ def test_a_part_is_built_from_its_registered_name_or_its_class():
     part = build_part(dict(type='mmfer.CrossEntropyLoss', label_smoothing=0.25), 'here')
     assert type(part).__name__ == 'CrossEntropyLoss'
     assert part.label_smoothing == 0.25
-    assert isinstance(build_part(dict(type=Part), 'here'), Part)
+    assert isinstance(build_part(dict(type=Echo), 'here'), Echo)
 
 
 @pytest.mark.parametrize(

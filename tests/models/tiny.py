@@ -8,6 +8,8 @@ from miniature import face_points
 from torch import Tensor, nn
 
 from mmfer.models.classifiers import FERClassifier
+from mmfer.models.supervision import Part
+from mmfer.models.supervision.taps import Taps
 from mmfer.structures import FaceBatch
 
 CE = dict(losses=dict(ce=dict(type='mmfer.CrossEntropyLoss')))
@@ -93,7 +95,19 @@ def hooks_of(model: nn.Module) -> int:
     return sum(len(module._forward_hooks) + len(module._forward_pre_hooks) for module in model.modules())
 
 
-class TurnTargets(nn.Module):
+class Alone:
+    """The surroundings of a part that has none."""
+
+    taps = Taps(nn.Module(), {})
+
+    def publisher(self, name):
+        return None
+
+    def width(self, model, name):
+        raise ValueError(name)
+
+
+class TurnTargets(Part):
     """A refiner: the next sample of the global batch gives the target, and this one's index the weight."""
 
     publishes = ('target', 'weight')
@@ -102,7 +116,7 @@ class TurnTargets(nn.Module):
         return {'target': target.roll(-1, 0), 'weight': 1 / (1.0 + sample_idx)}
 
 
-class OwnRowsLoss(nn.Module):
+class OwnRowsLoss(Part):
     """A loss that takes this rank's rows and averages over ranks itself."""
 
     local_rows = True

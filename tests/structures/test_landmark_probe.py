@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from mmfer.structures.landmark_probe import APART, MIXES, SIDES, frontal_face, measure
+from mmfer.structures.dotted_faces import frontal_face
+from mmfer.structures.landmark_probe import APART, MIXES, SIDES, measure
 from mmfer.structures.landmark_sets import MIRROR_68
 
 

@@ -229,8 +229,8 @@ def test_the_order_that_a_message_names_can_be_typed(main, scn, tmp_path, capsys
 def test_what_cannot_be_made_is_said_in_a_sentence(words, options, message, main, scn, tmp_path, capsys, monkeypatch):
     given = scn.options | {f'train_dataloader.dataset.{key}': value for key, value in options.items()}
     tool = load_tool('dataset_tools/noise')
+    parse = tool.parse_args
     monkeypatch.setattr(tool, 'parse_args', lambda argv: with_options(parse(argv), given))
-    parse = load_tool('dataset_tools/noise').parse_args
     with pytest.raises(SystemExit) as stopped:
         tool.main([scn.config, str(tmp_path / 'x.csv'), *words])
     assert stopped.value.code == 1

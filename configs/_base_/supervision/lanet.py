@@ -3,7 +3,7 @@ lanet = dict(
     taps=dict(shared='backbone.layer1'),
     branches=dict(
         landmark=dict(type='mmfer.LandmarkBranch', num_landmarks=19, inputs=dict(x='shared')),
-        keys=dict(type='mmfer.MomentumKeys', landmark_branch='lanet.landmark', queue_size=8192, momentum=0.999),
+        keys=dict(type='mmfer.MomentumKeys', queue_size=8192, momentum=0.999),
     ),
     refiners=dict(
         lde=dict(type='mmfer.LabelDistributionEstimation', num_neighbours=8, momentum=0.9, confidence=0.7),

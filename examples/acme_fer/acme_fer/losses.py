@@ -1,13 +1,14 @@
 """A loss: reverse cross-entropy."""
 
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from acme_fer.registry import MODELS
+from mmfer.models.supervision import Part
 
 
 @MODELS.register_module()
-class ReverseCrossEntropyLoss(nn.Module):
+class ReverseCrossEntropyLoss(Part):
     """Cross-entropy with prediction and target exchanged, which a wrong label can push by a bounded amount only.
 
     Beside the classification term `cls` it makes the symmetric cross-entropy of

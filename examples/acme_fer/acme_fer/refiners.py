@@ -2,14 +2,15 @@
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from acme_fer.registry import MODELS
+from mmfer.models.supervision import Part
 from mmfer.structures import Column, SampleBank
 
 
 @MODELS.register_module()
-class RunningPrediction(nn.Module):
+class RunningPrediction(Part):
     """Softens a face's target by the running mean of its predictions.
 
     The mean starts as the observed label. A network fits clean labels before it fits wrong ones, so that the mean of a

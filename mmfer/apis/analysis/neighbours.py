@@ -119,7 +119,7 @@ def embed(model: nn.Module, inputs: Tensor) -> dict[str, Tensor]:
         inputs: [N, 3, H, W].
         returns: expression [N, D], landmark [N, V] where a branch publishes one, probs [N, K].
     """
-    branch = landmark_branch(model)
+    branch = None if model.supervision is None else model.supervision.publisher('landmark_embedding')
     taps = Taps(model, {} if branch is None else {'shared': f'backbone.{branch.shared_stage}'})
     with taps.record(model, inputs.shape[-2:]) as tapped:
         features = model.extract_feat(inputs)
@@ -128,13 +128,6 @@ def embed(model: nn.Module, inputs: Tensor) -> dict[str, Tensor]:
         values['landmark'], _ = branch.embed(tapped.given['shared'])
     values['probs'] = model.head(features).softmax(1)
     return {name: value.float().cpu() for name, value in values.items()}
-
-
-def landmark_branch(model: nn.Module) -> nn.Module | None:
-    """The branch that publishes a landmark embedding, if the model has one."""
-    methods = model.supervision.methods.values() if getattr(model, 'supervision', None) is not None else ()
-    branches = [branch for method in methods for branch in method['branches'].values()]
-    return next((b for b in branches if 'landmark_embedding' in getattr(b, 'publishes', ())), None)
 
 
 def nearest_rows(features: Tensor, place: Tensor, count: int) -> Tensor:

@@ -12,15 +12,17 @@ from mmfer.apis.analysis.inspection import Run, read_run
 from mmfer.apis.analysis.neighbours import Neighbours, choose_faces, find_neighbours
 from mmfer.apis.checkpoints.agreement import FORCE
 from mmfer.apis.config import KeyValue, as_typed
+from mmfer.cli.arguments import new_parser
 from mmfer.progress import ProgressBar
 from mmfer.visualization import LabelledFace, draw_neighbours
 
 
-def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    """Reads the command line."""
-    parser = argparse.ArgumentParser(
-        description="Draw training faces, their nearest others in the spaces in which LA-Net's label estimation looks "
-        'for them, and what the run has come to believe about their labels.'
+def arguments() -> argparse.ArgumentParser:
+    """What can be typed."""
+    parser = new_parser(
+        'analyze neighbours',
+        "Draw training faces, their nearest others in the spaces in which LA-Net's label estimation looks "
+        'for them, and what the run has come to believe about their labels.',
     )
     parser.add_argument('config', help='the config it was trained with')
     parser.add_argument('checkpoint', help='a checkpoint of training')
@@ -37,7 +39,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument('--force', action='store_true', help=FORCE)
     parser.add_argument('--cfg-options', nargs='+', action=KeyValue, metavar='KEY=VALUE', help='overrides the config')
-    return parser.parse_args(argv)
+    return parser
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Reads the command line."""
+    return arguments().parse_args(argv)
 
 
 def draw(run: Run, found: Neighbours, path: Path, title: str) -> Path:

@@ -11,15 +11,17 @@ from mmfer.apis.analysis.inspection import read_run
 from mmfer.apis.analysis.noise_report import draw_matrix, draw_worst, write_cleanlab, write_doubts
 from mmfer.apis.checkpoints.agreement import FORCE
 from mmfer.apis.config import KeyValue, as_typed
+from mmfer.cli.arguments import new_parser
 from mmfer.progress import ProgressBar
 
 
-def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    """Reads the command line."""
-    parser = argparse.ArgumentParser(
-        description='Say which training labels a run believes to be wrong: by what it remembers of every face, or else '
+def arguments() -> argparse.ArgumentParser:
+    """What can be typed."""
+    parser = new_parser(
+        'analyze noise-report',
+        'Say which training labels a run believes to be wrong: by what it remembers of every face, or else '
         "by the network's own predictions. Writes doubts.csv, cleanlab.npz (labels, pred_probs), matrix.png and "
-        'worst.png.'
+        'worst.png.',
     )
     parser.add_argument('config', help='the config it was trained with')
     parser.add_argument('checkpoint', help='a checkpoint of training')
@@ -27,7 +29,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--faces', type=int, default=32, metavar='N', help='faces to show at most (default: 32)')
     parser.add_argument('--force', action='store_true', help=FORCE)
     parser.add_argument('--cfg-options', nargs='+', action=KeyValue, metavar='KEY=VALUE', help='overrides the config')
-    return parser.parse_args(argv)
+    return parser
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Reads the command line."""
+    return arguments().parse_args(argv)
 
 
 def say(beliefs: Beliefs, held_out: bool) -> None:

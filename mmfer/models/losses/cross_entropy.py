@@ -7,11 +7,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmfer.models.supervision.part import Part
 from mmfer.registry import MODELS
 
 
 @MODELS.register_module()
-class CrossEntropyLoss(nn.Module):
+class CrossEntropyLoss(Part):
     """The classification term: cross-entropy of the logits against `target`, weighted by `weight`.
 
     It stands once in a model, whatever methods are added: they change `target` and `weight`. With `weight` of 1 it is
@@ -52,7 +53,7 @@ class CrossEntropyLoss(nn.Module):
         known = None if self.by_name is not None or class_weight is None else torch.tensor(values, dtype=torch.float)
         self.register_buffer('class_weight', known, persistent=False)  # a setting, no part of checkpoints
 
-    def check(self, model: nn.Module) -> None:
+    def check(self, model: nn.Module, wrapper: nn.Module | None = None) -> None:
         """Refuses weights of another number of classes."""
         classes = getattr(model.head, 'num_classes', None)
         if self.class_weight is not None and classes is not None and len(self.class_weight) != classes:

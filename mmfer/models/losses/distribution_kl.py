@@ -1,13 +1,14 @@
 """KL divergence from estimated label distributions (LA-Net)."""
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmfer.functional import distribution_kl
+from mmfer.models.supervision.part import Part
 from mmfer.registry import MODELS
 
 
 @MODELS.register_module()
-class DistributionKLLoss(nn.Module):
+class DistributionKLLoss(Part):
     """Draws the prediction towards the estimated label distribution.
 
     The distribution is not detached: the gradient through it trains the score nets of

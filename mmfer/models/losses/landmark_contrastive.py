@@ -1,13 +1,14 @@
 """Expression-landmark contrastive loss (LA-Net)."""
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmfer.functional import queue_contrast
+from mmfer.models.supervision.part import Part
 from mmfer.registry import MODELS
 
 
 @MODELS.register_module()
-class LandmarkContrastiveLoss(nn.Module):
+class LandmarkContrastiveLoss(Part):
     """Draws a face's expression embedding to the landmark embeddings of its pseudo-class, and the reverse.
 
     Each query meets the keys of the other space: those of the batch with its pseudo-label are positives, those of the

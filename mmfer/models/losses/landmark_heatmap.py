@@ -1,15 +1,16 @@
 """Landmark heatmap loss (LA-Net)."""
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmfer.functional import average_points, gaussian_heatmaps, heatmap_loss, mean_over_ranks, pixels_to_cells
+from mmfer.models.supervision.part import Part
 from mmfer.registry import MODELS
 from mmfer.structures.landmark_sets import landmark_set
 from mmfer.structures.ranges import check_range
 
 
 @MODELS.register_module()
-class LandmarkHeatmapLoss(nn.Module):
+class LandmarkHeatmapLoss(Part):
     """Adaptive wing loss of predicted heatmaps against Gaussians at the landmarks.
 
     The targets are drawn on the device from the augmented coordinates; they are never stored. See

@@ -1,13 +1,14 @@
 """Smoothness of the predictions in a face's semantic neighbourhood (SNA)."""
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmfer.functional import kl_from_logits
+from mmfer.models.supervision.part import Part
 from mmfer.registry import MODELS
 
 
 @MODELS.register_module()
-class NeighborhoodSmoothnessLoss(nn.Module):
+class NeighborhoodSmoothnessLoss(Part):
     """Draws the prediction for a slightly changed face to that for the face itself.
 
     The mean of KL(p(x) || p(x~)) over all faces, also those whose label is distrusted. p(x) is held: the face's own

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmfer.functional import average_points, landmark_prior, mean_over_ranks, pixels_to_cells, privileged_attribution
 from mmfer.functional.attribution import STRATEGIES, checked_channels
+from mmfer.models.supervision.part import Part
 from mmfer.registry import MODELS
 from mmfer.structures.landmark_sets import landmark_set
 
@@ -19,7 +20,7 @@ how landmarks happen to lie to the grid."""
 
 
 @MODELS.register_module()
-class PrivilegedAttributionLoss(nn.Module):
+class PrivilegedAttributionLoss(Part):
     """Draws the attribution of a layer towards the landmarks.
 
     Landmarks are privileged information: known in training, not needed afterwards. The prior is one Gaussian a

@@ -6,11 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from mmfer.functional import group_means, rank_regularization
+from mmfer.models.supervision.part import Part
 from mmfer.registry import MODELS
 
 
 @MODELS.register_module()
-class RankRegularizationLoss(nn.Module):
+class RankRegularizationLoss(Part):
     """Keeps the mean importance of the certain faces above that of the uncertain ones by a margin.
 
     Without it nothing holds the importances apart: all drift towards 1 and weigh nothing. Their means over both groups

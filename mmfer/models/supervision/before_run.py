@@ -37,7 +37,7 @@ def check_run(supervision: Supervision, faces: int, max_epochs: int) -> None:
         faces: In a batch of all processes.
         max_epochs: Of the run.
     """
-    for part in supervision.having('check_run'):
+    for part in supervision.parts:
         part.check_run(faces, max_epochs)
     for where, points in supervision.schedules.items():
         if not any(interpolate(points, epoch) for epoch in range(max_epochs)):
@@ -46,7 +46,7 @@ def check_run(supervision: Supervision, faces: int, max_epochs: int) -> None:
 
 def name_classes(supervision: Supervision, classes: Sequence[str]) -> None:
     """Tells parts what the training set's classes are called."""
-    for part in supervision.having('name_classes'):
+    for part in supervision.parts:
         part.name_classes(classes)
 
 

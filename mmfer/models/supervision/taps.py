@@ -5,11 +5,12 @@ from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from mmfer.models.probing.calls import last_of_each_size, main_calls
 from mmfer.models.probing.feature_maps import Feature, Layout, Size
-from mmfer.models.probing.trial import learn_layouts, run_classifier, trial_size, trial_sizes
+from mmfer.models.probing.trial import learn_layouts, picture, run_classifier, trial_size, trial_sizes, undisturbed
 from mmfer.structures import VOCABULARY
 
 
@@ -57,6 +58,23 @@ class Taps:
         layouts = learn_layouts(model, list(self.paths.values()), run_classifier(model), trial_sizes(model))
         self._layouts = {name: layouts[path] for name, path in self.paths.items() if path in layouts}
 
+    def width(self, model: nn.Module, name: str) -> int:
+        """How many channels a tap's map, or features its vector, has, as a trial run of the classifier shows.
+
+        Raises:
+            ValueError: The classifier takes no trial, or the tapped module does not run in one.
+        """
+        size = trial_size(model)
+        outputs: dict[str, Any] = {}
+        if size is not None:
+            with undisturbed(model), torch.no_grad(), self.record(model, size) as outputs:
+                run_classifier(model)(picture(model, size))
+        if name not in outputs:
+            raise ValueError(
+                f'the tap "{name}" ({self.paths[name]}) does not run in a trial, which would show how wide it is'
+            )
+        return outputs[name].size(1)
+
     @contextmanager
     def record(self, network: nn.Module, image_size: Size | None = None) -> Iterator[Tapped]:
         """Yields a dictionary that fills with the tapped outputs while the network runs.
@@ -95,7 +113,7 @@ class Taps:
 
 def _stages(model: nn.Module, near: str) -> str:
     """The stages of a classifier's backbone, if the nearest path is no module that it calls."""
-    size = trial_size(model) if hasattr(model, 'backbone') else None
+    size = trial_size(model) if 'backbone' in dict(model.named_children()) else None
     if size is None:
         return ''
     calls = main_calls(model, size, run_classifier(model), within='backbone')

@@ -1,7 +1,7 @@
 """Wiring by parameter name: a part's signature says what it reads from the Trace."""
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 from mmengine.registry import MODELS as ROOT
 from torch import nn
 
+from mmfer.models.supervision.part import Part
 from mmfer.registry import MODELS
 from mmfer.structures import Trace
 
@@ -26,18 +27,26 @@ class Call:
         where: Place in the config, for messages.
         known: Names that earlier parts publish, with their meaning.
         inputs: Parameter to Trace name, where they differ.
+        as_given: Parameters that take the output of a tapped module itself.
 
     Raises:
         ValueError: If a parameter reads a name that nothing publishes, or `inputs` renames no parameter.
     """
 
-    def __init__(self, function: Callable, where: str, known: Mapping[str, str], inputs: Mapping[str, str]):
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        where: str,
+        known: Mapping[str, str],
+        inputs: Mapping[str, str],
+        as_given: Collection[str] = (),
+    ):
         parameters = {
             name: parameter
             for name, parameter in inspect.signature(function).parameters.items()
             if parameter.kind not in _VARIADIC
         }
-        self.function, self.where = function, where
+        self.function, self.where, self.as_given = function, where, as_given
         self.names: dict[str, str] = {}
         self.optional = {name for name, p in parameters.items() if p.default is not inspect.Parameter.empty}
         for parameter, source in inputs.items():
@@ -61,7 +70,7 @@ class Call:
 
         Args:
             read: Gives the value of a name.
-            given: Outputs of tapped modules themselves, for the parameters that the part names in `as_given`.
+            given: Outputs of tapped modules themselves, for the parameters in `as_given`.
         """
         with noted(self.where, type(getattr(self.function, '__self__', self.function))):
             return self.function(**self.arguments(read, given))
@@ -69,9 +78,8 @@ class Call:
     def arguments(self, read: Callable[[str], Any], given: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """What the function would be called with."""
         values = {}
-        as_given = getattr(getattr(self.function, '__self__', None), 'as_given', ()) if given else ()
         for parameter, source in self.names.items():
-            if given and parameter in as_given and source in given:
+            if given and parameter in self.as_given and source in given:
                 values[parameter] = given[source]
                 continue
             try:
@@ -124,7 +132,7 @@ def noted(where: str, kind: Any) -> Iterator[None]:
         raise
 
 
-def publish(trace: Trace, part: nn.Module, call: Call, *, whole: bool, complete: bool = True) -> None:
+def publish(trace: Trace, part: Part, call: Call, *, whole: bool, complete: bool = True) -> None:
     """Runs a branch or refiner, and adds what it returns to the step.
 
     Args:
@@ -138,14 +146,14 @@ def publish(trace: Trace, part: nn.Module, call: Call, *, whole: bool, complete:
         ValueError: It returns no dict, or not what its `publishes` declares.
     """
     values = call(trace.whole) if whole else call(trace.local, trace.given)
-    names, kind = getattr(part, 'publishes', ()), f'{type(part).__module__}.{type(part).__qualname__}'
+    names, kind = part.publishes, f'{type(part).__module__}.{type(part).__qualname__}'
     declared = f'publishes ({", ".join(names) or "nothing"})'
     if not isinstance(values, Mapping):
         raise ValueError(f'{call.where}: {kind} returned a {type(values).__name__}, no dict of what it {declared}')
     for name in values:
         if name not in names:
             raise ValueError(f'{call.where}: {kind} returned "{name}", which is not among what it {declared}')
-    trace.publish(values, whole=whole, shared=getattr(part, 'shares', ()))
+    trace.publish(values, whole=whole, shared=part.shares)
     for name in names if complete else ():
         if name not in trace:
             raise ValueError(f'{call.where}: {kind} did not return "{name}", which is among what it {declared}')

@@ -10,7 +10,7 @@ from miniature import face_points
 from mmfer.datasets.landmarks.landmark_file import read_landmarks
 from mmfer.datasets.landmarks.posture import READINGS, exchange_command, fault_of, posture, posture_sentence, readings
 from mmfer.datasets.synthetic_faces.dataset import draw_columns
-from mmfer.structures.landmark_probe import frontal_face
+from mmfer.structures.dotted_faces import frontal_face
 from mmfer.structures.landmark_sets import MIRROR_68
 
 SIZE = 100

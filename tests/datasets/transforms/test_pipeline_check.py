@@ -15,7 +15,7 @@ from mmengine.registry import TRANSFORMS, DefaultScope
 from mmfer.datasets import RAFDB, ExpW, SyntheticFaces
 from mmfer.datasets.landmarks.landmark_file import write_landmarks
 from mmfer.datasets.transforms.load_face import move_points
-from mmfer.structures.landmark_probe import frontal_face
+from mmfer.structures.dotted_faces import frontal_face
 from mmfer.structures.landmark_sets import MIRROR_68
 
 LOAD, PACK = dict(type='mmfer.LoadFace'), dict(type='mmfer.PackFace')

@@ -1,6 +1,6 @@
 """Gradient x input attribution of a tapped layer (PAL)."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 
 from torch import Tensor, nn
@@ -9,13 +9,14 @@ from mmfer.functional import attribution, class_score
 from mmfer.functional.attribution import KINDS, SCORES
 from mmfer.models.probing.feature_maps import Feature
 from mmfer.models.probing.trial import trial_size
+from mmfer.models.supervision.part import Part, Surroundings
 from mmfer.models.supervision.step import full_precision
 from mmfer.models.supervision.tap_trial import Behind, problem_of_tap, what_runs_behind, workable_tap
 from mmfer.registry import MODELS
 
 
 @MODELS.register_module()
-class GradientActivation(nn.Module):
+class GradientActivation(Part):
     """Publishes what the class score owes to each activation of a tapped layer, with its graph.
 
     A loss of the attribution therefore reaches the weights, by a second backward pass through the network behind the
@@ -39,7 +40,6 @@ class GradientActivation(nn.Module):
 
     publishes = ('attribution',)
     as_given = ('feature',)
-    inputs: Mapping[str, str] = {}  # the config's renames; Supervision sets them
 
     def __init__(self, score: str = 'sum', kind: str = 'gradient_x_input'):
         super().__init__()
@@ -50,7 +50,7 @@ class GradientActivation(nn.Module):
         self.tap, self.path = 'feature', ''
         self.behind = Behind()
 
-    def setup(self, model: nn.Module, supervision: nn.Module) -> None:
+    def setup(self, model: nn.Module, supervision: Surroundings) -> None:
         """Notes which module is tapped, and tries whether its attribution can be had.
 
         Raises:
@@ -145,5 +145,5 @@ def _checkpointed(module: nn.Module) -> bool:
 
 
 def _compiled(module: nn.Module) -> bool:
-    replaced = any(hasattr(value, '_torchdynamo_orig_callable') for value in vars(module).values())
+    replaced = any('_torchdynamo_orig_callable' in dir(value) for value in vars(module).values())
     return replaced or module._compiled_call_impl is not None or type(module).__name__ == 'OptimizedModule'

@@ -1,6 +1,6 @@
 """The landmark branch of LA-Net: a second trunk that sees where the face parts are."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import torch.nn.functional as F
@@ -9,13 +9,14 @@ from torch import Tensor, nn
 
 from mmfer.models.probing.feature_maps import Feature, Layout
 from mmfer.models.probing.replay import Calls, cloned
+from mmfer.models.supervision.part import Part, Surroundings
 from mmfer.models.supervision.trunk import NoTrunk, Trunk, find_trunk, workable_stages
 from mmfer.registry import MODELS
 from mmfer.structures.ranges import check_range
 
 
 @MODELS.register_module()
-class LandmarkBranch(nn.Module):
+class LandmarkBranch(Part):
     """Landmark heatmaps and a landmark embedding from a trunk of its own behind the shared first stages.
 
     The later stages are copied from the backbone; a feature pyramid (bias-free 1x1 laterals, x2 bilinear upsampling,
@@ -45,7 +46,6 @@ class LandmarkBranch(nn.Module):
 
     publishes = ('heatmaps', 'landmark_embedding')
     as_given = ('x',)
-    inputs: Mapping[str, str] = {}  # the config's renames; Supervision sets them
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class LandmarkBranch(nn.Module):
         self.laterals = nn.ModuleList()
         self.layouts: list[Layout] = []
 
-    def setup(self, model: nn.Module, supervision: nn.Module) -> None:
+    def setup(self, model: nn.Module, supervision: Surroundings) -> None:
         """Copies what the backbone runs behind the shared stage, and sizes the laterals.
 
         Raises:
@@ -78,11 +78,10 @@ class LandmarkBranch(nn.Module):
         self.laterals.extend(nn.Conv2d(width, self.channels, 1, bias=False) for width in trunk.widths)
         self.to_heatmaps = nn.Conv2d(self.channels, self.num_landmarks, 1, bias=False)
 
-    def _tapped_stage(self, model: nn.Module, supervision: nn.Module) -> str:
+    def _tapped_stage(self, model: nn.Module, supervision: Surroundings) -> str:
         """The shared stage's path in the backbone."""
-        taps = getattr(supervision, 'taps', None)
         tap = self.inputs.get('x', 'x')
-        path = '' if taps is None else taps.paths.get(tap, '')
+        path = supervision.taps.paths.get(tap, '')
         if not path:
             return self.shared_stage or 'layer1'
         if not path.startswith('backbone.'):
@@ -117,6 +116,10 @@ class LandmarkBranch(nn.Module):
             else (': set own_stages=() and share the last stage, whose map the branch then takes as it is')
         )
         raise ValueError(f'LandmarkBranch copies {own} behind {shared}, but {reason}{cure}')
+
+    def width_of(self, name: str) -> int:
+        """Channels of its maps and of its embedding."""
+        return {'heatmaps': self.num_landmarks, 'landmark_embedding': self.channels}[name]
 
     def initialize(self, model: nn.Module, pretrained: bool) -> None:
         """Starts from the backbone's pretrained stages, or from a draw of its own."""

@@ -6,14 +6,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmfer.models.probing.embedding import embedding_of, embedding_width, needs_head
+from mmfer.models.probing.embedding import embedding_of, needs_head
+from mmfer.models.supervision.branches.landmark_branch import LandmarkBranch
+from mmfer.models.supervision.part import Part, Surroundings
 from mmfer.models.supervision.taps import Taps
 from mmfer.registry import MODELS
 from mmfer.structures.ranges import check_range
 
 
 @MODELS.register_module()
-class MomentumKeys(nn.Module):
+class MomentumKeys(Part):
     """Queries, keys from a slowly moving copy of the network, and queues of earlier keys.
 
     Two spaces: the expression embedding of the classifier and the landmark embedding of the landmark branch, each with
@@ -22,7 +24,6 @@ class MomentumKeys(nn.Module):
     were loaded by then are what it starts from. See `LA-Net <https://arxiv.org/abs/2307.09023>`_, sec. 3.3.
 
     Args:
-        landmark_branch: The :class:`LandmarkBranch`, as ``'method.name'`` of the supervision.
         dim: Size of keys; by default the landmark embedding's.
         queue_size: Keys remembered in each space; any batch size goes with it.
         momentum: Share of the copy that stays at each step.
@@ -38,7 +39,6 @@ class MomentumKeys(nn.Module):
 
     def __init__(
         self,
-        landmark_branch: str = 'lanet.landmark',
         dim: int | None = None,
         queue_size: int = 8192,
         momentum: float = 0.999,
@@ -52,9 +52,9 @@ class MomentumKeys(nn.Module):
             raise ValueError(f'queue_size must be at least 1, got {queue_size}; without a queue there are no negatives')
         check_range('queue_size', queue_size, 1, whole=True)
         check_range('dim', 1 if dim is None else dim, 1, whole=True)
-        self.landmark_branch, self.dim, self.queue_size, self.momentum = landmark_branch, dim, queue_size, momentum
+        self.dim, self.queue_size, self.momentum = dim, queue_size, momentum
 
-    def setup(self, model: nn.Module, supervision: nn.Module) -> None:
+    def setup(self, model: nn.Module, supervision: Surroundings) -> None:
         """Builds projectors, queues and the copy.
 
         Raises:
@@ -62,7 +62,7 @@ class MomentumKeys(nn.Module):
         """
         branch = self._find_branch(supervision)
         dim = self.dim or branch.channels
-        self.project_expression = projector(embedding_width(model), branch.channels, dim)
+        self.project_expression = projector(supervision.width(model, 'embedding'), branch.channels, dim)
         self._with_head = needs_head(model)
         self.project_landmark = projector(branch.channels, branch.channels, dim)
         self.twin = nn.ModuleDict({name: copy.deepcopy(part) for name, part in self._sources(model, branch).items()})
@@ -104,15 +104,23 @@ class MomentumKeys(nn.Module):
         self.queue_label[slots] = pseudo_label[-count:]
         self.position.add_(count).remainder_(self.queue_size)
 
-    def _find_branch(self, supervision: nn.Module) -> nn.Module:
-        method, _, name = self.landmark_branch.partition('.')
-        try:
-            return supervision.methods[method]['branches'][name]
-        except KeyError:
+    def width_of(self, name: str) -> int:
+        """Of queries, keys and queues."""
+        return self.project_landmark[-1].out_features
+
+    def _find_branch(self, supervision: Surroundings) -> LandmarkBranch:
+        branch = supervision.publisher('landmark_embedding')
+        if branch is None:
             raise ValueError(
-                f'MomentumKeys copies the landmark branch "{self.landmark_branch}", which does not stand before it; '
-                'set landmark_branch="<method>.<name>" of the LandmarkBranch'
-            ) from None
+                'MomentumKeys copies the branch that publishes "landmark_embedding", and none before it does: write an '
+                'mmfer.LandmarkBranch before it'
+            )
+        if not isinstance(branch, LandmarkBranch):
+            raise ValueError(
+                f'MomentumKeys copies an mmfer.LandmarkBranch, but what publishes "landmark_embedding" is '
+                f'{type(branch).__name__}: let it inherit mmfer.LandmarkBranch'
+            )
+        return branch
 
     def _sources(self, model: nn.Module, branch: nn.Module) -> dict[str, nn.Module]:
         return {

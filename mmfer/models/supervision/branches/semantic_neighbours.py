@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from mmfer.functional import kl_from_logits
 from mmfer.models.autoencoders import Neighbourhood, load_autoencoder
 from mmfer.models.preprocessing.data_preprocessor import FaceDataPreprocessor
+from mmfer.models.supervision.part import Part
 from mmfer.models.supervision.step import frozen_buffers
 from mmfer.registry import MODELS
 
@@ -18,7 +19,7 @@ SCALE = 1024
 
 
 @MODELS.register_module()
-class SemanticNeighbours(nn.Module):
+class SemanticNeighbours(Part):
     """Changes each face a little in the latent space of an autoencoder, and predicts the changed face.
 
     See :class:`~mmfer.models.autoencoders.Neighbourhood` for how a change d of the latents becomes a face. Two kinds,
@@ -96,7 +97,7 @@ class SemanticNeighbours(nn.Module):
                 f'each would be its own neighbour: set {name} above 0, or take the method out with None'
             )
 
-    def check(self, model: nn.Module) -> None:
+    def check(self, model: nn.Module, wrapper: nn.Module | None = None) -> None:
         """Refuses networks whose normalisation is not known."""
         normalisation(model)
 

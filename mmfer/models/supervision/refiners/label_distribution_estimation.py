@@ -7,14 +7,14 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from mmfer.functional import confident_labels, nearest_neighbours, neighbour_average
-from mmfer.models.probing.embedding import embedding_width
+from mmfer.models.supervision.part import Part, Surroundings
 from mmfer.registry import MODELS
 from mmfer.structures import Column, SampleBank
 from mmfer.structures.ranges import check_range
 
 
 @MODELS.register_module()
-class LabelDistributionEstimation(nn.Module):
+class LabelDistributionEstimation(Part):
     """Estimates every face's label distribution from faces that look and are shaped alike.
 
     In the expression and in the landmark space, the predictions of a face's nearest neighbours in the global batch are
@@ -54,17 +54,15 @@ class LabelDistributionEstimation(nn.Module):
         if embedding_dims:
             self._build(*embedding_dims)
 
-    def setup(self, model: nn.Module, supervision: nn.Module) -> None:
+    def setup(self, model: nn.Module, supervision: Surroundings) -> None:
         """Sizes the score nets."""
         if self.embedding_dims is None:
-            branches = [branch for method in supervision.methods.values() for branch in method['branches'].values()]
-            landmark = next((b for b in branches if 'landmark_embedding' in getattr(b, 'publishes', ())), None)
-            if landmark is None:
+            if supervision.publisher('landmark_embedding') is None:
                 raise ValueError(
                     'LabelDistributionEstimation finds no branch that publishes "landmark_embedding"; '
                     'add a LandmarkBranch before it, or set embedding_dims=(D, V)'
                 )
-            self._build(embedding_width(model), landmark.channels)
+            self._build(*(supervision.width(model, name) for name in ('embedding', 'landmark_embedding')))
 
     def _build(self, expression: int, landmark: int) -> None:
         self.expression_score, self.landmark_score = NeighbourScore(expression), NeighbourScore(landmark)

@@ -6,9 +6,10 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 from mmengine.logging import print_log
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmfer.functional import high_group
+from mmfer.models.supervision.part import Part
 from mmfer.registry import MODELS
 from mmfer.structures import Column, SampleBank
 from mmfer.structures.ranges import check_range
@@ -18,7 +19,7 @@ ROUNDING = 1e-6
 
 
 @MODELS.register_module()
-class MarginRelabel(nn.Module):
+class MarginRelabel(Part):
     """Gives a face the predicted class as its label, where that is far more probable than the label it has.
 
     From some epoch on a face whose largest probability exceeds that of its current label by more than a margin takes

@@ -5,16 +5,17 @@ import math
 
 import torch
 from mmengine.logging import print_log
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmfer.functional import jensen_shannon
+from mmfer.models.supervision.part import Part
 from mmfer.registry import MODELS
 from mmfer.structures import Column, SampleBank
 from mmfer.structures.ranges import check_range
 
 
 @MODELS.register_module()
-class ReliabilityWeights(nn.Module):
+class ReliabilityWeights(Part):
     """Finds unreliable faces by their instability and reduces their weight in the classification term.
 
     The instability U of a face is the running mean of the Jensen-Shannon divergence (as a share of ln 2) between the

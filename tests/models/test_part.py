@@ -1,0 +1,152 @@
+"""The protocol of parts: what it does unless a part says otherwise, and who may stand in its place."""
+
+import re
+from contextlib import nullcontext
+
+import pytest
+import torch
+from tiny import CE, ToyClassifier, classifier, lanet
+from torch import nn
+
+from mmfer.models import losses
+from mmfer.models.supervision import Part, Supervision, branches, refiners
+from mmfer.models.supervision.part import PROTOCOL
+from mmfer.structures import Column
+
+
+class Doubles(Part):
+    publishes = ('doubled',)
+
+    def forward(self, embedding):
+        return {'doubled': 2 * embedding}
+
+
+class Learns(nn.Module):
+    """A loss that knows nothing of supervisions."""
+
+    def __init__(self, loss_weight=1.0):
+        super().__init__()
+        self.loss_weight, self.scale = loss_weight, nn.Parameter(torch.ones(()))
+
+    def forward(self, logits):
+        return self.loss_weight * (self.scale * logits).square().mean()
+
+
+def build(**kinds):
+    return Supervision(dict(a={kind: {'x': dict(type=part)} for kind, part in kinds.items()}), ToyClassifier())
+
+
+def test_a_part_does_nothing_until_it_says_so():
+    part = Part()
+    assert (part.publishes, part.shares, part.as_given, part.local_rows, dict(part.inputs)) == ((), (), (), False, {})
+    assert part.bank_columns() == part.begin() == {}
+    assert isinstance(part.around(), nullcontext)
+    model = ToyClassifier()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    for call in (
+        lambda: part.setup(model, Supervision({}, model)),
+        lambda: part.check(model, wrapper=None),
+        lambda: part.check_run(8, 2),
+        lambda: part.name_classes(('a', 'b')),
+        lambda: part.initialize(model, pretrained=False),
+        lambda: part.finish(),
+    ):
+        assert call() is None
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    with pytest.raises(NotImplementedError):
+        part(torch.ones(1))
+
+
+@pytest.mark.parametrize('room', [losses, branches, refiners], ids=lambda room: room.__name__)
+def test_every_part_of_the_house_inherits_the_protocol(room):
+    parts = [thing for thing in vars(room).values() if isinstance(thing, type) and issubclass(thing, nn.Module)]
+    assert len(parts) > 2
+    assert [part.__name__ for part in parts if not issubclass(part, Part)] == []
+
+
+# --- who else may take part ---
+
+
+def test_a_plain_loss_is_welcome_with_a_schedule_and_keeps_its_place_in_checkpoints():
+    supervision = Supervision(
+        dict(a=dict(losses=dict(x=dict(type=Learns, loss_weight=[(0, 0.5), (4, 1.5)])))), ToyClassifier()
+    )
+    assert list(supervision.state_dict()) == ['methods.a.losses.x.scale']
+    assert supervision.methods['a']['losses']['x'].loss_weight == 0.5
+    assert supervision.schedules == {'supervision.a.losses.x': [(0, 0.5), (4, 1.5)]}
+    assert supervision.parts == []
+
+
+@pytest.mark.parametrize('kind', ['branches', 'refiners'])
+def test_branches_and_refiners_are_parts(kind):
+    with pytest.raises(
+        ValueError, match=f'supervision.a.{kind}.x: Learns is no Part, as branches and refiners are: let'
+    ):
+        build(**{kind: Learns})
+
+
+@pytest.mark.parametrize('name', PROTOCOL)
+def test_a_plain_loss_with_what_only_parts_are_asked_for_is_refused(name):
+    loss = type('Forgot', (Learns,), {name: lambda self: {'kept': Column()}})
+    with pytest.raises(
+        ValueError, match=f'supervision.a.losses.x: Forgot has "{name}", for which only a Part is asked: let it inherit'
+    ):
+        build(losses=loss)
+
+
+@pytest.mark.parametrize(
+    'name', ['setup', 'check', 'check_run', 'initialize', 'name_classes', 'width_of', 'bank_columns']
+)
+def test_a_method_that_takes_something_else_than_it_is_given_is_refused(name):
+    part = type('Odd', (Part,), {name: lambda self, nothing: None, 'forward': lambda self, logits: logits.sum()})
+    with pytest.raises(ValueError, match=re.escape(f'supervision.a.losses.x: Odd.{name}(nothing) must take (')):
+        build(losses=part)
+
+
+# --- how parts find each other ---
+
+
+def test_the_publisher_of_a_name_is_the_part_that_gives_it():
+    supervision = build(branches=Doubles, losses=Learns)
+    assert supervision.publisher('doubled') is supervision.methods['a']['branches']['x']
+    assert supervision.publisher('embedding') is None
+
+
+def test_while_a_part_is_set_up_only_those_before_it_are_there():
+    seen = {}
+
+    class Asks(Part):
+        def setup(self, model, supervision):
+            seen[self.inputs['logits']] = supervision.publisher('doubled')
+
+        def forward(self, logits):
+            return {}
+
+    first, last = (dict(type=Asks, inputs=dict(logits=name)) for name in ('embedding', 'logits'))
+    supervision = Supervision(
+        dict(a=dict(branches=dict(first=first, x=dict(type=Doubles), last=last))), ToyClassifier()
+    )
+    assert seen == {'embedding': None, 'logits': supervision.publisher('doubled')}
+
+
+def test_widths_of_the_embedding_of_taps_and_of_what_parts_publish():
+    model = classifier(dict(cls=CE, lanet=lanet()))
+    branch = model.supervision.methods['lanet']['branches']['landmark']
+    widths = {
+        'embedding': 64,
+        'shared': model.get_submodule(model.supervision.taps.paths['shared'])[-1].conv2.out_channels,
+        'landmark_embedding': branch.channels,
+        'heatmaps': branch.num_landmarks,
+        'expression_key': branch.channels,
+    }
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    assert {name: model.supervision.width(model, name) for name in widths} == widths
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_a_width_that_nobody_knows_is_said():
+    supervision = build(branches=Doubles)
+    with pytest.raises(ValueError, match='Doubles does not say how wide its "doubled" is: let it implement width_of'):
+        supervision.width(ToyClassifier(), 'doubled')
+    with pytest.raises(ValueError, match='nothing before it publishes "tripled", whose width a part asks for'):
+        supervision.width(ToyClassifier(), 'tripled')
