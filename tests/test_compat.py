@@ -367,3 +367,9 @@ def test_a_base_that_is_not_shipped_is_named(tmp_path):
     (tmp_path / 'mine.py').write_text("_base_ = 'mmfer::lanet/r18_rafd.py'\n")
     with pytest.raises(FileNotFoundError, match=r'mine.py builds on mmfer::lanet/r18_rafd.py, which mmfer lacks'):
         Config.fromfile(tmp_path / 'mine.py')
+
+
+def test_saving_a_checkpoint_does_not_warn_of_mmengines_own_deprecations(tmp_path, capsys):
+    run(tmp_path)
+    assert list(tmp_path.glob('epoch_*.pth'))
+    assert 'deprecated' not in capsys.readouterr().out

@@ -46,6 +46,7 @@ def arguments() -> argparse.ArgumentParser:
         metavar='KEY=VALUE',
         help='overrides the config, for example model.pretrained=None train_cfg.max_epochs=20',
     )
+    parser.add_argument('--verbose', action='store_true', help='show all that the log file gets')
     parser.add_argument(
         '--launcher',
         choices=['none', 'pytorch', 'slurm'],
@@ -114,7 +115,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     with user_errors():
         try:
-            runner = train(configure(args), args.launcher)
+            runner = train(configure(args), args.launcher, args.verbose)
         except KeyboardInterrupt:
             if os.environ.get('SLURM_PROCID' if args.launcher == 'slurm' else 'RANK', '0') == '0':
                 to_go_on = resuming(sys.argv[1:] if argv is None else argv, args.config, args.launcher)

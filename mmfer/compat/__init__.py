@@ -17,7 +17,7 @@ from mmfer.compat.cpu_processes import drop_sync_bn, start_gloo, wrap_without_de
 from mmfer.compat.external_configs import find_shipped_configs
 from mmfer.compat.installed_packages import find_packages_without_pkg_resources
 from mmfer.compat.opencv import check_opencv
-from mmfer.compat.quiet import silence_warnings_about_others
+from mmfer.compat.quiet import silence_file_client, silence_warnings_about_others
 
 __all__ = ['CPUAmpOptimWrapper', 'apply', 'prepare']
 
@@ -29,6 +29,7 @@ def apply() -> None:
     find_packages_without_pkg_resources()
     find_shipped_configs()
     silence_warnings_about_others()
+    silence_file_client()
 
 
 def prepare(cfg: Config, launcher: str = 'none') -> Config:

@@ -6,7 +6,6 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from rich.progress import track
 
 from mmfer.apis import user_errors
 from mmfer.apis.analysis.inspection import Run, read_run
@@ -14,6 +13,7 @@ from mmfer.apis.analysis.neighbours import Neighbours, choose_faces, find_neighb
 from mmfer.apis.checkpoints.agreement import FORCE
 from mmfer.apis.config import KeyValue, as_typed
 from mmfer.cli.arguments import new_parser
+from mmfer.progress import ProgressBar
 from mmfer.visualization import LabelledFace, draw_neighbours
 
 
@@ -91,7 +91,7 @@ def main(argv: list[str] | None = None) -> None:
             faces,
             args.neighbours,
             among,
-            lambda batches, total: track(batches, 'Embedding the training set', total=total),
+            lambda batches, total: ProgressBar(batches, desc='embedding the training set', total=total, unit='batch'),
         )
         title = f'{Path(args.config).stem}, {Path(args.checkpoint).name}; frames have the colour of the observed label'
         path = draw(run, found, Path(args.out or Path(run.cfg.work_dir) / 'neighbours.png'), title)

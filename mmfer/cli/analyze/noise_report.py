@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from rich.progress import track
-
 from mmfer.apis import user_errors
 from mmfer.apis.analysis.beliefs import Beliefs, beliefs_of, score, separation
 from mmfer.apis.analysis.inspection import read_run
@@ -14,6 +12,7 @@ from mmfer.apis.analysis.noise_report import draw_matrix, draw_worst, write_clea
 from mmfer.apis.checkpoints.agreement import FORCE
 from mmfer.apis.config import KeyValue, as_typed
 from mmfer.cli.arguments import new_parser
+from mmfer.progress import ProgressBar
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -73,7 +72,10 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     with user_errors():
         run = read_run(args.config, args.checkpoint, args.cfg_options, force=args.force)
-        beliefs = beliefs_of(run, lambda batches, total: track(batches, 'Predicting the training set', total=total))
+        beliefs = beliefs_of(
+            run,
+            lambda batches, total: ProgressBar(batches, desc='predicting the training set', total=total, unit='batch'),
+        )
         folder = Path(args.out or Path(run.cfg.work_dir) / 'noise_report')
         say(beliefs, held_out=getattr(run.dataset, 'split', 'train') != 'train')
         print(f'doubted faces: {as_typed(write_doubts(beliefs, folder / "doubts.csv"))}')

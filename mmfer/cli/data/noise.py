@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 
-from rich.progress import track
 
 from mmfer.cli.arguments import new_parser
 from mmfer.apis import read_config, user_errors
@@ -15,6 +14,7 @@ from mmfer.apis.data.noise import confused_manifest, draw_manifest, imported_man
 from mmfer.commands import command
 from mmfer.datasets.labels.noise_manifest import NoiseManifest
 from mmfer.datasets.labels.schema import ORDERS
+from mmfer.progress import ProgressBar
 
 KEY = 'train_dataloader.dataset.label_noise'
 
@@ -93,7 +93,7 @@ def make(args: argparse.Namespace) -> NoiseManifest:
             args.checkpoint,
             args.rate,
             args.seed,
-            lambda batches, total: track(batches, 'Predicting the training set', total=total),
+            lambda batches, total: ProgressBar(batches, desc='predicting the training set', total=total, unit='batch'),
             args.force,
         )
     noise = dict(kind=args.kind, rate=args.rate, seed=args.seed)
