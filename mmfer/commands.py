@@ -107,7 +107,7 @@ def read_again(config: str | Path) -> Config | None:
 def here(sentence: str) -> str:
     """A sentence in which `python tools/...`, and a config behind it, are what works in the current folder."""
 
-    def found(match: re.Match) -> str:
+    def found(match: re.Match[str]) -> str:
         python, name, config = match.groups()
         words = [*([_python()] if python else []), tool(name)]
         if config:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from argparse import ArgumentError, Namespace
+from argparse import ArgumentError, ArgumentParser, Namespace
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -111,7 +111,9 @@ class KeyValue(DictAction):
             return [KeyValue._parse_iterable(item) for item in items]
         return DictAction._parse_int_float_bool(text)
 
-    def __call__(self, parser, namespace, values, option_string=None):
+    def __call__(
+        self, parser: ArgumentParser, namespace: Namespace, values: Any, option_string: str | None = None
+    ) -> None:
         """Called by argparse."""
         for value in values:
             if '=' not in value:

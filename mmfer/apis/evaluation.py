@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config
 from mmengine.dist import is_main_process
@@ -141,7 +142,7 @@ def write_table(metric: FERMetric, names: list[str], path: Path) -> None:
             writer.writerow([name, metric.classes[face.label], predicted, *(f'{value:.6f}' for value in face.score)])
 
 
-def _names(metric: FERMetric, dataset) -> list[str]:
+def _names(metric: FERMetric, dataset: Any) -> list[str]:
     """Names as the dataset's own files have them, where it keeps them."""
     columns = getattr(dataset, 'columns', None) or {}
     if 'name' in columns and all(face.sample_idx >= 0 for face in metric.faces):

@@ -2,6 +2,7 @@
 
 import pickle
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,7 +34,7 @@ def allow_checkpoint_types() -> None:
     )
 
 
-def _statistic(owner: object, name: str) -> Callable:
+def _statistic(owner: object, name: str) -> Callable[..., Any]:
     if owner is not HistoryBuffer or name not in ('min', 'max', 'current', 'mean'):
         raise pickle.UnpicklingError(f'Weights only load failed: a checkpoint may not ask for {name!r} of {owner!r}')
     return getattr(HistoryBuffer, name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os.path as osp
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -35,18 +35,18 @@ class ExpW(FaceDataset):
     for the arguments.
     """
 
-    METAINFO: ClassVar[dict] = dict(classes=ORDERS['expw'])
+    METAINFO: ClassVar[dict[str, Any]] = dict(classes=ORDERS['expw'])
     SPLITS = ('train',)
     LABEL_FILE = 'label/label.lst'
     IMAGE_FOLDER = 'image'
     REQUIRED = (LABEL_FILE, IMAGE_FOLDER)
-    COUNTS: ClassVar[dict] = dict(train=(3671, 3995, 1088, 30537, 10559, 7060, 34883))
+    COUNTS: ClassVar[dict[str, tuple[int, ...]]] = dict(train=(3671, 3995, 1088, 30537, 10559, 7060, 34883))
     HOW_TO_GET = (
         'ExpW is for research: get it at http://mmlab.ie.cuhk.edu.hk/projects/socialrelation/index.html, and '
         'unpack it so that both are there'
     )
 
-    def load_columns(self) -> dict:
+    def load_columns(self) -> dict[str, np.ndarray]:
         """Reads the label file."""
         self.label_file = path = osp.join(self.data_root, self.LABEL_FILE)
         if osp.isdir(osp.join(self.data_root, 'image/origin')):

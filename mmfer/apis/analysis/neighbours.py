@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -55,7 +56,7 @@ def find_neighbours(
     faces: Sequence[int],
     count: int = 5,
     among: Sequence[int] | None = None,
-    track: Callable[[Iterable, int], Iterable] = lambda batches, _total: batches,
+    track: Callable[[Iterable[Any], int], Iterable[Any]] = lambda batches, _total: batches,
     batch_size: int = 64,
 ) -> Neighbours:
     """Finds faces' nearest others by cosine similarity of their embeddings, as LA-Net's label estimation does.

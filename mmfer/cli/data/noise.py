@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import argparse
 import json
 
@@ -126,7 +128,7 @@ def _source(args: argparse.Namespace) -> str:
     return "the config's own label_noise" if args.kind is None else f'--kind {args.kind}'
 
 
-def _own_noise(args: argparse.Namespace) -> dict:
+def _own_noise(args: argparse.Namespace) -> dict[str, Any]:
     cfg = read_config(args.config, args.cfg_options)
     return (cfg.get('train_dataloader') or {}).get('dataset', {}).get('label_noise') or {}
 

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import PIL
@@ -79,7 +79,7 @@ def _state(path: str) -> tuple[int, int]:
     return status.st_size, status.st_mtime_ns
 
 
-def _each(look: Callable, paths: list[str], title: str) -> Iterator:
+def _each(look: Callable[..., Any], paths: list[str], title: str) -> Iterator[Any]:
     """``map`` in threads, in order, with a bar where it takes a while."""
     chunks = [paths[start : start + _CHUNK] for start in range(0, len(paths), _CHUNK)]
     quiet = len(paths) < 5000 or not is_main_process()

@@ -53,7 +53,7 @@ class SyntheticFaces(FaceDataset):
         kwargs: ``label_noise``, ``holdout``, ``pipeline`` and the other arguments of :class:`FaceDataset`.
     """
 
-    METAINFO: ClassVar[dict] = dict(classes=ORDERS['rafdb'])
+    METAINFO: ClassVar[dict[str, Any]] = dict(classes=ORDERS['rafdb'])
 
     def __init__(
         self,
