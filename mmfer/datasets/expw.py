@@ -57,18 +57,18 @@ class ExpW(FaceDataset):
             f'of the box, label from 0 to {len(self.source_classes) - 1}',
         )
         names, files, numbers, lines = [], [], [], []
-        for line, text in enumerate(iter_lines(path), 1):
+        for number, text in enumerate(iter_lines(path), 1):
             if text.strip():
                 try:
                     file, face, *box_and_label = _parse(text, len(self.source_classes))
                 except ValueError as error:
-                    bad.add(line, text, str(error))
+                    bad.add(number, text, str(error))
                     continue
                 stem, extension = osp.splitext(file)
                 names.append(f'{stem}_{face}{extension}')
                 files.append(file)
                 numbers.append(box_and_label)
-                lines.append(line)
+                lines.append(number)
         name, line = names_array(names), np.array(lines, dtype=np.int32)
         add_repeated(name, line, bad)
         bad.raise_if_any()
@@ -82,8 +82,8 @@ def _parse(line: str, kinds: int) -> tuple[str, int, int, int, int, int, int]:
     fields = line.strip().rsplit(maxsplit=7)  # from the right: names may have blanks
     if len(fields) != 8:
         raise ValueError(f'{len(fields)} fields')
-    numbers = [whole_number(field) for field in (*fields[1:6], fields[7])]
-    if None in numbers:
+    numbers = [number for field in (*fields[1:6], fields[7]) if (number := whole_number(field)) is not None]
+    if len(numbers) < 6:
         raise ValueError('face id, box and label must be whole numbers')
     face, top, left, right, bottom, label = numbers
     if not (max(left, 0) < right and max(top, 0) < bottom):

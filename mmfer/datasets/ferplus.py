@@ -194,7 +194,7 @@ def _has_box(cells: list[str]) -> bool:
 def _votes(cells: list[str]) -> list[int]:
     if len(cells) != len(_VOTES):
         raise ValueError(f'{len(cells)} votes')
-    votes = [whole_number(cell) for cell in cells]
-    if any(vote is None or vote < 0 for vote in votes):
+    votes = [vote for cell in cells if (vote := whole_number(cell)) is not None and vote >= 0]
+    if len(votes) < len(cells):
         raise ValueError('votes must be whole numbers')
     return votes

@@ -19,6 +19,7 @@ from mmfer.apis.config import read_config
 from mmfer.apis.deployment import check_fits, evaluated_state
 from mmfer.datasets import LoadFace, collate_faces
 from mmfer.engine.checks.classes import check_dataset_classes
+from mmfer.models.classifiers import FERClassifier
 from mmfer.structures import FaceBatch
 
 
@@ -34,7 +35,7 @@ class Run:
     """
 
     def __init__(
-        self, cfg: Config, model: nn.Module, dataset: Any, remembered: Mapping[str, Any] | None, source: str | Path
+        self, cfg: Config, model: FERClassifier, dataset: Any, remembered: Mapping[str, Any] | None, source: str | Path
     ):
         self.cfg, self.model, self.dataset = cfg, model, dataset
         self._remembered, self._source = remembered, source

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmfer.apis.analysis.inspection import Run
+from mmfer.models.classifiers import FERClassifier
 from mmfer.models.probing.embedding import embedding_of
 from mmfer.models.supervision.taps import Taps
 from mmfer.structures import FaceBatch
@@ -113,7 +114,7 @@ def best_known_class(batch: FaceBatch) -> Tensor:
 
 
 @torch.inference_mode()
-def embed(model: nn.Module, inputs: Tensor) -> dict[str, Tensor]:
+def embed(model: FERClassifier, inputs: Tensor) -> dict[str, Tensor]:
     """A classifier's embeddings of faces, on the CPU.
 
     Shapes:

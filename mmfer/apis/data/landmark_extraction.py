@@ -59,7 +59,8 @@ def extract_landmarks(
 
     Args:
         folder: Images.
-        out: The `.npz` to write, see :mod:`mmfer.datasets.landmarks.landmark_file`; images without landmarks have score 0.
+        out: The `.npz` to write, see :mod:`mmfer.datasets.landmarks.landmark_file`; images without landmarks have
+            score 0.
         detector: Config of a part of `LANDMARK_DETECTORS`.
         batch_size: Images that the detector sees together, at most `CHUNK`.
         jobs: Processes.

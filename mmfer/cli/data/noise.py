@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import argparse
 import json
+from typing import Any
 
 from rich.progress import track
 
