@@ -1,9 +1,50 @@
 import re
+import shutil
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
+from setuptools.command.sdist import sdist
 
 HERE = Path(__file__).parent
+MIM = Path('mmfer', '.mim')
+SHIPPED = ('configs', 'tools', 'model-index.yml')
+
+
+def ship(folder):
+    """Copies configs, tools and model-index.yml to where OpenMIM and MMEngine look for them in a package."""
+    source = HERE / MIM if (HERE / MIM).is_dir() else HERE  # the former in an unpacked sdist
+    for name in SHIPPED:
+        target = Path(folder, MIM, name)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if (source / name).is_dir():
+            ignored = shutil.ignore_patterns('__pycache__', '*.pyc')
+            shutil.copytree(source / name, target, ignore=ignored, dirs_exist_ok=True)
+        else:
+            shutil.copy2(source / name, target)
+
+
+class BuildWithConfigs(build_py):
+    """A wheel carries them; an editable install finds those of the clone."""
+
+    def run(self):
+        super().run()
+        if not self.editable_mode:
+            ship(self.build_lib)
+
+    def get_outputs(self, include_bytecode=True):
+        # What pip records, and so removes again.
+        shipped = [] if self.editable_mode else [p for p in Path(self.build_lib, MIM).rglob('*') if p.is_file()]
+        return [*super().get_outputs(include_bytecode), *map(str, shipped)]
+
+
+class SdistWithConfigs(sdist):
+    """An sdist carries them in the same place."""
+
+    def make_release_tree(self, base_dir, files):
+        super().make_release_tree(base_dir, files)
+        ship(base_dir)
+
 
 setup(
     name='mmfer',
@@ -13,6 +54,8 @@ setup(
     long_description_content_type='text/markdown',
     license='Apache-2.0',
     license_files=['LICENSE'],
+    cmdclass={'build_py': BuildWithConfigs, 'sdist': SdistWithConfigs},
+    entry_points={'console_scripts': ['mmfer = mmfer.cli.main:main']},
     packages=find_packages(include=['mmfer', 'mmfer.*']),
     package_data={'mmfer': ['**/*.npz', '**/*.json']},
     # Python 3.14 takes away pkgutil.find_loader, which mmengine 0.10.7 calls.
@@ -34,6 +77,7 @@ setup(
         'pillow>=10.1',
         'matplotlib>=3.8',
         'tqdm>=4.60',
+        'shtab>=1.7',
         # No opencv here: mmengine, mmcv-lite and face-alignment bring opencv-python, and a second one overwrites it.
     ],
     extras_require={

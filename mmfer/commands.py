@@ -13,9 +13,8 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-import mmfer
+from mmfer.shipped import SHIPPED, find_config
 
-ROOT = Path(mmfer.__file__).parents[1]
 NAMED = re.compile(r'(?<![\w/.])(python )?tools/([\w/]+\.(?:py|sh))( configs/[\w/]+\.py)?')
 LAUNCH = ('PYTHON', 'CUDA_VISIBLE_DEVICES', 'PORT', 'NNODES', 'NODE_RANK')
 """What tools/dist_train.sh reads, with MASTER_ADDR, which torchrun sets as well."""
@@ -28,10 +27,34 @@ def as_typed(path: str | Path) -> str:
     return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
+def typed_as_command() -> bool:
+    """Whether `mmfer` (or `python -m mmfer`) was typed, or there are no files of tools/ that one would type instead."""
+    typed = Path(sys.argv[0])
+    if typed.stem == 'mmfer' or (typed.name == '__main__.py' and typed.parent.name == 'mmfer'):
+        return True
+    return SHIPPED.name == '.mim' and 'tools' not in [parent.name for parent in typed.parents]
+
+
+def words_of(name: str) -> list[str]:
+    """How a tool such as `dataset_tools/noise.py` is typed: with python, or as `mmfer data noise`."""
+    if not typed_as_command() or not name.endswith('.py'):
+        return [_python(), tool(name)] if name.endswith('.py') else [tool(name)]
+    folder, _, file = name.rpartition('/')
+    group = {'dataset_tools': ['data'], 'analysis_tools': ['analyze']}.get(folder, [])
+    return [*_mmfer(), *group, file.removesuffix('.py').replace('_', '-')]
+
+
+def config_as_typed(path: str | Path) -> str:
+    """A config file as one would type it here; one that is shipped by its name, where `mmfer` finds that."""
+    path, shipped = Path(path).absolute(), (SHIPPED / 'configs').absolute()
+    within = path.is_relative_to(shipped) and not path.is_relative_to(Path.cwd())
+    return path.relative_to(shipped).as_posix() if within and typed_as_command() else as_typed(path)
+
+
 def tool(name: str) -> str:
     """Path of a tool such as `dataset_tools/noise.py`: below the current folder, or beside the one that runs."""
     typed = next((parent for parent in Path(sys.argv[0]).parents if parent.name == 'tools'), Path('tools'))
-    for folder in (typed, ROOT / 'tools'):
+    for folder in (typed, SHIPPED / 'tools'):
         if (folder / name).is_file():
             near = Path('tools', name)
             same = near.is_file() and near.samefile(folder / name)
@@ -47,7 +70,7 @@ def command(name: str, *arguments: str | Path, options: Sequence[str] = ()) -> s
         *arguments: What follows it.
         options: `KEY=VALUE` of `--cfg-options`, as they were typed.
     """
-    words = [_python(), tool(name), *map(str, arguments), *(['--cfg-options', *options] if options else [])]
+    words = [*words_of(name), *map(str, arguments), *(['--cfg-options', *options] if options else [])]
     return ' '.join([*_environment(arguments), shlex.join(words)])
 
 
@@ -100,7 +123,7 @@ def resuming(arguments: Sequence[str], config: str, launcher: str = 'none') -> s
 def read_again(config: str | Path) -> Config | None:
     """A config as the file is now; None where it is gone or broken by the end of a long run."""
     with suppress(OSError, SyntaxError, ValueError, KeyError, TypeError, AttributeError, ImportError):
-        return Config.fromfile(config)
+        return Config.fromfile(find_config(config))
     return None
 
 
@@ -109,13 +132,15 @@ def here(sentence: str) -> str:
 
     def found(match: re.Match[str]) -> str:
         python, name, config = match.groups()
-        words = [*([_python()] if python else []), tool(name)]
-        if config:
-            path = config.strip()
-            words.append(path if Path(path).exists() or not (ROOT / path).exists() else as_typed(ROOT / path))
-        return shlex.join(words)
+        words = words_of(name) if python or typed_as_command() else [tool(name)]
+        return shlex.join([*words, *([_config(config.strip())] if config else [])])
 
     return NAMED.sub(found, sentence)
+
+
+def _config(path: str) -> str:
+    """A config under `configs/` as one would type it here."""
+    return path if Path(path).exists() or not (SHIPPED / path).exists() else config_as_typed(SHIPPED / path)
 
 
 def _python() -> str:
@@ -123,6 +148,13 @@ def _python() -> str:
     found = shutil.which('python')
     same = found is not None and Path(found).parent.absolute() == Path(sys.executable).parent.absolute()
     return 'python' if found and same and os.path.samefile(found, sys.executable) else as_typed(sys.executable)
+
+
+def _mmfer() -> list[str]:
+    """`mmfer` where that is the one of the environment that runs."""
+    found = shutil.which('mmfer')
+    same = found is not None and Path(found).parent.absolute() == Path(sys.executable).parent.absolute()
+    return ['mmfer'] if same else [_python(), '-m', 'mmfer']
 
 
 def _environment(arguments: Sequence[str | Path]) -> list[str]:

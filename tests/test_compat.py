@@ -353,3 +353,23 @@ def test_amp_checkpoints_move_between_gpu_and_cpu():
     wrapper.load_state_dict(from_gpu)
     assert wrapper.get_lr()['lr'] == [0.025]
     assert 'loss_scaler' not in wrapper.state_dict()
+
+
+@pytest.mark.parametrize('base', ['mmfer::lanet/r18_rafdb.py', 'mmfer::_base_/models/resnet18.py'])
+def test_a_config_builds_on_one_that_is_shipped(base, tmp_path):
+    (tmp_path / 'mine.py').write_text(f"_base_ = '{base}'\nmodel = dict(pretrained=None)\n")
+    cfg = Config.fromfile(tmp_path / 'mine.py')
+    expected = Config.fromfile(ROOT / 'configs' / base.removeprefix('mmfer::'))
+    assert cfg.model.to_dict() == {**expected.model.to_dict(), 'pretrained': None}
+
+
+def test_a_base_that_is_not_shipped_is_named(tmp_path):
+    (tmp_path / 'mine.py').write_text("_base_ = 'mmfer::lanet/r18_rafd.py'\n")
+    with pytest.raises(FileNotFoundError, match=r'mine.py builds on mmfer::lanet/r18_rafd.py, which mmfer lacks'):
+        Config.fromfile(tmp_path / 'mine.py')
+
+
+def test_saving_a_checkpoint_does_not_warn_of_mmengines_own_deprecations(tmp_path, capsys):
+    run(tmp_path)
+    assert list(tmp_path.glob('epoch_*.pth'))
+    assert 'deprecated' not in capsys.readouterr().out

@@ -1,2 +1,3 @@
+# Plain ResNet-18 on RAF-DB with 30 % symmetric label noise.
 _base_ = './r18_rafdb.py'
 train_dataloader = dict(dataset=dict(label_noise=dict(kind='symmetric', rate=0.30, seed=0)))

@@ -1,5 +1,6 @@
-# All five methods together; like with like: data, augmentation, sampler and schedule are the baseline's (12 epochs,
-# 96 px). SNA's autoencoder first: python tools/train.py configs/sna/autoencoder_rafdb_96px.py
+# All five methods together on RAF-DB, CPU-sized: 96 px, 12 epochs, from scratch. Like with like: data, augmentation,
+# sampler and schedule are the baseline's.
+# SNA's autoencoder first: python tools/train.py configs/sna/autoencoder_rafdb_96px.py
 _base_ = [
     '../baseline/r18_rafdb_96px_12e.py',
     '../_base_/supervision/scn_12e.py',

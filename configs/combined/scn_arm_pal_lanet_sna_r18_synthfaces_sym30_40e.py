@@ -1,3 +1,4 @@
+# All five methods together on synthetic faces with 30 % symmetric label noise, 40 epochs.
 # Like with like: all but the method is the baseline's. First: sna/autoencoder_synthfaces.py.
 # SCN relabels whole classes away here; without it, --cfg-options model.supervision.scn=None, the rest does far better
 # (docs/benchmarks.md).

@@ -11,9 +11,9 @@ from typing import Any
 from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 
-import mmfer
 from mmfer.apis.errors import nearest
 from mmfer.commands import as_typed as as_typed
+from mmfer.shipped import find_config, shipped_configs
 
 # What a config may say beside the runner's own arguments and the keys it already has.
 OTHER_KEYS = {
@@ -35,7 +35,7 @@ def read_config(
     """Reads a config, lays options over it, and settles where the run works.
 
     Args:
-        path: A config file.
+        path: A config file, or the name of one that is shipped, such as `lanet/r18_rafdb.py`.
         options: Values by dotted key, as `--cfg-options` gives them.
         work_dir: Folder of the run. Defaults to None: the config's own, or `default_work_dir`.
 
@@ -46,9 +46,11 @@ def read_config(
         FileNotFoundError: There is no such file; the nearest one is named.
         ValueError: The file is no Python, or an option's first key is one that neither the config nor a runner has.
     """
-    path = Path(path)
+    typed, path = path, find_config(path)
     if not path.is_file():
-        raise FileNotFoundError(f'there is no config {path}{nearest(str(path), _configs())}')
+        known = [str(file) for file in sorted(Path().glob('configs/**/*.py'))] or shipped_configs()
+        near = nearest(str(typed), known) or '; `mmfer configs` lists those that come with mmfer'
+        raise FileNotFoundError(f'there is no config {typed}{near}')
     try:
         cfg = Config.fromfile(path)
     except SyntaxError as error:
@@ -82,8 +84,11 @@ def lay_over(cfg: Config, options: Mapping[str, Any] | None) -> Config:
 
 
 def default_work_dir(config: str | Path) -> Path:
-    """`work_dirs/lanet/r18_rafdb` for `configs/lanet/r18_rafdb.py`: configs of two methods never share a folder."""
-    parts = Path(config).with_suffix('').parts
+    """`work_dirs/lanet/r18_rafdb` for `configs/lanet/r18_rafdb.py`, however that is typed.
+
+    So configs of two methods never share a folder.
+    """
+    parts = find_config(config).with_suffix('').parts
     inside = len(parts) - parts[::-1].index('configs') if 'configs' in parts[:-1] else len(parts) - 1
     return Path('work_dirs', *parts[inside:])
 
@@ -152,10 +157,3 @@ def _check_is_there(cfg: Config, key: str) -> None:
     if not isinstance(parent, Mapping) or last not in parent:
         known = parent if isinstance(parent, Mapping) else ()
         raise ValueError(f'--cfg-options {key}=None takes out what is not there{nearest(last, known)}')
-
-
-def _configs() -> list[str]:
-    """Every config in reach, as it would be typed."""
-    here, repository = Path(), Path(mmfer.__file__).parents[1]
-    found = [str(file) for file in sorted(here.glob('configs/**/*.py'))]
-    return found or [str(file) for file in sorted(repository.glob('configs/**/*.py'))]

@@ -16,11 +16,13 @@ from typing import Any
 
 from mmengine import registry as mmengine_registry
 from mmengine.config.utils import ConfigParsingError
+from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope, Registry
 
 import mmfer
 from mmfer import registry as mmfer_registry
 from mmfer.commands import here
+from mmfer.engine.terminal import tell_people
 
 UNKNOWN_PART = re.compile(r'^(\S+) is not in the (?:\S+::)?(.+?) registry\.')
 UNKNOWN_PARAMETER = re.compile(r"([\w.]+)\(\) got an unexpected keyword argument '(\w+)'")
@@ -44,6 +46,7 @@ def user_errors() -> Iterator[None]:
     These are `ValueError`, `FileNotFoundError`, `KeyError`, errors of a config file, and parts built with parameters
     that they do not have. Everything else is our mistake and keeps its traceback, as do all with `MMFER_TRACEBACK=1`.
     """
+    tell_people(MMLogger.get_current_instance())
     try:
         yield
     except USERS as error:

@@ -19,6 +19,8 @@ from mmfer.apis.training import pin_memory
 from mmfer.engine.checks.classes import check_dataset_classes
 from mmfer.engine.checks.held_out import check_tested
 from mmfer.engine.checks.images import check_images
+from mmfer.engine.dataset_parts import face_datasets
+from mmfer.engine.terminal import FILE_ONLY, TerminalRunner, progress_of
 from mmfer.evaluation import FERMetric, majority_class, write_report
 from mmfer.visualization import draw_confusion_matrix
 
@@ -64,6 +66,7 @@ def evaluate(
     table: str | Path | None = None,
     launcher: str = 'none',
     force: bool = False,
+    verbose: bool = False,
 ) -> EvaluationReport:
     """Evaluates a checkpoint on the config's test data; nothing that only training needs is built.
 
@@ -73,6 +76,7 @@ def evaluate(
         table: The csv to write. Defaults to None: `predictions.csv` in the work folder.
         launcher: As for training.
         force: Whether to warn instead of raising where the config differs from the checkpoint's.
+        verbose: As for training.
 
     Raises:
         ValueError: The config has no test data or no FERMetric, differs from what the checkpoint was trained with
@@ -97,13 +101,16 @@ def evaluate(
             cfg.model[key] = None
     compat.prepare(cfg, launcher)
     pin_memory(cfg)
-    runner = Runner.from_cfg(cfg)
+    runner = (Runner if verbose else TerminalRunner).from_cfg(cfg)
     model = runner.model.module if runner.distributed else runner.model
     load_deployed(model, content, checkpoint)
     check_dataset_classes(runner.test_dataloader.dataset, trained_classes(content), 'test_dataloader.dataset')
     check_tested(trained_on, runner.test_dataloader.dataset)
     check_images([runner.test_dataloader.dataset])
-    metrics = runner.test()
+    for faces in face_datasets(runner.test_dataloader.dataset):
+        runner.logger.info(faces.summary(), extra=FILE_ONLY)
+    with progress_of(runner):
+        metrics = runner.test()
     metric = next((m for m in runner.test_evaluator.metrics if isinstance(m, FERMetric)), None)
     if metric is None:
         raise ValueError("test_evaluator has no dict(type='mmfer.FERMetric'): add it")

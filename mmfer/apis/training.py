@@ -20,12 +20,14 @@ from mmfer.engine.checks.preprocessor import check_preprocessor
 from mmfer.engine.checks.unused_settings import check_config, check_optimizer
 from mmfer.engine.hooks.protocol import ProtocolHook
 from mmfer.engine.hooks.training_faces import TrainingFacesHook
+from mmfer.engine.run_summary import run_summary
+from mmfer.engine.terminal import TerminalRunner, progress_of
 
 MMENGINE_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
 """What MMEngine's runner adds by itself to `default_hooks`."""
 
 
-def train(cfg: Config, launcher: str = 'none') -> Runner:
+def train(cfg: Config, launcher: str = 'none', verbose: bool = False) -> Runner:
     """Trains what a config describes and returns the runner at its end.
 
     Where `select_on` lets a split choose, the checkpoint of the best epoch is kept beside the last one.
@@ -33,6 +35,7 @@ def train(cfg: Config, launcher: str = 'none') -> Runner:
     Args:
         cfg: A config with a `work_dir`, see `read_config`. It is changed in place.
         launcher: What started this process: 'none', 'pytorch' (torchrun) or 'slurm'.
+        verbose: Whether the terminal shows all that the log file has, instead of what people read.
     """
     if takes_parts_out(cfg.model):
         # What fed them may be left without a gradient, for which DistributedDataParallel would wait in vain.
@@ -41,7 +44,8 @@ def train(cfg: Config, launcher: str = 'none') -> Runner:
     compat.prepare(cfg, launcher)
     complete_hooks(cfg, launcher)
     pin_memory(cfg)
-    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    runner_type = Runner if verbose else TerminalRunner
+    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else runner_type.from_cfg(cfg)
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
     if cfg.get('resume') and (cfg.get('load_from') or find_latest_checkpoint(runner.work_dir)):
         # The checkpoint has all weights; the files that the run began with may be gone.
@@ -56,7 +60,9 @@ def train(cfg: Config, launcher: str = 'none') -> Runner:
     sizes = check_images([loop.dataloader.dataset for loop in (runner.train_loop, runner.val_loop) if loop is not None])
     if len(sizes[0]):
         runner.register_hook(TrainingFacesHook(sizes[0]))
-    runner.train()
+    runner.logger.info(run_summary(runner))
+    with progress_of(runner):
+        runner.train()
     return runner
 
 

@@ -6,13 +6,15 @@ import argparse
 
 from mmfer.apis import export_deployed, user_errors
 from mmfer.apis.checkpoints.checkpoint_config import ALLOW
+from mmfer.cli.arguments import new_parser
 
 
-def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    """Reads the command line."""
-    parser = argparse.ArgumentParser(
-        description='Write backbone, neck and head of a checkpoint, without anything that only training needs. '
-        'The file loads strictly into a stock mmpretrain ImageClassifier.'
+def arguments() -> argparse.ArgumentParser:
+    """What can be typed."""
+    parser = new_parser(
+        'export',
+        'Write backbone, neck and head of a checkpoint, without anything that only training needs. '
+        'The file loads strictly into a stock mmpretrain ImageClassifier.',
     )
     parser.add_argument('checkpoint', help='a checkpoint of training')
     parser.add_argument('out', help='the file to write')
@@ -24,7 +26,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         'which are the averaged ones where the run averaged)',
     )
     parser.add_argument('--allow', nargs='+', default=[], metavar='PACKAGE', help=ALLOW)
-    return parser.parse_intermixed_args(argv)
+    return parser
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Reads the command line."""
+    return arguments().parse_intermixed_args(argv)
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -15,15 +15,16 @@ from mmfer.apis.checkpoints.checkpoint_config import ALLOW, config_of
 from mmfer.apis.config import KeyValue, as_typed
 from mmfer.apis.prediction import Prediction, check_any
 from mmfer.apis.prediction_table import PredictionTable
+from mmfer.cli.arguments import new_parser
 from mmfer.visualization import draw_predictions
 
 FACES_A_SHEET = 32
 PRINTED = 20
 
 
-def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    """Reads the command line."""
-    parser = argparse.ArgumentParser(description='Predict the expression of a picture, or of all of a folder.')
+def arguments() -> argparse.ArgumentParser:
+    """What can be typed."""
+    parser = new_parser('predict', 'Predict the expression of a picture, or of all of a folder.')
     parser.add_argument('source', metavar='IMAGE_OR_FOLDER', help='aligned faces, or photos with --align')
     parser.add_argument('--checkpoint', required=True, help='a checkpoint of training, or an exported one')
     parser.add_argument('--config', help='the config it was trained with (default: the one that it carries)')
@@ -39,7 +40,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--batch-size', type=int, default=64, help='faces a forward pass (default: 64)')
     parser.add_argument('--device', help='default: the accelerator where there is one')
     parser.add_argument('--cfg-options', nargs='+', action=KeyValue, metavar='KEY=VALUE', help='overrides the config')
-    return parser.parse_args(argv)
+    return parser
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Reads the command line."""
+    return arguments().parse_args(argv)
 
 
 def label(prediction: Prediction, root: Path) -> str:

@@ -13,14 +13,15 @@ from mmfer.apis.checkpoints.agreement import FORCE
 from mmfer.apis.checkpoints.checkpoint_config import ALLOW, config_of
 from mmfer.apis.config import KeyValue, as_typed, typed_options
 from mmfer.apis.processes import leave_together
+from mmfer.cli.arguments import new_parser
 from mmfer.commands import of_checkpoint
 from mmfer.evaluation.protocol import HEADLINE
 
 
-def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    """Reads the command line."""
-    parser = argparse.ArgumentParser(
-        description='Evaluate a checkpoint: as its training did, or on the test data of the config that is named.'
+def arguments() -> argparse.ArgumentParser:
+    """What can be typed."""
+    parser = new_parser(
+        'test', 'Evaluate a checkpoint: as its training did, or on the test data of the config that is named.'
     )
     parser.add_argument('config', nargs='?', help='a config (default: the one that the checkpoint carries)')
     parser.add_argument('checkpoint', help='a checkpoint of training, or an exported one')
@@ -31,9 +32,15 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--allow', nargs='+', default=[], metavar='PACKAGE', help=ALLOW)
     parser.add_argument('--out', metavar='CSV', help='where to write one row an image (default: in the work folder)')
     parser.add_argument('--cfg-options', nargs='+', action=KeyValue, metavar='KEY=VALUE', help='overrides the config')
+    parser.add_argument('--verbose', action='store_true', help='show all that the log file gets')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm'], default='none', help='set by dist_test.sh')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
-    args = parser.parse_intermixed_args(argv)
+    return parser
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Reads the command line."""
+    args = arguments().parse_intermixed_args(argv)
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return args
 
@@ -44,11 +51,11 @@ def main(argv: list[str] | None = None) -> None:
     with user_errors():
         folder = default_work_dir(args.config) if args.config else Path(args.checkpoint).parent
         cfg = config_of(args.config, args.checkpoint, args.cfg_options, args.work_dir or folder / 'test', args.allow)
-        report = evaluate(cfg, args.checkpoint, args.out, args.launcher, args.force)
+        report = evaluate(cfg, args.checkpoint, args.out, args.launcher, args.force, args.verbose)
         if not is_main_process():
             leave_together()
             return
-        print(f'\n{report.faces} faces of {report.split}, percent')
+        print(f'{report.faces} faces of {report.split}, percent')
         for name, value in report.metrics.items():
             print(f'  {HEADLINE.get(name, name):24}{value:8.2f}')
         print(f'  {f"always {report.majority[0]}":24}{report.majority[1]:8.2f}')

@@ -17,12 +17,13 @@ from mmfer.apis.config import KeyValue, as_typed, typed_options
 from mmfer.apis.following import next_command
 from mmfer.apis.processes import leave_together
 from mmfer.apis.training import protocol_of
+from mmfer.cli.arguments import new_parser
 from mmfer.commands import resuming
 
 
-def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    """Reads the command line."""
-    parser = argparse.ArgumentParser(description='Train a facial expression classifier.')
+def arguments() -> argparse.ArgumentParser:
+    """What can be typed."""
+    parser = new_parser('train', 'Train a facial expression classifier.')
     parser.add_argument('config', help='a file under configs/')
     parser.add_argument(
         '--work-dir', help='folder for logs, checkpoints and pictures (default: work_dirs/<method>/<config>)'
@@ -45,6 +46,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         metavar='KEY=VALUE',
         help='overrides the config, for example model.pretrained=None train_cfg.max_epochs=20',
     )
+    parser.add_argument('--verbose', action='store_true', help='show all that the log file gets')
     parser.add_argument(
         '--launcher',
         choices=['none', 'pytorch', 'slurm'],
@@ -53,7 +55,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     # torchrun of torch < 2 hands the rank over as an argument.
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
-    args = parser.parse_args(argv)
+    return parser
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Reads the command line."""
+    args = arguments().parse_args(argv)
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return args
 
@@ -108,7 +115,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     with user_errors():
         try:
-            runner = train(configure(args), args.launcher)
+            runner = train(configure(args), args.launcher, args.verbose)
         except KeyboardInterrupt:
             if os.environ.get('SLURM_PROCID' if args.launcher == 'slurm' else 'RANK', '0') == '0':
                 to_go_on = resuming(sys.argv[1:] if argv is None else argv, args.config, args.launcher)

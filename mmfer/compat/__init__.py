@@ -14,9 +14,10 @@ from mmengine.device import get_device
 from mmfer.compat.checkpoint_types import allow_checkpoint_types
 from mmfer.compat.cpu_autocast import CPUAmpOptimWrapper, use_cpu_autocast
 from mmfer.compat.cpu_processes import drop_sync_bn, start_gloo, wrap_without_device_ids
+from mmfer.compat.external_configs import find_shipped_configs
 from mmfer.compat.installed_packages import find_packages_without_pkg_resources
 from mmfer.compat.opencv import check_opencv
-from mmfer.compat.quiet import silence_warnings_about_others
+from mmfer.compat.quiet import silence_file_client, silence_warnings_about_others
 
 __all__ = ['CPUAmpOptimWrapper', 'apply', 'prepare']
 
@@ -26,7 +27,9 @@ def apply() -> None:
     check_opencv()
     allow_checkpoint_types()
     find_packages_without_pkg_resources()
+    find_shipped_configs()
     silence_warnings_about_others()
+    silence_file_client()
 
 
 def prepare(cfg: Config, launcher: str = 'none') -> Config:

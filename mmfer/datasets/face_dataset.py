@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
-from mmengine.logging import print_log
+from mmengine.dataset import force_full_init
 
 from mmfer.datasets.column_dataset import ColumnDataset, rows_of
 from mmfer.datasets.columns import add_noise, check_columns, check_labels, map_classes, take
@@ -154,20 +154,25 @@ class FaceDataset(ColumnDataset):
         self.columns = move_landmarks(add_landmarks(columns, path))
         self._fully_initialized = True
         check_pipeline(self)
-        self._log()
 
-    def extra_repr(self) -> list[str]:
-        """Lines for ``repr``."""
-        return [f'Split: \t{self.split}', f'Folder: \t{self.data_root}']
-
-    def _log(self) -> None:
-        labels, clean = self.columns['label'], self.columns.get('clean_label')
-        text = f'{type(self).__name__} {self.split}: {len(labels):,} faces, by class {np.bincount(labels).tolist()}'
+    @force_full_init
+    def summary(self) -> str:
+        """How many faces there are, of each class and with landmarks, and the noise that was put on their labels."""
+        labels = self.columns['label']
+        names = self.metainfo.get('classes') or range(int(labels.max()) + 1)
+        counts = np.bincount(labels, minlength=len(names))
+        classes = ', '.join(f'{name} {count:,}' for name, count in zip(names, counts, strict=True))
+        text = f'{type(self).__name__} {self.split}: {len(labels):,} faces ({classes})'
         if 'landmark_valid' in self.columns:
             text += f', {int(self.columns["landmark_valid"].sum()):,} with landmarks'
             found = self.columns['landmark_score'] > 0
             for count, why in (((~found).sum(), 'not found'), ((found & ~self.columns['landmark_valid']).sum(), 'NaN')):
                 text += f', {count:,} {why}' if count else ''
         if self.label_noise is not None:
-            text += f', label noise {dict(self.label_noise)}, realised rate {(labels != clean).mean():.4f}'
-        print_log(text, logger='current')
+            rate = (labels != self.columns['clean_label']).mean()
+            text += f', label noise {dict(self.label_noise)}, realised rate {rate:.4f}'
+        return text
+
+    def extra_repr(self) -> list[str]:
+        """Lines for ``repr``."""
+        return [f'Split: \t{self.split}', f'Folder: \t{self.data_root}']

@@ -158,14 +158,14 @@ def test_noise_is_for_training_rows_and_does_not_depend_on_the_holdout():
             InMemory(split=split, holdout=dict(fraction=0.2), label_noise=noise)
 
 
-def test_the_log_tells_the_realised_rate(monkeypatch):
-    lines = []
-    monkeypatch.setattr('mmfer.datasets.face_dataset.print_log', lambda text, **kwargs: lines.append(text))
+def test_the_summary_counts_the_faces_of_each_class_and_tells_the_realised_rate():
     dataset = InMemory(label_noise=dict(kind='symmetric', rate=0.3))
     rate = (dataset.columns['label'] != dataset.columns['clean_label']).mean()
-    assert len(lines) == 1
-    assert f"'rate': 0.3}}, realised rate {rate:.4f}" in lines[0]
-    assert '80 faces' in lines[0]
+    summary = dataset.summary()
+    assert summary.startswith('InMemory train: 80 faces (')
+    for name, count in zip(dataset.metainfo['classes'], np.bincount(dataset.columns['label']), strict=True):
+        assert f'{name} {count}' in summary
+    assert f"'rate': 0.3}}, realised rate {rate:.4f}" in summary
 
 
 def test_the_fingerprint_is_of_names_and_observed_labels():

@@ -145,7 +145,6 @@ def logged(monkeypatch) -> list[str]:
     lines: list[str] = []
     for module in (
         'datasets.images.bad_images',
-        'datasets.face_dataset',
         'datasets.images.image_files',
         'engine.checks.images',
     ):
@@ -185,7 +184,7 @@ def test_faces_and_labels_stay_as_they_are(oddity, tmp_path, monkeypatch, logged
             assert (luminance(now) - luminance(faces[old])).abs().mean() < 4
         else:
             assert torch.equal(now, faces[old])
-    said = '\n'.join(logged)
+    said = '\n'.join([*logged, after.summary()])
     for words in oddity.says:
         assert words in said
     assert ('leaves out' in said) == oddity.skip

@@ -97,3 +97,21 @@ def test_a_damaged_checkpoint_is_refused(run, tools, tmp_path, capsys):
         capsys, tools.test, [run.config, str(tmp_path / 'other.pth'), '--work-dir', str(tmp_path), *run.options]
     )
     assert 'no tensor of a backbone' in line
+
+
+def test_the_result_stands_alone(run, tools, tmp_path, capsys):
+    tools.test([str(run.checkpoint), '--work-dir', str(tmp_path)])
+    said = capsys.readouterr()
+    first, *lines = said.out.splitlines()
+    assert (said.err, first) == ('', '14 faces of test, percent')
+    assert len([line for line in lines if line.startswith('  ')]) == 11
+    assert [line.split(':')[0] for line in lines[11:]] == ['confusion matrix', 'every face', 'next']
+    (log,) = tmp_path.glob('*/*.log')
+    text = log.read_text()
+    for part in (
+        'System environment:',
+        'INFO - Config:\n',
+        'Hooks will be executed',
+        'RAFDB test: 14 faces (surprise 2, ',
+    ):
+        assert part in text

@@ -9,7 +9,6 @@ from itertools import combinations
 import numpy as np
 from mmengine.config import Config
 from mmengine.registry import DATASETS, DefaultScope
-from tqdm import tqdm
 
 from mmfer.apis.data.dataset_findings import CheckedSet, DatasetCheck, Pair
 from mmfer.apis.dataset_configs import dataset_configs
@@ -20,6 +19,7 @@ from mmfer.datasets.images.face_places import FacePlaces
 from mmfer.datasets.images.jpeg_scans import decoder_warnings
 from mmfer.datasets.landmarks.check import in_corner, off_image, shape_outlyingness
 from mmfer.datasets.landmarks.posture import posture
+from mmfer.progress import ProgressBar
 
 _CHUNK = 64
 
@@ -110,7 +110,7 @@ def _look_through(dataset: FaceDataset) -> CheckedSet:
             size[row], digests[row], thumbnails[row] = image.shape[1::-1], digest(image), thumbnail(image)
         return len(rows)
 
-    with ThreadPoolExecutor() as pool, tqdm(total=count, desc=name, unit='face') as bar:
+    with ThreadPoolExecutor() as pool, ProgressBar(total=count, desc=name, unit='face') as bar:
         for done in pool.map(look, range(0, count, _CHUNK)):
             bar.update(done)
     if 'image' not in dataset.columns:

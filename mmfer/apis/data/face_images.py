@@ -8,11 +8,11 @@ from typing import Any
 import cv2
 from mmengine.config import Config
 from mmengine.registry import DATASETS, DefaultScope
-from tqdm import tqdm
 
 from mmfer.apis.dataset_configs import dataset_configs
 from mmfer.datasets import LoadFace
 from mmfer.datasets.reading.whole_files import written_whole
+from mmfer.progress import ProgressBar
 
 NOT_OF_THE_PICTURE = ('label_noise', 'landmarks', 'indices', 'packed')
 """Arguments of a dataset that choose rows or add to them, and need files that may not be there yet."""
@@ -46,7 +46,7 @@ def write_face_images(cfg: Config, folder: str | Path) -> int:
                 )
     if not where:
         raise ValueError(f'{cfg.filename} has no data set of faces: its loaders are empty')
-    for name, (part, row) in tqdm(where.items(), unit=' faces', desc='writing'):
+    for name, (part, row) in ProgressBar(where.items(), unit='face', desc='writing'):
         path = (folder / name).with_suffix('.png')
         if not path.exists():
             with written_whole(path, 'wb') as stream:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
 from mmfer.apis.data.alignment import TEMPLATES, Template, align
 from mmfer.apis.data.image_folder import image_names, keep_settings, names_and_sizes, read_or_reason, write_failures
@@ -18,6 +17,7 @@ from mmfer.datasets.landmarks.landmark_file import landmarks_of, write_landmarks
 from mmfer.datasets.landmarks.posture_fault import exchange_command, fault_of
 from mmfer.datasets.reading.whole_files import written_whole
 from mmfer.detectors.warp import move
+from mmfer.progress import ProgressBar
 
 _TASK = 64  # images that a process takes at once
 
@@ -105,7 +105,7 @@ def align_folder(
         for start in range(0, len(todo), _TASK)
     ]
     reasons = [''] * len(names)
-    with tqdm(total=len(names), initial=len(names) - len(todo), unit=' images', desc='align') as bar:
+    with ProgressBar(total=len(names), initial=len(names) - len(todo), unit='image', desc='align') as bar:
         done = iter(todo)
         for some in in_processes(aligner, tasks, jobs):
             for reason in some:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from mmfer.apis.data.image_folder import image_names, keep_settings, names_and_sizes, read_or_reason, write_failures
 from mmfer.apis.processes import in_processes
@@ -20,6 +19,7 @@ from mmfer.datasets.reading.whole_files import written_whole
 from mmfer.registry import LANDMARK_DETECTORS
 from mmfer.structures.landmark_sets import NUM_POINTS
 from mmfer.visualization import draw_landmark_sheet
+from mmfer.progress import ProgressBar
 
 CHUNK = 64
 """Images whose landmarks are kept together; what a kill costs at most, in each process."""
@@ -161,7 +161,7 @@ def _find_all(finder: _Finder, names: list[str], progress: Path, jobs: int) -> t
     ]
     todo = [task for task in tasks if not zipfile.is_zipfile(task[0])]
     done = len(names) - sum(len(chunk) for _, chunk in todo)
-    with tqdm(total=len(names), initial=done, unit=' images', desc='landmarks') as bar:
+    with ProgressBar(total=len(names), initial=done, unit='image', desc='landmarks') as bar:
         for count in in_processes(finder, todo, jobs):
             bar.update(count)
     chunks = []

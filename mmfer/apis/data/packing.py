@@ -17,12 +17,12 @@ import cv2
 import numpy as np
 from mmengine.config import Config
 from mmengine.registry import DATASETS, DefaultScope
-from tqdm import tqdm
 
 from mmfer.apis.dataset_configs import dataset_configs
 from mmfer.datasets import FaceDataset, LoadFace
 from mmfer.datasets.packing.pack_file import Columns, join_names, write_pack
 from mmfer.datasets.packing.packed import content_hash, file_stamps
+from mmfer.progress import ProgressBar
 
 Face = tuple[FaceDataset, int]
 """A dataset and a row of it."""
@@ -92,7 +92,7 @@ def pack(
         return info['img'].transpose(2, 0, 1), row
 
     with ThreadPoolExecutor(workers or os.cpu_count()) as pool, ExitStack() as stack:
-        bars: list[tqdm] = []
+        bars: list[ProgressBar] = []
 
         def decode(first: int, last: int) -> tuple[np.ndarray, Columns]:
             images, rows = zip(*pool.map(decode_one, faces[first:last]), strict=True)
@@ -100,7 +100,7 @@ def pack(
 
         def progress(done: int) -> None:
             if not bars:  # at the start: what an earlier run did says nothing about this one's rate
-                bars.append(stack.enter_context(tqdm(total=len(faces), initial=done, desc='Packing', unit='face')))
+                bars.append(stack.enter_context(ProgressBar(total=len(faces), initial=done, desc='Packing', unit='face')))
             bars[0].update(done - bars[0].n)
 
         written = write_pack(path, known, found, shape, metadata, decode, progress)

@@ -10,13 +10,15 @@ from mmfer.apis.analysis.attributions import show_attributions
 from mmfer.apis.analysis.inspection import read_run
 from mmfer.apis.checkpoints.agreement import FORCE
 from mmfer.apis.config import KeyValue, as_typed
+from mmfer.cli.arguments import new_parser
 
 
-def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    """Reads the command line."""
-    parser = argparse.ArgumentParser(
-        description='Draw training faces, the landmark prior, and the attribution of the layer that PAL taps (mean of '
-        'its channels), laid over the faces. The numbers are the correlation of attribution and prior.'
+def arguments() -> argparse.ArgumentParser:
+    """What can be typed."""
+    parser = new_parser(
+        'analyze attribution',
+        'Draw training faces, the landmark prior, and the attribution of the layer that PAL taps (mean of '
+        'its channels), laid over the faces. The numbers are the correlation of attribution and prior.',
     )
     parser.add_argument('config', help='a config with PAL')
     parser.add_argument('checkpoint', help='a checkpoint of training')
@@ -25,7 +27,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--faces', type=int, default=6, metavar='N', help='faces to show (default: 6)')
     parser.add_argument('--force', action='store_true', help=FORCE)
     parser.add_argument('--cfg-options', nargs='+', action=KeyValue, metavar='KEY=VALUE', help='overrides the config')
-    return parser.parse_args(argv)
+    return parser
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Reads the command line."""
+    return arguments().parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> None:

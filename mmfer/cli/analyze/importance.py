@@ -10,13 +10,15 @@ from mmfer.apis.analysis.doubts import draw_importance
 from mmfer.apis.analysis.inspection import read_run
 from mmfer.apis.checkpoints.agreement import FORCE
 from mmfer.apis.config import KeyValue, as_typed
+from mmfer.cli.arguments import new_parser
 
 
-def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    """Reads the command line."""
-    parser = argparse.ArgumentParser(
-        description='Draw the training faces of lowest and of highest importance (SCN; with SNA: reliability) with '
-        'their observed label. Frames: green where it is the clean one, red where not, grey where that is unknown.'
+def arguments() -> argparse.ArgumentParser:
+    """What can be typed."""
+    parser = new_parser(
+        'analyze importance',
+        'Draw the training faces of lowest and of highest importance (SCN; with SNA: reliability) with '
+        'their observed label. Frames: green where it is the clean one, red where not, grey where that is unknown.',
     )
     parser.add_argument('config', help='the config it was trained with')
     parser.add_argument('checkpoint', help='a checkpoint of training')
@@ -24,7 +26,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--faces', type=int, default=32, metavar='N', help='faces to show, half of each (default: 32)')
     parser.add_argument('--force', action='store_true', help=FORCE)
     parser.add_argument('--cfg-options', nargs='+', action=KeyValue, metavar='KEY=VALUE', help='overrides the config')
-    return parser.parse_args(argv)
+    return parser
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Reads the command line."""
+    return arguments().parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> None:

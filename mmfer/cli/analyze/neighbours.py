@@ -6,21 +6,23 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from rich.progress import track
 
 from mmfer.apis import user_errors
 from mmfer.apis.analysis.inspection import Run, read_run
 from mmfer.apis.analysis.neighbours import Neighbours, choose_faces, find_neighbours
 from mmfer.apis.checkpoints.agreement import FORCE
 from mmfer.apis.config import KeyValue, as_typed
+from mmfer.cli.arguments import new_parser
+from mmfer.progress import ProgressBar
 from mmfer.visualization import LabelledFace, draw_neighbours
 
 
-def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    """Reads the command line."""
-    parser = argparse.ArgumentParser(
-        description="Draw training faces, their nearest others in the spaces in which LA-Net's label estimation looks "
-        'for them, and what the run has come to believe about their labels.'
+def arguments() -> argparse.ArgumentParser:
+    """What can be typed."""
+    parser = new_parser(
+        'analyze neighbours',
+        "Draw training faces, their nearest others in the spaces in which LA-Net's label estimation looks "
+        'for them, and what the run has come to believe about their labels.',
     )
     parser.add_argument('config', help='the config it was trained with')
     parser.add_argument('checkpoint', help='a checkpoint of training')
@@ -37,7 +39,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument('--force', action='store_true', help=FORCE)
     parser.add_argument('--cfg-options', nargs='+', action=KeyValue, metavar='KEY=VALUE', help='overrides the config')
-    return parser.parse_args(argv)
+    return parser
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Reads the command line."""
+    return arguments().parse_args(argv)
 
 
 def draw(run: Run, found: Neighbours, path: Path, title: str) -> Path:
@@ -84,7 +91,7 @@ def main(argv: list[str] | None = None) -> None:
             faces,
             args.neighbours,
             among,
-            lambda batches, total: track(batches, 'Embedding the training set', total=total),
+            lambda batches, total: ProgressBar(batches, desc='embedding the training set', total=total, unit='batch'),
         )
         title = f'{Path(args.config).stem}, {Path(args.checkpoint).name}; frames have the colour of the observed label'
         path = draw(run, found, Path(args.out or Path(run.cfg.work_dir) / 'neighbours.png'), title)

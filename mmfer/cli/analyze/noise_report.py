@@ -5,22 +5,23 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from rich.progress import track
-
 from mmfer.apis import user_errors
 from mmfer.apis.analysis.beliefs import Beliefs, beliefs_of, score, separation
 from mmfer.apis.analysis.inspection import read_run
 from mmfer.apis.analysis.noise_report import draw_matrix, draw_worst, write_cleanlab, write_doubts
 from mmfer.apis.checkpoints.agreement import FORCE
 from mmfer.apis.config import KeyValue, as_typed
+from mmfer.cli.arguments import new_parser
+from mmfer.progress import ProgressBar
 
 
-def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    """Reads the command line."""
-    parser = argparse.ArgumentParser(
-        description='Say which training labels a run believes to be wrong: by what it remembers of every face, or else '
+def arguments() -> argparse.ArgumentParser:
+    """What can be typed."""
+    parser = new_parser(
+        'analyze noise-report',
+        'Say which training labels a run believes to be wrong: by what it remembers of every face, or else '
         "by the network's own predictions. Writes doubts.csv, cleanlab.npz (labels, pred_probs), matrix.png and "
-        'worst.png.'
+        'worst.png.',
     )
     parser.add_argument('config', help='the config it was trained with')
     parser.add_argument('checkpoint', help='a checkpoint of training')
@@ -28,7 +29,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--faces', type=int, default=32, metavar='N', help='faces to show at most (default: 32)')
     parser.add_argument('--force', action='store_true', help=FORCE)
     parser.add_argument('--cfg-options', nargs='+', action=KeyValue, metavar='KEY=VALUE', help='overrides the config')
-    return parser.parse_args(argv)
+    return parser
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Reads the command line."""
+    return arguments().parse_args(argv)
 
 
 def say(beliefs: Beliefs, held_out: bool) -> None:
@@ -66,7 +72,10 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     with user_errors():
         run = read_run(args.config, args.checkpoint, args.cfg_options, force=args.force)
-        beliefs = beliefs_of(run, lambda batches, total: track(batches, 'Predicting the training set', total=total))
+        beliefs = beliefs_of(
+            run,
+            lambda batches, total: ProgressBar(batches, desc='predicting the training set', total=total, unit='batch'),
+        )
         folder = Path(args.out or Path(run.cfg.work_dir) / 'noise_report')
         say(beliefs, held_out=getattr(run.dataset, 'split', 'train') != 'train')
         print(f'doubted faces: {as_typed(write_doubts(beliefs, folder / "doubts.csv"))}')

@@ -10,14 +10,16 @@ from mmfer.apis.analysis.doubts import draw_relabels
 from mmfer.apis.analysis.inspection import read_run
 from mmfer.apis.checkpoints.agreement import FORCE
 from mmfer.apis.config import KeyValue, as_typed
+from mmfer.cli.arguments import new_parser
 
 
-def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    """Reads the command line."""
-    parser = argparse.ArgumentParser(
-        description='Draw training faces that SCN has given another label, with old and new label. Frames: green where '
+def arguments() -> argparse.ArgumentParser:
+    """What can be typed."""
+    parser = new_parser(
+        'analyze relabels',
+        'Draw training faces that SCN has given another label, with old and new label. Frames: green where '
         'the new label is the clean one, red where it is not, grey where that is unknown. Every relabel of a run is in '
-        'its relabels.csv.'
+        'its relabels.csv.',
     )
     parser.add_argument('config', help='the config it was trained with')
     parser.add_argument('checkpoint', help='a checkpoint of training')
@@ -26,7 +28,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--seed', type=int, default=0, help='of the draw (default: 0)')
     parser.add_argument('--force', action='store_true', help=FORCE)
     parser.add_argument('--cfg-options', nargs='+', action=KeyValue, metavar='KEY=VALUE', help='overrides the config')
-    return parser.parse_args(argv)
+    return parser
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Reads the command line."""
+    return arguments().parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> None:

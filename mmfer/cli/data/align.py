@@ -6,18 +6,20 @@ import argparse
 import os
 import sys
 
+from mmfer.cli.arguments import new_parser
 from mmfer.apis import user_errors
 from mmfer.apis.config import as_typed
 from mmfer.apis.data.alignment import TEMPLATES
 from mmfer.apis.data.folder_alignment import align_folder
 
 
-def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    """Reads the command line."""
+def arguments() -> argparse.ArgumentParser:
+    """What can be typed."""
     sizes = ', '.join(f'{name} {template.size}' for name, template in TEMPLATES.items())
-    parser = argparse.ArgumentParser(
-        description='Turn, scale and shift every face of a folder onto a template. After a kill the same command goes '
-        'on. Faces without landmarks are left out and listed.'
+    parser = new_parser(
+        'data align',
+        'Turn, scale and shift every face of a folder onto a template. After a kill the same command goes '
+        'on. Faces without landmarks are left out and listed.',
     )
     parser.add_argument('folder', metavar='FOLDER', help='images')
     parser.add_argument('landmarks', metavar='LANDMARKS', help='landmark file or folder of any kind')
@@ -27,7 +29,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--png', action='store_true', help='write .png (default: the kind of the image)')
     parser.add_argument('--quality', type=int, default=95, help='of jpegs (default: 95)')
     parser.add_argument('--jobs', type=int, default=os.cpu_count() or 1, help='processes (default: one a core)')
-    return parser.parse_args(argv)
+    return parser
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Reads the command line."""
+    return arguments().parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> None:

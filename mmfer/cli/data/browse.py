@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from mmfer.cli.arguments import new_parser
 from mmfer.apis import read_config, user_errors
 from mmfer.apis.config import KeyValue, as_typed, typed_options
 from mmfer.apis.data.browsing import training_faces
@@ -12,11 +13,12 @@ from mmfer.commands import command
 from mmfer.visualization import draw_augmented
 
 
-def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    """Reads the command line."""
-    parser = argparse.ArgumentParser(
-        description='Draw the first faces of an epoch as the network gets them, with landmarks and heatmaps: the '
-        "config's own loader, sampler and augmentation, and the very draws of a run with this seed."
+def arguments() -> argparse.ArgumentParser:
+    """What can be typed."""
+    parser = new_parser(
+        'data browse',
+        'Draw the first faces of an epoch as the network gets them, with landmarks and heatmaps: the '
+        "config's own loader, sampler and augmentation, and the very draws of a run with this seed.",
     )
     parser.add_argument('config', help='a file under configs/')
     parser.add_argument('--faces', type=int, default=32, metavar='N', help='how many (default: 32)')
@@ -24,7 +26,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--seed', type=int, help="(default: the config's)")
     parser.add_argument('--out', metavar='PNG', help="picture to write (default: browse.png in the run's folder)")
     parser.add_argument('--cfg-options', nargs='+', action=KeyValue, metavar='KEY=VALUE', help='overrides the config')
-    return parser.parse_args(argv)
+    return parser
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Reads the command line."""
+    return arguments().parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> None:

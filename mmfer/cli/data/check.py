@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mmfer.cli.arguments import new_parser
 from mmfer.apis import read_config, user_errors
 from mmfer.apis.config import KeyValue, as_typed, typed_options
 from mmfer.apis.data.dataset_check import check_datasets, picture
@@ -18,17 +19,23 @@ from mmfer.visualization import draw_contact_sheet, draw_label_histogram, draw_l
 SHOWN = 48
 
 
-def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    """Reads the command line."""
-    parser = argparse.ArgumentParser(
-        description='Look through the datasets of a config as they are on disk: counts against the published ones, '
+def arguments() -> argparse.ArgumentParser:
+    """What can be typed."""
+    parser = new_parser(
+        'data check',
+        'Look through the datasets of a config as they are on disk: counts against the published ones, '
         'images that cannot be read, pictures that occur twice, landmarks, people in two sets. Ends with 1 where '
-        'something is wrong.'
+        'something is wrong.',
     )
     parser.add_argument('config', help='a file under configs/')
     parser.add_argument('--out', metavar='FOLDER', help="where to write (default: check in the config's work folder)")
     parser.add_argument('--cfg-options', nargs='+', action=KeyValue, metavar='KEY=VALUE', help='overrides the config')
-    return parser.parse_args(argv)
+    return parser
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Reads the command line."""
+    return arguments().parse_args(argv)
 
 
 def draw(check: DatasetCheck, folder: Path) -> list[Path]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from mmfer.cli.arguments import new_parser
 from mmfer.apis import read_config, user_errors
 from mmfer.apis.config import KeyValue, as_typed
 from mmfer.apis.data.face_images import write_face_images
@@ -12,16 +13,22 @@ from mmfer.apis.dataset_configs import dataset_configs
 from mmfer.commands import command
 
 
-def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    """Reads the command line."""
-    parser = argparse.ArgumentParser(
-        description="Write the faces of a config's data sets as PNG files, for landmarks of those that have no file of "
-        'their own: pixels in a csv (FER2013, FER+), or boxes in photos (ExpW, AffectNet as it was before).'
+def arguments() -> argparse.ArgumentParser:
+    """What can be typed."""
+    parser = new_parser(
+        'data faces',
+        "Write the faces of a config's data sets as PNG files, for landmarks of those that have no file of "
+        'their own: pixels in a csv (FER2013, FER+), or boxes in photos (ExpW, AffectNet as it was before).',
     )
     parser.add_argument('config', help='a config with the data sets')
     parser.add_argument('folder', metavar='FOLDER', help='where to write; faces that are there already are left')
     parser.add_argument('--cfg-options', nargs='+', action=KeyValue, metavar='KEY=VALUE', help='overrides the config')
-    return parser.parse_args(argv)
+    return parser
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Reads the command line."""
+    return arguments().parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from mmfer.cli.arguments import new_parser
 from mmfer.apis import user_errors
 from mmfer.apis.config import KeyValue, as_typed
 from mmfer.apis.data.landmark_extraction import CHUNK, extract_landmarks
@@ -18,10 +19,11 @@ from mmfer.datasets.landmarks.posture_fault import fault_of
 DETECTOR = 'see that the detector gives x, then y'
 
 
-def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    """Reads the command line."""
-    parser = argparse.ArgumentParser(
-        description='Find 68 landmarks in every image of a folder. After a kill the same command goes on.'
+def arguments() -> argparse.ArgumentParser:
+    """What can be typed."""
+    parser = new_parser(
+        'data landmarks',
+        'Find 68 landmarks in every image of a folder. After a kill the same command goes on.',
     )
     parser.add_argument('folder', metavar='FOLDER', help='images; with --import a landmark file or folder of any kind')
     parser.add_argument('out', metavar='OUT.npz', help='landmark file to write')
@@ -60,6 +62,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--batch-size', type=int, default=16, help=f'images a pass (default: 16, at most {CHUNK})')
     parser.add_argument('--device', help='cuda or cpu (default: the accelerator where there is one)')
     parser.add_argument('--jobs', type=int, default=1, help='processes, each with a detector of its own (default: 1)')
+    return parser
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Reads the command line."""
+    parser = arguments()
     args = parser.parse_args(argv)
     if args.swap_xy and not args.convert:
         parser.error('--swap-xy goes with --import: a detector gives x, then y')

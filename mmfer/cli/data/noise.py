@@ -6,8 +6,8 @@ import argparse
 import json
 from typing import Any
 
-from rich.progress import track
 
+from mmfer.cli.arguments import new_parser
 from mmfer.apis import read_config, user_errors
 from mmfer.apis.checkpoints.agreement import FORCE
 from mmfer.apis.config import KeyValue, typed_options
@@ -15,15 +15,17 @@ from mmfer.apis.data.noise import confused_manifest, draw_manifest, imported_man
 from mmfer.commands import command
 from mmfer.datasets.labels.noise_manifest import NoiseManifest
 from mmfer.datasets.labels.schema import ORDERS
+from mmfer.progress import ProgressBar
 
 KEY = 'train_dataloader.dataset.label_noise'
 
 
-def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    """Reads the command line."""
-    parser = argparse.ArgumentParser(
-        description="Write label noise for a config's training set to a manifest, which can be cited and trained with "
-        "everywhere. Without --kind and --import it is the noise that the config's own label_noise gives."
+def arguments() -> argparse.ArgumentParser:
+    """What can be typed."""
+    parser = new_parser(
+        'data noise',
+        "Write label noise for a config's training set to a manifest, which can be cited and trained with "
+        "everywhere. Without --kind and --import it is the noise that the config's own label_noise gives.",
     )
     parser.add_argument('config', help='a config with the training set')
     parser.add_argument('out', metavar='OUT.csv', help='manifest to write')
@@ -64,7 +66,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help="which of two columns of labels is --import's noisy one (default: the one that the training set has not)",
     )
     parser.add_argument('--cfg-options', nargs='+', action=KeyValue, metavar='KEY=VALUE', help='overrides the config')
-    return parser.parse_args(argv)
+    return parser
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Reads the command line."""
+    return arguments().parse_args(argv)
 
 
 def make(args: argparse.Namespace) -> NoiseManifest:
@@ -87,7 +94,7 @@ def make(args: argparse.Namespace) -> NoiseManifest:
             args.checkpoint,
             args.rate,
             args.seed,
-            lambda batches, total: track(batches, 'Predicting the training set', total=total),
+            lambda batches, total: ProgressBar(batches, desc='predicting the training set', total=total, unit='batch'),
             args.force,
         )
     noise = dict(kind=args.kind, rate=args.rate, seed=args.seed)

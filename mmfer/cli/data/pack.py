@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from mmfer.cli.arguments import new_parser
 from mmfer.apis import read_config, user_errors
 from mmfer.apis.config import KeyValue, as_typed, typed_options
 from mmfer.apis.data.packing import pack
@@ -13,11 +14,12 @@ from mmfer.commands import command
 SPLITS = ('train', 'val', 'test')
 
 
-def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    """Reads the command line."""
-    parser = argparse.ArgumentParser(
-        description='Decodes and resizes every image of the datasets of a config once, into one file that training '
-        'maps into memory. Killed, the same command goes on.'
+def arguments() -> argparse.ArgumentParser:
+    """What can be typed."""
+    parser = new_parser(
+        'data pack',
+        'Decodes and resizes every image of the datasets of a config once, into one file that training '
+        'maps into memory. Killed, the same command goes on.',
     )
     parser.add_argument('config', help='config whose datasets to pack')
     parser.add_argument('out', help='file to write, for example data/rafdb_100px.pack')
@@ -32,7 +34,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument('--workers', type=_side, metavar='N', help='threads that decode (default: one a core)')
     parser.add_argument('--cfg-options', nargs='+', action=KeyValue, metavar='KEY=VALUE', help='overrides the config')
-    return parser.parse_args(argv)
+    return parser
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Reads the command line."""
+    return arguments().parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> None:

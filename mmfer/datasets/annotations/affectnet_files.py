@@ -9,12 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import compress
 
 import numpy as np
-from tqdm import tqdm
 
 from mmfer.datasets.labels.numbers import whole_number
 from mmfer.datasets.landmarks.folder import xy_of
 from mmfer.datasets.reading.csv_table import read_csv
 from mmfer.datasets.reading.files import BadLines, add_outside, add_repeated, name_a_few, names_array
+from mmfer.progress import ProgressBar
 
 EXPRESSIONS = 8
 OTHERS = ('none', 'uncertain', 'no face')
@@ -64,8 +64,8 @@ def read_annotations(root: str, folder: str) -> dict[str, np.ndarray]:
             bad.append(f'{file} ({error})')
 
     with ThreadPoolExecutor(16) as pool:  # they wait for the disk, above all where it is a network's
-        for _ in tqdm(
-            pool.map(read, range(len(ids))), f'annotations of {folder}', len(ids), unit=' faces', disable=None
+        for _ in ProgressBar(
+            pool.map(read, range(len(ids))), desc=f'annotations of {folder}', total=len(ids), unit='face'
         ):
             pass
     if bad:

@@ -11,12 +11,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import PIL
-from mmengine.dist import is_main_process
-from tqdm import tqdm
 
 from mmfer.datasets.images.jpeg_scans import decoder_warnings
 from mmfer.datasets.images.pictures import Look, look_at
 from mmfer.datasets.reading.whole_files import cache_file, written_whole
+from mmfer.progress import ProgressBar
 
 _THREADS = 16
 """A network disk answers many questions at once."""
@@ -82,8 +81,7 @@ def _state(path: str) -> tuple[int, int]:
 def _each(look: Callable[..., Any], paths: list[str], title: str) -> Iterator[Any]:
     """``map`` in threads, in order, with a bar where it takes a while."""
     chunks = [paths[start : start + _CHUNK] for start in range(0, len(paths), _CHUNK)]
-    quiet = len(paths) < 5000 or not is_main_process()
-    with ThreadPoolExecutor(_THREADS) as pool, tqdm(total=len(paths), desc=title, disable=quiet, leave=False) as bar:
+    with ThreadPoolExecutor(_THREADS) as pool, ProgressBar(total=len(paths), desc=title, unit='image') as bar:
         for results in pool.map(lambda chunk: [look(path) for path in chunk], chunks):
             bar.update(len(results))
             yield from results

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
-from tqdm import tqdm
+from mmfer.progress import ProgressBar
 
 _MARKER = re.compile(rb'\xff[^\x00\xff\xd0-\xd7]')
 """What ends a scan's data: in them FF is followed by 00, or by the number of a restart interval."""
@@ -97,6 +97,8 @@ def _parts(data: bytes) -> tuple[int, bytes, int, list[_Scan]]:
 _DECODE_ALL = """
 import os, sys
 import cv2, numpy
+
+from mmfer.progress import ProgressBar
 for number, path in enumerate(sys.stdin.buffer.read().decode('utf-8', 'surrogateescape').split('\\0')):
     with open(path, 'rb') as stream:
         data = stream.read()
@@ -119,7 +121,7 @@ def decoder_warnings(paths: Sequence[str], title: str = 'images') -> dict[int, s
     found: dict[int, str] = {}
     with (
         ThreadPoolExecutor(os.cpu_count()) as pool,
-        tqdm(total=len(paths), desc=title, disable=len(paths) < _CHUNK, leave=False) as bar,
+        ProgressBar(total=len(paths), desc=title, unit='image') as bar,
     ):
         for start, told in zip(chunks, pool.map(lambda i: _warnings(paths[i : i + _CHUNK]), chunks), strict=True):
             found |= {start + place: text for place, text in told.items()}

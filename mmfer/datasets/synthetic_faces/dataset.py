@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import numpy as np
-from mmengine.dist import is_main_process
-from rich.progress import track
 
 from mmfer.datasets.face_dataset import FaceDataset
 from mmfer.datasets.labels.schema import ORDERS, label_map
@@ -15,6 +13,7 @@ from mmfer.datasets.synthetic_faces.cache import cached
 from mmfer.datasets.synthetic_faces.capture import sample_capture
 from mmfer.datasets.synthetic_faces.draw import RENDERER_VERSION, draw_face
 from mmfer.datasets.synthetic_faces.person import sample_person
+from mmfer.progress import ProgressBar
 from mmfer.registry import DATASETS
 
 _RAFDB_COUNTS = np.array([1290, 281, 717, 4772, 1982, 705, 2524])
@@ -145,8 +144,7 @@ def draw_columns(
     landmarks = np.empty((num, 68, 2), np.float32)
     distribution = np.empty((num, len(CLASSES)), np.float32)
     person, known = None, -1
-    quiet = num < 500 or not is_main_process()
-    for index in track(range(num), f'Drawing {num:,} synthetic faces ({split})', disable=quiet):
+    for index in ProgressBar(range(num), desc=f'drawing {num:,} synthetic faces ({split})', unit='face'):
         if identity[index] != known:
             known = int(identity[index])
             person = sample_person(seed, known)

@@ -15,7 +15,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor
 
-from mmfer.commands import as_typed, command, read_again
+from mmfer.commands import as_typed, command, config_as_typed, read_again
 from mmfer.datasets import collate_faces
 from mmfer.models.autoencoders import FaceAutoEncoder, Neighbourhood
 from mmfer.registry import HOOKS
@@ -93,7 +93,7 @@ class AutoEncoderSheetHook(Hook):
         cfg = read_again(config) if config is not None else None
         if config is not None and cfg is not None:
             following = [*_of_the_classifier(cfg, runner.work_dir, options)]
-            lines.append(f'next: {command("train.py", as_typed(config), options=following)}')
+            lines.append(f'next: {command("train.py", config_as_typed(config), options=following)}')
         return lines
 
     def draw(self, runner: Runner, epoch: int) -> None:

@@ -1,0 +1,109 @@
+"""What of a run people see on the terminal. The log file has everything."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+from mmengine.dist import is_main_process
+from mmengine.logging import MMLogger
+from mmengine.runner import Runner
+from termcolor import colored
+from tqdm import tqdm
+
+from mmfer.engine.hooks.progress import ProgressHook
+
+FILE_ONLY = dict(file_only=True)
+"""`logger.info(text, extra=FILE_ONLY)` says it to the log file."""
+
+MMENGINE_DUMPS = (
+    'System environment:',
+    'Config:\n',
+    'Distributed training is not used, all SyncBatchNorm',
+    'Hooks will be executed in the following order:',
+    'Loads checkpoint by ',
+    'Checkpoints will be saved to ',
+    'Exp name: ',
+    'Saving checkpoint at ',
+    'The previous best checkpoint ',
+    'Epoch(',  # LoggerHook's, of some steps: ProgressHook says how far a run is
+    'Iter(',
+)
+"""How those messages of MMEngine begin that are for the log file. A message that is not known is shown."""
+
+
+class TerminalRunner(Runner):
+    """MMEngine's runner, which tells the terminal what a person reads, and the log file everything."""
+
+    def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
+        """Builds MMEngine's logger, with another handler for the terminal."""
+        logger = super().build_logger(*args, **kwargs)
+        tell_people(logger)
+        return logger
+
+
+def tell_people(logger: MMLogger) -> None:
+    """Makes a logger show plain sentences on the terminal, and no dumps."""
+    for place, handler in enumerate(logger.handlers):
+        if type(handler) is logging.StreamHandler:
+            logger.handlers[place] = _TerminalHandler(handler)
+
+
+class _TerminalHandler(logging.StreamHandler):
+    """Takes the place of MMEngine's, on the same processes."""
+
+    def __init__(self, replaced: logging.StreamHandler) -> None:
+        super().__init__(replaced.stream)
+        self.setLevel(replaced.level)
+        self.filters = [*replaced.filters, _for_people]  # MMEngine's show a warning once
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = record.getMessage()
+        if record.levelno < logging.WARNING:
+            return text
+        color = 'yellow' if record.levelno == logging.WARNING else 'red'
+        return f'{colored(f"{record.levelname.lower()}:", color)} {text}'
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with _around_bars():
+            super().emit(record)
+
+
+def _for_people(record: logging.LogRecord) -> bool:
+    # A logger that is older than the process group takes every process for the main one.
+    if record.levelno < logging.ERROR and (not is_main_process() or os.environ.get('RANK', '0') != '0'):
+        return False
+    if record.levelno > logging.INFO:
+        return True
+    return not getattr(record, 'file_only', False) and not record.getMessage().lstrip('\n-').startswith(MMENGINE_DUMPS)
+
+
+@contextmanager
+def progress_of(runner: Runner) -> Iterator[None]:
+    """Shows a run's progress while it goes on, where it is told to people; however it ends, no half a bar stays."""
+    if not isinstance(runner, TerminalRunner):
+        yield
+        return
+    hook, show = ProgressHook(), warnings.showwarning
+
+    def shown(*args: Any, **kwargs: Any) -> None:  # Python's own warnings do not tear the bar either
+        with _around_bars():
+            show(*args, **kwargs)
+
+    runner.register_hook(hook)
+    warnings.showwarning = shown
+    try:
+        yield
+    finally:
+        warnings.showwarning = show
+        hook.close()
+
+
+def _around_bars() -> AbstractContextManager[None]:
+    """Takes the bars of a terminal away, and draws them again below what was written meanwhile."""
+    return tqdm.external_write_mode() if sys.stderr.isatty() else nullcontext()
