@@ -6,12 +6,11 @@ import argparse
 import json
 from typing import Any
 
-
-from mmfer.cli.arguments import new_parser
 from mmfer.apis import read_config, user_errors
 from mmfer.apis.checkpoints.agreement import FORCE
 from mmfer.apis.config import KeyValue, typed_options
 from mmfer.apis.data.noise import confused_manifest, draw_manifest, imported_manifest
+from mmfer.cli.arguments import new_parser
 from mmfer.commands import command
 from mmfer.datasets.labels.noise_manifest import NoiseManifest
 from mmfer.datasets.labels.schema import ORDERS
