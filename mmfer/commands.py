@@ -130,7 +130,7 @@ def read_again(config: str | Path) -> Config | None:
 def here(sentence: str) -> str:
     """A sentence in which `python tools/...`, and a config behind it, are what works in the current folder."""
 
-    def found(match: re.Match) -> str:
+    def found(match: re.Match[str]) -> str:
         python, name, config = match.groups()
         words = words_of(name) if python or typed_as_command() else [tool(name)]
         return shlex.join([*words, *([_config(config.strip())] if config else [])])

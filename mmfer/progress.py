@@ -27,7 +27,9 @@ class ProgressBar(tqdm):
         kwargs: Of `tqdm`, such as `total`, `desc` and `unit`.
     """
 
-    def __init__(self, items: Iterable | None = None, **kwargs: Any) -> None:
+    disable: bool  # tqdm's
+
+    def __init__(self, items: Iterable[Any] | None = None, **kwargs: Any) -> None:
         self._plain = not sys.stderr.isatty()
         if self._plain:
             look: dict[str, Any] = dict(mininterval=_SECONDS_A_LINE, miniters=1, bar_format=_PLAIN)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from argparse import ArgumentError, Namespace
+from argparse import ArgumentError, ArgumentParser, Namespace
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -69,12 +69,12 @@ def lay_over(cfg: Config, options: Mapping[str, Any] | None) -> Config:
     Raises:
         ValueError: An option's first key is one that neither the config nor a runner has, or it does not fit.
     """
-    for key in options or {}:
+    for key, value in (options or {}).items():
         top = key.split('.')[0]
         known = {*cfg, *list(inspect.signature(Runner.__init__).parameters)[1:], *OTHER_KEYS}
         if top not in known:
             raise ValueError(f'--cfg-options {key}: no part of a run reads the key {top!r}{nearest(top, known)}')
-        if options[key] is None and key.startswith('model.supervision.'):
+        if value is None and key.startswith('model.supervision.'):
             _check_is_there(cfg, key)
     try:
         cfg.merge_from_dict(dict(options or {}))
@@ -116,7 +116,9 @@ class KeyValue(DictAction):
             return [KeyValue._parse_iterable(item) for item in items]
         return DictAction._parse_int_float_bool(text)
 
-    def __call__(self, parser, namespace, values, option_string=None):
+    def __call__(
+        self, parser: ArgumentParser, namespace: Namespace, values: Any, option_string: str | None = None
+    ) -> None:
         """Called by argparse."""
         for value in values:
             if '=' not in value:

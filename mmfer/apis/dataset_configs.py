@@ -8,7 +8,9 @@ from typing import Any
 from mmengine.config import Config
 
 
-def dataset_configs(cfg: Config, splits: Sequence[str] = ('train', 'val', 'test')) -> Iterator[tuple[str, Mapping]]:
+def dataset_configs(
+    cfg: Config, splits: Sequence[str] = ('train', 'val', 'test')
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Key and settings of every dataset, those that one is made of one by one.
 
     Args:
@@ -24,7 +26,7 @@ def dataset_configs(cfg: Config, splits: Sequence[str] = ('train', 'val', 'test'
             yield from _leaves(f'{split}_dataloader.dataset', settings)
 
 
-def _leaves(key: str, settings: Mapping[str, Any]) -> Iterator[tuple[str, Mapping]]:
+def _leaves(key: str, settings: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     parts = {f'{key}.datasets.{i}': part for i, part in enumerate(settings.get('datasets') or [])}
     if 'dataset' in settings:
         parts[f'{key}.dataset'] = settings['dataset']

@@ -10,6 +10,7 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.registry import MODELS, DefaultScope
+from mmpretrain.models import ImageClassifier
 from torch import Tensor, nn
 
 from mmfer.apis.checkpoints.stored_config import find_part, other_package, stored_config
@@ -70,7 +71,7 @@ def evaluated_state(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
     return state
 
 
-def build_deployed(cfg: Config) -> nn.Module:
+def build_deployed(cfg: Config) -> ImageClassifier:
     """Builds a config's classifier without its supervision."""
     model = cfg.model.copy()
     for key in ('supervision', 'pretrained'):

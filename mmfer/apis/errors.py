@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from mmengine import registry as mmengine_registry
 from mmengine.config.utils import ConfigParsingError
@@ -103,14 +104,14 @@ def _unknown_part(name: str, kind: str) -> str:
     return f'type={name!r} is no known {kind}{hint or "; is the package that registers it installed?"}'
 
 
-def _unknown_parameter(built: Callable | None, where: str, name: str) -> str:
+def _unknown_parameter(built: Callable[..., Any] | None, where: str, name: str) -> str:
     if built is None:
         return f'{_short(where)} has no parameter {name!r}: correct it in the config'
     known = _parameters(built)
     return f'{built.__name__} has no parameter {name!r}{nearest(name, known)} (it takes {", ".join(known)})'
 
 
-def _parameters(built: Callable) -> list[str]:
+def _parameters(built: Callable[..., Any]) -> list[str]:
     names: dict[str, None] = {}
     for owner in inspect.getmro(built)[:-1] if inspect.isclass(built) else [built]:
         function = vars(owner).get('__init__') if inspect.isclass(owner) else owner
@@ -123,7 +124,7 @@ def _parameters(built: Callable) -> list[str]:
     return list(names)
 
 
-def _built(error: BaseException, where: str) -> Callable | None:
+def _built(error: BaseException, where: str) -> Callable[..., Any] | None:
     """What MMEngine was building when `where` (it, or a parent of it) refused, or what a frame knows by that name."""
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)][::-1]
     name, _, method = where.partition('.')

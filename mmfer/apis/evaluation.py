@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config
 from mmengine.dist import is_main_process
@@ -117,6 +118,7 @@ def evaluate(
     table, picture = Path(table or folder / 'predictions.csv'), folder / 'confusion_matrix.png'
     split, majority = str(getattr(dataset, 'split', 'test')), ('', 0.0)
     if is_main_process():
+        assert metric.confusion is not None, 'FERMetric has evaluated on the main process'
         write_table(metric, _names(metric, dataset), table)
         draw_confusion_matrix(
             metric.confusion, metric.classes, picture, f'{Path(checkpoint).name}: {split}, {len(metric.faces)} faces'
@@ -148,7 +150,7 @@ def write_table(metric: FERMetric, names: list[str], path: Path) -> None:
             writer.writerow([name, metric.classes[face.label], predicted, *(f'{value:.6f}' for value in face.score)])
 
 
-def _names(metric: FERMetric, dataset) -> list[str]:
+def _names(metric: FERMetric, dataset: Any) -> list[str]:
     """Names as the dataset's own files have them, where it keeps them."""
     columns = getattr(dataset, 'columns', None) or {}
     if 'name' in columns and all(face.sample_idx >= 0 for face in metric.faces):

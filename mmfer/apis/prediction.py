@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -56,7 +57,7 @@ def find_pictures(source: str | Path) -> list[Path]:
 def predict_pictures(
     predictor: FacePredictor,
     paths: Iterable[Path],
-    aligner: Callable | None = None,
+    aligner: Callable[..., Any] | None = None,
     skipped: list[tuple[Path, str]] | None = None,
     aligned: bool = False,
     larger: list[tuple[Path, str]] | None = None,
@@ -75,7 +76,7 @@ def predict_pictures(
     skipped, larger = [] if skipped is None else skipped, [] if larger is None else larger
     seen = None if aligned or aligner is not None else predictor.training_faces
 
-    def load(path: Path) -> tuple[list[tuple], str]:
+    def load(path: Path) -> tuple[list[tuple[Any, ...]], str]:
         image, fault = read_or_reason(path)
         if image is None:
             return [], f'cannot be read as a picture: {fault}'

@@ -68,7 +68,7 @@ def leave_together() -> None:
     os._exit(0)
 
 
-def _begin(work: Callable) -> None:
+def _begin(work: Callable[..., Any]) -> None:
     global _work
     _work = work
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent answers

@@ -6,6 +6,7 @@ import os
 import sys
 from difflib import get_close_matches
 from importlib import import_module
+from types import ModuleType
 
 import mmfer
 
@@ -58,7 +59,7 @@ def main(argv: list[str] | None = None) -> None:
         raise SystemExit(1) from None
 
 
-def module_of(name: str):
+def module_of(name: str) -> ModuleType:
     """The module of a command such as 'data check'."""
     return import_module('mmfer.cli.' + name.replace(' ', '.').replace('-', '_'))
 

@@ -56,7 +56,7 @@ def label(prediction: Prediction, root: Path) -> str:
 
 def draw_sheets(predictions: list[Prediction], classes: list[str], source: Path, folder: Path) -> list[Path]:
     """Draws contact sheets, or one large picture."""
-    written = []
+    written: list[Path] = []
     for start in range(0, len(predictions), FACES_A_SHEET):
         page = predictions[start : start + FACES_A_SHEET]
         single = len(predictions) == 1

@@ -2,6 +2,7 @@
 
 import pickle
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,8 +19,8 @@ from mmengine.logging import HistoryBuffer
 # Delete at mmengine > 0.10.7, if its own cure is neither `weights_only=False` nor an allowed `getattr`.
 def allow_checkpoint_types() -> None:
     """Lets torch read histories and NumPy arrays, and nothing else, with ``weights_only``."""
-    rebuild_array = np.empty(0).__reduce__()[0]
-    rebuild_scalar = np.float64(0).__reduce__()[0]
+    rebuild_array: Any = np.empty(0).__reduce__()[0]
+    rebuild_scalar: Any = np.float64(0).__reduce__()[0]
     torch.serialization.add_safe_globals(
         [
             HistoryBuffer,
@@ -33,7 +34,7 @@ def allow_checkpoint_types() -> None:
     )
 
 
-def _statistic(owner: object, name: str) -> Callable:
+def _statistic(owner: object, name: str) -> Callable[..., Any]:
     if owner is not HistoryBuffer or name not in ('min', 'max', 'current', 'mean'):
         raise pickle.UnpicklingError(f'Weights only load failed: a checkpoint may not ask for {name!r} of {owner!r}')
     return getattr(HistoryBuffer, name)

@@ -6,6 +6,7 @@ import os
 import subprocess
 from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 
 from mmengine.config import Config
 from mmengine.logging import print_log
@@ -18,7 +19,7 @@ from mmfer.registry import MODEL_WRAPPERS
 # Symptom: `tools/dist_train.sh CONFIG 2` on CPUs stops with `Found no NVIDIA driver`: mmengine's launchers call
 # `torch.cuda.set_device`, whatever the backend. The runner starts no process group where one is running, so ours is
 # started first. No thread upstream. Delete when mmengine.dist.init_dist works without a GPU.
-def start_gloo(launcher: str, dist_cfg: Mapping) -> None:
+def start_gloo(launcher: str, dist_cfg: Mapping[str, Any]) -> None:
     """Starts the process group that mmengine's launchers would start for GPUs.
 
     Args:

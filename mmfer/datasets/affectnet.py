@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os.path as osp
-from typing import ClassVar
+from typing import Any, ClassVar
 
+import numpy as np
 from mmengine.logging import print_log
 
 from mmfer.datasets.annotations.affectnet_files import OTHERS, read_annotation_csv, read_annotations
@@ -52,15 +53,17 @@ class AffectNet(FaceDataset):
     :class:`FaceDataset`.
     """
 
-    METAINFO: ClassVar[dict] = dict(classes=ORDERS['affectnet8'])
+    METAINFO: ClassVar[dict[str, Any]] = dict(classes=ORDERS['affectnet8'])
     SPLITS = ('train', 'val')
-    COUNTS: ClassVar[dict] = dict(train=(74874, 134415, 25459, 14090, 6378, 3803, 24882, 3750), val=(500,) * 8)
+    COUNTS: ClassVar[dict[str, tuple[int, ...]]] = dict(
+        train=(74874, 134415, 25459, 14090, 6378, 3803, 24882, 3750), val=(500,) * 8
+    )
     HOW_TO_GET = (
         'AffectNet is under an agreement: apply at http://mohammadmahoor.com/affectnet/, and unpack it so '
         'that there are train_set and val_set, or training.csv, validation.csv and Manually_Annotated_Images'
     )
 
-    def load_columns(self) -> dict:
+    def load_columns(self) -> dict[str, np.ndarray]:
         """Reads what is known of this split, from the annotations or from what was kept of them."""
         root, folder, table = self.data_root, _FOLDER_OF[self.source_split], _CSV_OF[self.source_split]
         path, name = osp.join(root, table), type(self).__name__

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
+
+import numpy as np
 
 from mmfer.datasets.annotations.class_folders import read_class_folders
 from mmfer.datasets.face_dataset import FaceDataset
@@ -27,12 +29,12 @@ class CAERS(FaceDataset):
     See :class:`FaceDataset` for the arguments. There is no official validation split: take one with ``holdout``.
     """
 
-    METAINFO: ClassVar[dict] = dict(classes=ORDERS['caers'])
+    METAINFO: ClassVar[dict[str, Any]] = dict(classes=ORDERS['caers'])
     REQUIRED = ('train', 'test')
     HOW_TO_GET = (
         'CAER-S is for research: get it at https://caer-dataset.github.io, and unpack it so that both are there'
     )
 
-    def load_columns(self) -> dict:
+    def load_columns(self) -> dict[str, np.ndarray]:
         """Lists the class folders of this split."""
         return read_class_folders(self.data_root, self.source_split, self.source_classes, type(self).__name__)

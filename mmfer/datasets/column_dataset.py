@@ -25,6 +25,7 @@ class ColumnDataset(BaseDataset):
 
     IMAGE_FOLDER = ''
     """Folder of the images in ``data_root``; ``name`` is relative to it."""
+    _fully_initialized: bool  # MMEngine's
 
     def __init__(self, **kwargs: Any) -> None:
         self.columns: dict[str, np.ndarray] = {}  # filled by full_init()

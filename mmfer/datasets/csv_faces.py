@@ -71,7 +71,7 @@ class CsvFaces(FaceDataset):
         self.HOW_TO_GET = "write it with the header 'name,label,split', or name it with ann_file=..."
         super().__init__(*args, **kwargs)
 
-    def load_columns(self) -> dict:
+    def load_columns(self) -> dict[str, np.ndarray]:
         """Reads the file; keeps the rows of this split."""
         self.label_file = path = osp.join(self.data_root, self.REQUIRED[0])
         bad = BadLines(path, "'name,label' as in the header, names relative to the image folder, each once")

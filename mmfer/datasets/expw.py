@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os.path as osp
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -35,18 +35,18 @@ class ExpW(FaceDataset):
     for the arguments.
     """
 
-    METAINFO: ClassVar[dict] = dict(classes=ORDERS['expw'])
+    METAINFO: ClassVar[dict[str, Any]] = dict(classes=ORDERS['expw'])
     SPLITS = ('train',)
     LABEL_FILE = 'label/label.lst'
     IMAGE_FOLDER = 'image'
     REQUIRED = (LABEL_FILE, IMAGE_FOLDER)
-    COUNTS: ClassVar[dict] = dict(train=(3671, 3995, 1088, 30537, 10559, 7060, 34883))
+    COUNTS: ClassVar[dict[str, tuple[int, ...]]] = dict(train=(3671, 3995, 1088, 30537, 10559, 7060, 34883))
     HOW_TO_GET = (
         'ExpW is for research: get it at http://mmlab.ie.cuhk.edu.hk/projects/socialrelation/index.html, and '
         'unpack it so that both are there'
     )
 
-    def load_columns(self) -> dict:
+    def load_columns(self) -> dict[str, np.ndarray]:
         """Reads the label file."""
         self.label_file = path = osp.join(self.data_root, self.LABEL_FILE)
         if osp.isdir(osp.join(self.data_root, 'image/origin')):
@@ -57,18 +57,18 @@ class ExpW(FaceDataset):
             f'of the box, label from 0 to {len(self.source_classes) - 1}',
         )
         names, files, numbers, lines = [], [], [], []
-        for line, text in enumerate(iter_lines(path), 1):
+        for number, text in enumerate(iter_lines(path), 1):
             if text.strip():
                 try:
                     file, face, *box_and_label = _parse(text, len(self.source_classes))
                 except ValueError as error:
-                    bad.add(line, text, str(error))
+                    bad.add(number, text, str(error))
                     continue
                 stem, extension = osp.splitext(file)
                 names.append(f'{stem}_{face}{extension}')
                 files.append(file)
                 numbers.append(box_and_label)
-                lines.append(line)
+                lines.append(number)
         name, line = names_array(names), np.array(lines, dtype=np.int32)
         add_repeated(name, line, bad)
         bad.raise_if_any()
@@ -82,8 +82,8 @@ def _parse(line: str, kinds: int) -> tuple[str, int, int, int, int, int, int]:
     fields = line.strip().rsplit(maxsplit=7)  # from the right: names may have blanks
     if len(fields) != 8:
         raise ValueError(f'{len(fields)} fields')
-    numbers = [whole_number(field) for field in (*fields[1:6], fields[7])]
-    if None in numbers:
+    numbers = [number for field in (*fields[1:6], fields[7]) if (number := whole_number(field)) is not None]
+    if len(numbers) < 6:
         raise ValueError('face id, box and label must be whole numbers')
     face, top, left, right, bottom, label = numbers
     if not (max(left, 0) < right and max(top, 0) < bottom):

@@ -72,7 +72,7 @@ class FaceDataset(ColumnDataset):
         landmarks: str | None = None,
         label_noise: Mapping[str, Any] | None = None,
         holdout: Mapping[str, Any] | None = None,
-        pipeline: Sequence = (),
+        pipeline: Sequence[Any] = (),
         test_mode: bool = False,
         lazy_init: bool = False,
         metainfo: Mapping[str, Any] | None = None,

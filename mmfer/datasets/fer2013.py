@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os.path as osp
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -47,9 +47,9 @@ class FER2013(FaceDataset):
     :class:`FaceDataset` for the arguments.
     """
 
-    METAINFO: ClassVar[dict] = dict(classes=ORDERS['fer2013'])
+    METAINFO: ClassVar[dict[str, Any]] = dict(classes=ORDERS['fer2013'])
     SPLITS = ('train', 'val', 'test')
-    COUNTS: ClassVar[dict] = dict(
+    COUNTS: ClassVar[dict[str, tuple[int, ...]]] = dict(
         train=(3995, 436, 4097, 7215, 4830, 3171, 4965),
         val=(467, 56, 496, 895, 653, 415, 607),
         test=(491, 55, 528, 879, 594, 416, 626),
@@ -60,7 +60,7 @@ class FER2013(FaceDataset):
         'or folders Training, PublicTest and PrivateTest with a folder for each class'
     )
 
-    def load_columns(self) -> dict:
+    def load_columns(self) -> dict[str, np.ndarray]:
         """Reads the csv or lists the folders; keeps the rows of this split."""
         path, name = osp.join(self.data_root, 'fer2013.csv'), type(self).__name__
         if osp.exists(path):

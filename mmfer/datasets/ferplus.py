@@ -72,9 +72,10 @@ class FERPlus(FaceDataset):
         **kwargs: See :class:`FaceDataset`.
     """
 
-    METAINFO: ClassVar[dict] = dict(classes=ORDERS['ferplus'])
+    METAINFO: ClassVar[dict[str, Any]] = dict(classes=ORDERS['ferplus'])
     SPLITS = ('train', 'val', 'test')
-    COUNTS: ClassVar[dict] = dict(train=(25045,), val=(3191,), test=(3137,))  # of the majority, with boxes
+    # Of the majority, with boxes.
+    COUNTS: ClassVar[dict[str, tuple[int, ...]]] = dict(train=(25045,), val=(3191,), test=(3137,))
     HOW_TO_GET = (
         'the votes are public: put fer2013new.csv of https://github.com/microsoft/FERPlus there; the pixels '
         'are those of FER2013, of a Kaggle challenge: accept its rules at https://www.kaggle.com/c/challenges'
@@ -89,7 +90,7 @@ class FERPlus(FaceDataset):
             self.COUNTS = {}
         super().__init__(*args, **kwargs)
 
-    def load_columns(self) -> dict:
+    def load_columns(self) -> dict[str, np.ndarray]:
         """Reads votes, and pixels where they are not in files; keeps the faces of this split that have a label."""
         folder = osp.join(self.data_root, _FOLDER_OF[self.source_split])
         columns, votes = self._of_folder(folder) if osp.isdir(folder) else self._of_csv()
@@ -126,7 +127,7 @@ class FERPlus(FaceDataset):
             )
         return mine
 
-    def _of_folder(self, folder: str) -> tuple[dict, np.ndarray]:
+    def _of_folder(self, folder: str) -> tuple[dict[str, Any], np.ndarray]:
         self.IMAGE_FOLDER = osp.basename(folder)
         require_paths(type(self).__name__, folder, ('label.csv',), self.HOW_TO_GET)
         self.label_file = path = osp.join(folder, 'label.csv')
@@ -153,7 +154,7 @@ class FERPlus(FaceDataset):
         log_unlisted(self.image_folder, names, type(self).__name__)
         return columns
 
-    def _of_csv(self) -> tuple[dict, np.ndarray]:
+    def _of_csv(self) -> tuple[dict[str, Any], np.ndarray]:
         files = ('fer2013new.csv', 'fer2013.csv')
         require_paths(type(self).__name__, self.data_root, files, self.HOW_TO_GET)
         self.label_file, pixels = (osp.join(self.data_root, file) for file in files)
@@ -193,7 +194,7 @@ def _has_box(cells: list[str]) -> bool:
 def _votes(cells: list[str]) -> list[int]:
     if len(cells) != len(_VOTES):
         raise ValueError(f'{len(cells)} votes')
-    votes = [whole_number(cell) for cell in cells]
-    if any(vote is None or vote < 0 for vote in votes):
+    votes = [vote for cell in cells if (vote := whole_number(cell)) is not None and vote >= 0]
+    if len(votes) < len(cells):
         raise ValueError('votes must be whole numbers')
     return votes

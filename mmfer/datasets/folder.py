@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from mmfer.datasets.annotations.class_folders import class_folders, find_folder, read_class_folders
 from mmfer.datasets.face_dataset import FaceDataset
 from mmfer.datasets.reading.files import require_paths
@@ -34,7 +36,7 @@ class FolderFaces(FaceDataset):
     SPLITS = ('train', 'val', 'test')
     HOW_TO_GET = 'put a folder for each class there, with its images inside'
 
-    def load_columns(self) -> dict:
+    def load_columns(self) -> dict[str, np.ndarray]:
         """Lists the class folders of this split."""
         name, split = type(self).__name__, self.source_split
         there = {key: find_folder(self.data_root, candidates) for key, candidates in _FOLDERS.items()}

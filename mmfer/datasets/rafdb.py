@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os.path as osp
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -33,11 +33,11 @@ class RAFDB(FaceDataset):
     There is no official validation split: take one from the training rows with ``holdout``.
     """
 
-    METAINFO: ClassVar[dict] = dict(classes=ORDERS['rafdb'])
+    METAINFO: ClassVar[dict[str, Any]] = dict(classes=ORDERS['rafdb'])
     IMAGE_FOLDER = 'basic/Image/aligned'
     LABEL_FILE = 'basic/EmoLabel/list_patition_label.txt'
     REQUIRED = (LABEL_FILE, IMAGE_FOLDER)
-    COUNTS: ClassVar[dict] = dict(
+    COUNTS: ClassVar[dict[str, tuple[int, ...]]] = dict(
         train=(1290, 281, 717, 4772, 1982, 705, 2524), test=(329, 74, 160, 1185, 478, 162, 680)
     )
     HOW_TO_GET = (
@@ -45,11 +45,12 @@ class RAFDB(FaceDataset):
         'both are there'
     )
 
-    def load_columns(self) -> dict:
+    def load_columns(self) -> dict[str, np.ndarray]:
         """Reads the label file; keeps the rows of this split."""
         kinds = len(self.source_classes)
         self.label_file = path = osp.join(self.data_root, self.LABEL_FILE)
-        names, labels, lines, seen = [], [], [], {}
+        names, labels, lines = [], [], []
+        seen: dict[str, int] = {}
         bad = BadLines(path, f"'train_00001.jpg 5': a train_ or test_ image and a label from 1 to {kinds}")
         for number, line in enumerate(iter_lines(path), 1):
             fields = line.split()

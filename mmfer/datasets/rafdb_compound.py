@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from mmfer.datasets.labels.schema import ORDERS
 from mmfer.datasets.rafdb import RAFDB
@@ -27,8 +27,8 @@ class RAFDBCompound(RAFDB):
     There is no official validation split: take one from the training rows with ``holdout``.
     """
 
-    METAINFO: ClassVar[dict] = dict(classes=ORDERS['rafdb_compound'])
+    METAINFO: ClassVar[dict[str, Any]] = dict(classes=ORDERS['rafdb_compound'])
     IMAGE_FOLDER = 'compound/Image/aligned'
     LABEL_FILE = 'compound/EmoLabel/list_patition_label.txt'
     REQUIRED = (LABEL_FILE, IMAGE_FOLDER)
-    COUNTS: ClassVar[dict] = dict(train=(3162,), test=(792,))
+    COUNTS: ClassVar[dict[str, tuple[int, ...]]] = dict(train=(3162,), test=(792,))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
+
+import numpy as np
 
 from mmfer.datasets.annotations.class_folders import find_folder, read_class_folders
 from mmfer.datasets.face_dataset import FaceDataset
@@ -34,14 +36,14 @@ class SFEW(FaceDataset):
     See :class:`FaceDataset` for the arguments.
     """
 
-    METAINFO: ClassVar[dict] = dict(classes=ORDERS['sfew'])
+    METAINFO: ClassVar[dict[str, Any]] = dict(classes=ORDERS['sfew'])
     SPLITS = ('train', 'val')
     HOW_TO_GET = (
         'SFEW 2.0 is under an agreement: apply at https://cs.anu.edu.au/few/AFEW.html, and unpack '
         'Train_Aligned_Faces and Val_Aligned_Faces there'
     )
 
-    def load_columns(self) -> dict:
+    def load_columns(self) -> dict[str, np.ndarray]:
         """Lists the class folders of this split."""
         name, candidates = type(self).__name__, _FOLDERS[self.source_split]
         folder = find_folder(self.data_root, candidates) or candidates[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -73,7 +74,7 @@ class FaceAlignmentDetector:
         if self.whole:
             return [np.array([[0.0, 0, image.shape[1], image.shape[0]]]) for image in images]
         scales = [min(1.0, DETECTION_SIDE / max(image.shape[:2])) for image in images]
-        by_shape: dict[tuple, list[int]] = defaultdict(list)  # images of one shape make a batch
+        by_shape: dict[tuple[Any, ...], list[int]] = defaultdict(list)  # images of one shape make a batch
         small = []
         for row, (image, scale) in enumerate(zip(images, scales, strict=True)):
             if scale < 1:
@@ -89,7 +90,7 @@ class FaceAlignmentDetector:
                 found[row] = boxes[sound]
         return found
 
-    def _detect_faces(self, images: list[np.ndarray]) -> list:
+    def _detect_faces(self, images: list[np.ndarray]) -> list[Any]:
         try:
             batch = torch.from_numpy(np.stack(images).transpose(0, 3, 1, 2))
             return list(self.face_detector.detect_from_batch(batch))

@@ -42,7 +42,9 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     return ', '.join(f'{key} {before.get(key)} -> {now.get(key)}' for key in keys)
 
 
-def check_goes_on(runner: Runner, checkpoint: Mapping[str, Any], saved: Mapping[str, Any], facts: Mapping) -> None:
+def check_goes_on(
+    runner: Runner, checkpoint: Mapping[str, Any], saved: Mapping[str, Any], facts: Mapping[str, Any]
+) -> None:
     """The checkpoint can be gone on with; where MMEngine would leave weights as they were initialised, it cannot.
 
     Args:
@@ -101,7 +103,7 @@ def _check_network(runner: Runner, state: Mapping[str, Any]) -> None:
         )
 
 
-def reschedule(runner: Runner, checkpoint: dict, changed: str) -> None:
+def reschedule(runner: Runner, checkpoint: dict[str, Any], changed: str) -> None:
     """Lets a checkpoint stand where a run with the present settings would stand at its place.
 
     The place is the number of epochs behind it, as another batch size or number of processes makes other iterations

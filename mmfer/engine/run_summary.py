@@ -47,7 +47,9 @@ def run_summary(runner: Runner) -> str:
 def _network(runner: Runner) -> str:
     cfg, model = runner.cfg.model, runner.model.module if is_model_wrapper(runner.model) else runner.model
     parts = [cfg.get(part) for part in ('backbone', 'neck', 'head')]
-    names = [_name(part) + (f'-{part.depth}' if 'depth' in part else '') for part in parts if isinstance(part, Mapping)]
+    names = [
+        _name(part) + (f'-{part["depth"]}' if 'depth' in part else '') for part in parts if isinstance(part, Mapping)
+    ]
     sizes = {name: parameter.numel() for name, parameter in model.named_parameters()}
     extra = sum(size for name, size in sizes.items() if name.startswith(_TRAINING_ONLY))
     text = f'{_name(cfg)}' + (f' of {", ".join(names)}' if names else '')
@@ -66,14 +68,15 @@ def _faces(runner: Runner) -> Iterator[str]:
             yield f'evaluated on {dataset.summary()}'
 
 
-def _methods(supervision: Mapping[str, Mapping | None]) -> Iterator[str]:
+def _methods(supervision: Mapping[str, Mapping[str, Any] | None]) -> Iterator[str]:
     for name, method in supervision.items():
-        parts = [_kind(kind, method[kind]) for kind in ('branches', 'refiners', 'losses') if (method or {}).get(kind)]
+        given = method or {}
+        parts = [_kind(kind, given[kind]) for kind in ('branches', 'refiners', 'losses') if given.get(kind)]
         if parts:
             yield f'{name}: {"; ".join(parts)}'
 
 
-def _kind(kind: str, parts: Mapping[str, Mapping | None]) -> str:
+def _kind(kind: str, parts: Mapping[str, Mapping[str, Any] | None]) -> str:
     there = {name: part for name, part in parts.items() if part is not None}
     weights = {name: part.get('loss_weight') for name, part in there.items()}
     shown = [name if weights[name] in (None, 1) else f'{name} (weight {weights[name]})' for name in there]
@@ -88,7 +91,7 @@ def _schedule(runner: Runner) -> str:
     else:
         length = f'{runner.max_iters} iterations{batch}'
     optimizer = (runner.cfg.get('optim_wrapper') or {}).get('optimizer') or {}
-    text = f'{length}, {_name(optimizer)}' + (f' with lr {optimizer.lr}' if 'lr' in optimizer else '')
+    text = f'{length}, {_name(optimizer)}' + (f' with lr {optimizer["lr"]}' if 'lr' in optimizer else '')
     return f'{text}, seed {runner.seed}'
 
 

@@ -8,7 +8,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any
+from typing import Any, TextIO
 
 from mmengine.dist import is_main_process
 from mmengine.logging import MMLogger
@@ -57,7 +57,7 @@ def tell_people(logger: MMLogger) -> None:
 class _TerminalHandler(logging.StreamHandler):
     """Takes the place of MMEngine's, on the same processes."""
 
-    def __init__(self, replaced: logging.StreamHandler) -> None:
+    def __init__(self, replaced: logging.StreamHandler[TextIO]) -> None:
         super().__init__(replaced.stream)
         self.setLevel(replaced.level)
         self.filters = [*replaced.filters, _for_people]  # MMEngine's show a warning once

@@ -50,7 +50,7 @@ class FERMetric(BaseMetric):
         self.faces: list[PredictedFace] = []
         self._told: set[str] = set()
 
-    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
+    def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
         """Keeps what the figures and the tables need of each sample."""
         for sample in data_samples:
             if 'gt_label' not in sample:
@@ -67,7 +67,7 @@ class FERMetric(BaseMetric):
             index, path = int(sample.get('sample_idx', -1)), str(sample.get('img_path') or '')
             self.results.append(PredictedFace(index, path, label, score))
 
-    def compute_metrics(self, results: list[tuple]) -> dict[str, float]:
+    def compute_metrics(self, results: list[tuple[Any, ...]]) -> dict[str, float]:
         """Counts and summarises; runs on the main process only."""
         if not results:
             raise ValueError('there is nothing to evaluate: the dataset of the val/test dataloader is empty')
@@ -109,5 +109,5 @@ class FERMetric(BaseMetric):
             self._told |= empty
 
 
-def _name(sample: dict) -> str:
+def _name(sample: dict[str, Any]) -> str:
     return str(sample.get('img_path') or f'face {sample.get("sample_idx", "")}'.strip())

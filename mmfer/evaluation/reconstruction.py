@@ -30,7 +30,7 @@ class ReconstructionMetric(BaseMetric):
     def __init__(self, collect_device: str = 'cpu', prefix: str | None = None, collect_dir: str | None = None):
         super().__init__(collect_device=collect_device, prefix=prefix, collect_dir=collect_dir)
 
-    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
+    def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
         """Keeps the errors of each face."""
         if any(name not in sample for sample in data_samples for name in self.FIELDS):
             raise ValueError(

@@ -80,7 +80,7 @@ def attribution(score: Tensor, feature: Tensor, kind: str = 'gradient_x_input', 
     return gradient * feature if kind == 'gradient_x_input' else gradient
 
 
-def landmark_prior(points: Tensor, size: tuple[int, int], sigma: float) -> Tensor:
+def landmark_prior(points: Tensor, size: Sequence[int], sigma: float) -> Tensor:
     """Draws where a face's landmarks are: a Gaussian each, summed, the highest cell 1.
 
     A landmark off the map (or NaN) adds nothing, as in :func:`~mmfer.functional.gaussian_heatmaps`; a face without any

@@ -1,10 +1,12 @@
 """Landmarks drawn as heatmaps, on the device that holds them."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 
-def pixels_to_cells(points: Tensor, image_size: tuple[int, int], map_size: tuple[int, int]) -> Tensor:
+def pixels_to_cells(points: Tensor, image_size: Sequence[int], map_size: Sequence[int]) -> Tensor:
     """Converts pixel coordinates of an image into cell coordinates of a feature map over the same area.
 
     Pixel and cell centres lie at whole numbers, so that the corners (-.5, -.5) coincide.
@@ -44,7 +46,7 @@ def average_points(points: Tensor, weights: Tensor) -> Tensor:
     return sums.masked_fill((weights != 0).to(weights) @ missing.to(weights) > 0, torch.nan)
 
 
-def gaussian_heatmaps(points: Tensor, size: tuple[int, int], sigma: float = 1.5, tails: bool = False) -> Tensor:
+def gaussian_heatmaps(points: Tensor, size: Sequence[int], sigma: float = 1.5, tails: bool = False) -> Tensor:
     """Draws one Gaussian of peak 1 per landmark; a landmark that is NaN gives a map of zeros.
 
     Args:
@@ -61,9 +63,7 @@ def gaussian_heatmaps(points: Tensor, size: tuple[int, int], sigma: float = 1.5,
     return rows.unsqueeze(-1) * columns.unsqueeze(-2)
 
 
-def gaussian_profiles(
-    points: Tensor, size: tuple[int, int], sigma: float, tails: bool = False
-) -> tuple[Tensor, Tensor]:
+def gaussian_profiles(points: Tensor, size: Sequence[int], sigma: float, tails: bool = False) -> tuple[Tensor, Tensor]:
     """The rows and columns whose outer products are the Gaussians of :func:`gaussian_heatmaps`.
 
     A Gaussian is separable: L * (H + W) exponentials rather than L * H * W.

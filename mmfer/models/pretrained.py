@@ -7,10 +7,11 @@ or left over is an error here, not a log line.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
+from typing import Any
 from urllib.error import URLError
 
 import torch
@@ -97,7 +98,7 @@ def load_pretrained(backbone: nn.Module, source: str | Path) -> PretrainedReport
     return report
 
 
-def _read(backbone: nn.Module, source: str) -> Mapping:
+def _read(backbone: nn.Module, source: str) -> Mapping[str, Any]:
     if source.startswith('torchvision://'):
         return _from_torchvision(source.removeprefix('torchvision://'))
     if not Path(source).is_file():
@@ -121,7 +122,7 @@ def _read(backbone: nn.Module, source: str) -> Mapping:
     return content
 
 
-def _from_torchvision(name: str) -> Mapping:
+def _from_torchvision(name: str) -> Mapping[str, Any]:
     from torchvision.models import get_model_weights, list_models
 
     if name not in list_models():
@@ -140,8 +141,8 @@ def _from_torchvision(name: str) -> Mapping:
         ) from None
 
 
-def _refuse_ir50(weights: Mapping, wanted: Mapping, source: str, backbone: nn.Module) -> None:
-    def is_ir50(keys):
+def _refuse_ir50(weights: Mapping[str, Any], wanted: Mapping[str, Any], source: str, backbone: nn.Module) -> None:
+    def is_ir50(keys: Iterable[str]) -> bool:
         return any(key.startswith('input_layer.') for key in keys) and any(key.startswith('body.') for key in keys)
 
     if is_ir50(weights) and not is_ir50(wanted):
@@ -173,7 +174,7 @@ def _shape(value: Tensor) -> str:
     return 'x'.join(map(str, value.shape)) or 'a number'
 
 
-def _examples(items, count: int = 3) -> str:
+def _examples(items: Iterable[Any], count: int = 3) -> str:
     items = list(items)
     more = f' and {len(items) - count} more' if len(items) > count else ''
     return ', '.join(items[:count]) + more

@@ -43,7 +43,7 @@ def _from_sequential(key: str) -> str:
     return f'{SEQUENTIAL.get(number, number)}.{rest}'
 
 
-def _from_vgg(weights: Mapping, wanted: Mapping) -> dict[str, Tensor]:
+def _from_vgg(weights: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Tensor]:
     """A VGG's layers, which torchvision numbers one by one, under mmpretrain's names.
 
     The n-th convolution there is the n-th here, where it is one layer with its norm. What has no place keeps its name,

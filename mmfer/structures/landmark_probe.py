@@ -15,7 +15,7 @@ from torch import Tensor
 from mmfer.structures.dotted_faces import BATCH, DOT, patched_faces, with_dots
 from mmfer.structures.landmark_sets import MIRROR_68
 
-Change = Callable[[Tensor, Tensor], tuple[Sequence[Tensor], Sequence[Tensor]]]
+Change = Callable[[Tensor, Tensor], tuple[Tensor | Sequence[Tensor], Tensor | Sequence[Tensor]]]
 
 MIXES = 'mixes pictures or cuts them up, and their labels and landmarks stay as they were'
 APART = 'moves picture and landmarks apart'
@@ -114,7 +114,9 @@ def own_randomness() -> Iterator[None]:
             torch.cuda.set_rng_state_all(devices)
 
 
-def _apply(change: Change, pictures: Tensor, points: Tensor, seed: int) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
+def _apply(
+    change: Change, pictures: Tensor, points: Tensor, seed: int
+) -> tuple[Tensor | Sequence[Tensor], Tensor | Sequence[Tensor]]:
     torch.default_generator.manual_seed(seed)
     if torch.cuda.is_initialized():  # else the seed would be kept for when it is
         torch.cuda.manual_seed_all(seed)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from mmengine.dist import broadcast
@@ -123,7 +124,7 @@ class SampleBank:
             self.seen[sample_idx] = self.seen[sample_idx] | ~merged.reshape(len(merged), -1).isnan().any(1)
         self._staged.clear()
 
-    def state_dict(self) -> dict:
+    def state_dict(self) -> dict[str, Any]:
         """Everything a resumed run needs."""
         return {'fingerprint': self.fingerprint, 'columns': dict(self._values), 'seen': self.seen}
 
@@ -139,7 +140,7 @@ class SampleBank:
         ]
         return torch.stack(differ).any(0) if differ else torch.ones_like(labels, dtype=torch.bool)
 
-    def load_state_dict(self, state: dict) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restores what :meth:`state_dict` gave.
 
         Raises:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -51,7 +52,7 @@ def draw_attributions(
         axes.text(label - 0.08, top + SIDE / 2, name, size=7.5, ha='right', va='center', color='.25')
         for column, (heading, values) in enumerate(columns.items()):
             left = label + column * (SIDE + GAP)
-            where = dict(extent=(left, left + SIDE, top + SIDE, top), aspect='auto')
+            where: dict[str, Any] = dict(extent=(left, left + SIDE, top + SIDE, top), aspect='auto')
             if values is None:
                 axes.imshow(face, interpolation='bilinear', **where)
                 continue

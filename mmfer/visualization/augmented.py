@@ -37,7 +37,8 @@ def draw_augmented(faces: Sequence[Face], classes: Sequence[str], path: str | Pa
     Returns:
         The path.
     """
-    pictures, captions, colours = [], [], []
+    pictures, captions = [], []
+    colours: list[str] = []
     for face in faces:
         points = np.empty((0, 2)) if face.points is None else _near(face.points, face.picture)
         noisy = face.clean not in (-1, face.label)

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from numpy.typing import ArrayLike
 
 from mmfer.evaluation.confusion import summarise
 
 
-def draw_confusion_matrix(confusion: np.ndarray, classes: Sequence[str], path: str | Path, title: str = '') -> None:
+def draw_confusion_matrix(confusion: ArrayLike, classes: Sequence[str], path: str | Path, title: str = '') -> None:
     """Draws row percentages as colour and number, with the counts beneath.
 
     Rows sum to 100, so the diagonal is the recall of each class and a rare class is as visible as a common one.

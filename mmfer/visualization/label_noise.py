@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
@@ -49,7 +50,7 @@ def draw_label_noise(
     return path
 
 
-def _draw_cells(axes, counts: np.ndarray, most: float) -> None:
+def _draw_cells(axes: Axes, counts: np.ndarray, most: float) -> None:
     k, shares = len(counts), _shares(counts)
     away = np.where(np.eye(k, dtype=bool), np.nan, shares)
     axes.imshow(np.ma.masked_invalid(away), cmap='OrRd', vmin=0, vmax=most)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -39,7 +40,7 @@ def draw_learning_curves(report: Mapping[str, Any], path: str | Path) -> None:
     figure.savefig(path, dpi=110)
 
 
-def _draw_losses(axes, epochs) -> None:
+def _draw_losses(axes: Axes, epochs: Sequence[Mapping[str, Any]]) -> None:
     names = dict.fromkeys(name for epoch in epochs for name in epoch['train'] if 'loss' in name)
     colours = iter(COLOURS * len(names))
     shown = []
@@ -69,7 +70,7 @@ def _draw_losses(axes, epochs) -> None:
         )
 
 
-def _draw_scores(axes, report) -> None:
+def _draw_scores(axes: Axes, report: Mapping[str, Any]) -> None:
     evaluated = [epoch for epoch in report['epochs'] if 'accuracy' in epoch]
     x = [epoch['epoch'] for epoch in evaluated]
     best, last5 = report['best'], report['last5']

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.collections import PatchCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -93,7 +94,7 @@ def _colour(label: int) -> str:
     return COLOURS[label % len(COLOURS)]
 
 
-def _draw_face(axes, face: LabelledFace, x: float, y: float, classes: Sequence[str], main: bool = False) -> None:
+def _draw_face(axes: Axes, face: LabelledFace, x: float, y: float, classes: Sequence[str], main: bool = False) -> None:
     axes.imshow(face.picture, extent=(x, x + 1, y + 1, y), interpolation='bilinear', aspect='auto')
     axes.add_patch(Rectangle((x, y), 1, 1, fill=False, edgecolor=_colour(face.label), linewidth=3.4 if main else 1.8))
     text = f'{face.name} {classes[face.label]}'.strip()
@@ -102,7 +103,7 @@ def _draw_face(axes, face: LabelledFace, x: float, y: float, classes: Sequence[s
     axes.text(x + 0.5, y + 1.04, text, size=6.6, ha='center', va='top', color='.1' if main else '.35', linespacing=1.1)
 
 
-def _draw_bars(axes, face: LabelledFace, shares: np.ndarray, x: float, y: float, classes: Sequence[str]) -> None:
+def _draw_bars(axes: Axes, face: LabelledFace, shares: np.ndarray, x: float, y: float, classes: Sequence[str]) -> None:
     step = 1 / len(classes)
     size = min(6.3, 60 * step)
     bars = []

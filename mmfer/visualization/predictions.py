@@ -20,7 +20,7 @@ BARS = 1.15
 def draw_predictions(
     faces: Sequence[np.ndarray],
     names: Sequence[str],
-    scores: np.ndarray,
+    scores: Sequence[np.ndarray] | np.ndarray,
     classes: Sequence[str],
     path: str | Path,
     title: str = '',

@@ -16,6 +16,7 @@ from mmfer.apis.checkpoints.checkpoint_file import read_checkpoint
 from mmfer.apis.deployment import load_deployed
 from mmfer.engine.checks.classes import check_dataset_classes
 from mmfer.functional import privileged_attribution
+from mmfer.models.classifiers import FERClassifier
 from mmfer.models.losses import PrivilegedAttributionLoss
 from mmfer.models.supervision.branches import GradientActivation
 from mmfer.structures import FaceBatch
@@ -132,7 +133,7 @@ def parts_of(model: nn.Module) -> tuple[GradientActivation, PrivilegedAttributio
 
 
 def _of_batch(
-    model: nn.Module, branch: GradientActivation, loss: PrivilegedAttributionLoss, inputs: Tensor, batch: FaceBatch
+    model: FERClassifier, branch: GradientActivation, loss: PrivilegedAttributionLoss, inputs: Tensor, batch: FaceBatch
 ) -> tuple[Tensor, Tensor, Tensor]:
     with torch.enable_grad(), model.supervision.taps.record(model, inputs.shape[-2:]) as tapped, branch.around():
         logits = model.head(model.extract_feat(inputs))

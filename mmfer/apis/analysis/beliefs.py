@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from mmfer.apis.analysis.doubts import clean_labels
 from mmfer.apis.analysis.inspection import Run
 from mmfer.engine.hooks.noise_report import TRUST, auroc
 
-Track = Callable[[Iterable, int], Iterable]
+Track = Callable[[Iterable[Any], int], Iterable[Any]]
 """Wraps batches and their number, for a progress bar."""
 
 

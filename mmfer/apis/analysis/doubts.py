@@ -91,7 +91,7 @@ def draw_importance(run: Run, path: str | Path, faces: int = 32) -> Path:
     return draw_contact_sheet(run.pictures(shown), captions, path, columns, title, frames(observed, clean))
 
 
-def clean_labels(run: Run, faces: Sequence[int]) -> np.ndarray:
+def clean_labels(run: Run, faces: Sequence[int] | np.ndarray) -> np.ndarray:
     """The labels [n] that faces had before noise was added; -1 where that is unknown."""
     return run.dataset.get_clean_labels()[np.asarray(faces, dtype=np.int64)]
 

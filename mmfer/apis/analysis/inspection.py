@@ -19,6 +19,7 @@ from mmfer.apis.config import read_config
 from mmfer.apis.deployment import check_fits, evaluated_state
 from mmfer.datasets import LoadFace, collate_faces
 from mmfer.engine.checks.classes import check_dataset_classes
+from mmfer.models.classifiers import FERClassifier
 from mmfer.structures import FaceBatch
 
 
@@ -33,7 +34,9 @@ class Run:
         source: The checkpoint, for messages.
     """
 
-    def __init__(self, cfg: Config, model: nn.Module, dataset: Any, remembered: Mapping | None, source: str | Path):
+    def __init__(
+        self, cfg: Config, model: FERClassifier, dataset: Any, remembered: Mapping[str, Any] | None, source: str | Path
+    ):
         self.cfg, self.model, self.dataset = cfg, model, dataset
         self._remembered, self._source = remembered, source
 
@@ -66,7 +69,7 @@ class Run:
             seen = bank.changed(columns, labels, len(classes))
         return seen.cpu().numpy()
 
-    def pictures(self, indices: Sequence[int], size: int = 96) -> list[np.ndarray]:
+    def pictures(self, indices: Sequence[int] | np.ndarray, size: int = 96) -> list[np.ndarray]:
         """Stored faces without augmentation, RGB uint8 [size, size, 3]."""
         load = LoadFace(size)
         faces = [load.transform(self.dataset.get_data_info(int(i)))['img'] for i in indices]

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmfer.apis.analysis.inspection import Run
+from mmfer.models.classifiers import FERClassifier
 from mmfer.models.probing.embedding import embedding_of
 from mmfer.models.supervision.taps import Taps
 from mmfer.structures import FaceBatch
@@ -55,7 +57,7 @@ def find_neighbours(
     faces: Sequence[int],
     count: int = 5,
     among: Sequence[int] | None = None,
-    track: Callable[[Iterable, int], Iterable] = lambda batches, _total: batches,
+    track: Callable[[Iterable[Any], int], Iterable[Any]] = lambda batches, _total: batches,
     batch_size: int = 64,
 ) -> Neighbours:
     """Finds faces' nearest others by cosine similarity of their embeddings, as LA-Net's label estimation does.
@@ -112,7 +114,7 @@ def best_known_class(batch: FaceBatch) -> Tensor:
 
 
 @torch.inference_mode()
-def embed(model: nn.Module, inputs: Tensor) -> dict[str, Tensor]:
+def embed(model: FERClassifier, inputs: Tensor) -> dict[str, Tensor]:
     """A classifier's embeddings of faces, on the CPU.
 
     Shapes:

@@ -129,7 +129,7 @@ class StoredParts:
                 self._check_package(f'{settings["_scope_"]}.*', f'{key}._scope_')
 
 
-def _dicts(value: Any) -> Iterator[dict]:
+def _dicts(value: Any) -> Iterator[dict[str, Any]]:
     if isinstance(value, dict):
         yield value
     if isinstance(value, dict | list | tuple):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -18,8 +18,8 @@ from mmengine.runner import Runner
 from torch import Tensor
 
 from mmfer.engine.hooks.reseed import ReseedHook
-from mmfer.models.preprocessing.data_preprocessor import FaceDataPreprocessor
 from mmfer.models.losses import LandmarkHeatmapLoss
+from mmfer.models.preprocessing.data_preprocessor import FaceDataPreprocessor
 
 
 @dataclass(frozen=True)
@@ -116,13 +116,13 @@ def _faces(
     ]
 
 
-def _target(landmarks: Tensor, loss: LandmarkHeatmapLoss, size: tuple[int, int], cells: tuple[int, int]) -> Tensor:
+def _target(landmarks: Tensor, loss: LandmarkHeatmapLoss, size: Sequence[int], cells: tuple[int, int]) -> Tensor:
     """The loss's own target, enlarged to the picture."""
     maps = loss.to(landmarks.device).target(landmarks, size, cells).amax(1, keepdim=True)
     return F.interpolate(maps, size, mode='bilinear', align_corners=False)[:, 0]
 
 
-def _heatmaps_of(cfg: Config, size: tuple[int, int]) -> tuple[LandmarkHeatmapLoss | None, tuple[int, int]]:
+def _heatmaps_of(cfg: Config, size: Sequence[int]) -> tuple[LandmarkHeatmapLoss | None, tuple[int, int]]:
     """The config's heatmap loss, if any, and (H, W) of its maps: those of the stage that the landmark branch taps."""
     for method in ((cfg.get('model') or {}).get('supervision') or {}).values():
         losses = [part for part in ((method or {}).get('losses') or {}).values() if part is not None]

@@ -13,8 +13,8 @@ import numpy as np
 from mmfer.apis.data.alignment import TEMPLATES, Template, align
 from mmfer.apis.data.image_folder import image_names, keep_settings, names_and_sizes, read_or_reason, write_failures
 from mmfer.apis.processes import in_processes
-from mmfer.datasets.landmarks.posture_fault import exchange_command, fault_of
 from mmfer.datasets.landmarks.landmark_file import landmarks_of, write_landmarks
+from mmfer.datasets.landmarks.posture_fault import exchange_command, fault_of
 from mmfer.datasets.reading.whole_files import written_whole
 from mmfer.detectors.warp import move
 from mmfer.progress import ProgressBar

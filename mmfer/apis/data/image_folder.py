@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from mmfer.datasets.reading.files import IMAGE_EXTENSIONS, is_image
 from mmfer.datasets.images.pictures import look_at, read_picture
+from mmfer.datasets.reading.files import IMAGE_EXTENSIONS, is_image
 from mmfer.datasets.reading.whole_files import written_whole
 
 

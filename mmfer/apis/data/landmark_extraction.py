@@ -16,10 +16,10 @@ from mmfer.apis.data.image_folder import image_names, keep_settings, names_and_s
 from mmfer.apis.processes import in_processes
 from mmfer.datasets.landmarks.landmark_file import LandmarkFile, read_landmarks, write_landmarks
 from mmfer.datasets.reading.whole_files import written_whole
+from mmfer.progress import ProgressBar
 from mmfer.registry import LANDMARK_DETECTORS
 from mmfer.structures.landmark_sets import NUM_POINTS
 from mmfer.visualization import draw_landmark_sheet
-from mmfer.progress import ProgressBar
 
 CHUNK = 64
 """Images whose landmarks are kept together; what a kill costs at most, in each process."""
@@ -59,7 +59,8 @@ def extract_landmarks(
 
     Args:
         folder: Images.
-        out: The `.npz` to write, see :mod:`mmfer.datasets.landmarks.landmark_file`; images without landmarks have score 0.
+        out: The `.npz` to write, see :mod:`mmfer.datasets.landmarks.landmark_file`; images without landmarks have
+            score 0.
         detector: Config of a part of `LANDMARK_DETECTORS`.
         batch_size: Images that the detector sees together, at most `CHUNK`.
         jobs: Processes.

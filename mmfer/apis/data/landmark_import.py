@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from mmfer.datasets.landmarks.posture_fault import fault_of
 from mmfer.datasets.landmarks.landmark_file import LandmarkFile, read_landmarks, write_landmarks
+from mmfer.datasets.landmarks.posture_fault import fault_of
 
 
 def import_landmarks(source: str, out: str, swap_xy: bool = False) -> LandmarkFile:

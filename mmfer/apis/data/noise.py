@@ -12,15 +12,15 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS, DefaultScope
 
 from mmfer.apis.analysis.beliefs import Track, predict
-from mmfer.apis.config import read_config
 from mmfer.apis.analysis.inspection import read_run
+from mmfer.apis.config import read_config
 from mmfer.datasets.columns import check_columns, map_classes
-from mmfer.datasets.reading.files import require_paths
-from mmfer.datasets.labels.noise import instance_noise, noisy_labels
-from mmfer.datasets.labels.schema import label_map
 from mmfer.datasets.labels.listed_labels import choose_labels
+from mmfer.datasets.labels.noise import instance_noise, noisy_labels
 from mmfer.datasets.labels.noise_lists import read_noise_list
 from mmfer.datasets.labels.noise_manifest import NoiseManifest
+from mmfer.datasets.labels.schema import label_map
+from mmfer.datasets.reading.files import require_paths
 
 ALL_FACES = {f'train_dataloader.dataset.{key}': None for key in ('label_noise', 'holdout', 'indices', 'landmarks')}
 """Noise is of all training faces with the labels of their files, whichever of them a run then leaves out."""

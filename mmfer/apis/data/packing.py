@@ -100,7 +100,9 @@ def pack(
 
         def progress(done: int) -> None:
             if not bars:  # at the start: what an earlier run did says nothing about this one's rate
-                bars.append(stack.enter_context(ProgressBar(total=len(faces), initial=done, desc='Packing', unit='face')))
+                bars.append(
+                    stack.enter_context(ProgressBar(total=len(faces), initial=done, desc='Packing', unit='face'))
+                )
             bars[0].update(done - bars[0].n)
 
         written = write_pack(path, known, found, shape, metadata, decode, progress)

@@ -6,11 +6,11 @@ import argparse
 import os
 import sys
 
-from mmfer.cli.arguments import new_parser
 from mmfer.apis import user_errors
 from mmfer.apis.config import as_typed
 from mmfer.apis.data.alignment import TEMPLATES
 from mmfer.apis.data.folder_alignment import align_folder
+from mmfer.cli.arguments import new_parser
 
 
 def arguments() -> argparse.ArgumentParser:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from mmfer.cli.arguments import new_parser
 from mmfer.apis import read_config, user_errors
 from mmfer.apis.config import KeyValue, as_typed, typed_options
 from mmfer.apis.data.browsing import training_faces
+from mmfer.cli.arguments import new_parser
 from mmfer.commands import command
 from mmfer.visualization import draw_augmented
 

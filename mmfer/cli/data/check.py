@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from mmfer.cli.arguments import new_parser
 from mmfer.apis import read_config, user_errors
 from mmfer.apis.config import KeyValue, as_typed, typed_options
 from mmfer.apis.data.dataset_check import check_datasets, picture
 from mmfer.apis.data.dataset_findings import DatasetCheck
 from mmfer.apis.data.dataset_page import WRONG, findings, page
+from mmfer.cli.arguments import new_parser
 from mmfer.commands import command
 from mmfer.visualization import draw_contact_sheet, draw_label_histogram, draw_landmarks
 

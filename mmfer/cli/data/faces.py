@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from mmfer.cli.arguments import new_parser
 from mmfer.apis import read_config, user_errors
 from mmfer.apis.config import KeyValue, as_typed
 from mmfer.apis.data.face_images import write_face_images
 from mmfer.apis.dataset_configs import dataset_configs
+from mmfer.cli.arguments import new_parser
 from mmfer.commands import command
 
 

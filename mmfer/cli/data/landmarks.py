@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from mmfer.cli.arguments import new_parser
 from mmfer.apis import user_errors
 from mmfer.apis.config import KeyValue, as_typed
 from mmfer.apis.data.landmark_extraction import CHUNK, extract_landmarks
 from mmfer.apis.data.landmark_import import import_landmarks
+from mmfer.cli.arguments import new_parser
 from mmfer.commands import command
 from mmfer.datasets.landmarks.landmark_file import read_landmarks
 from mmfer.datasets.landmarks.posture_fault import fault_of

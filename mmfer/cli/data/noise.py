@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+from typing import Any
 
-
-from mmfer.cli.arguments import new_parser
 from mmfer.apis import read_config, user_errors
 from mmfer.apis.checkpoints.agreement import FORCE
 from mmfer.apis.config import KeyValue, typed_options
 from mmfer.apis.data.noise import confused_manifest, draw_manifest, imported_manifest
+from mmfer.cli.arguments import new_parser
 from mmfer.commands import command
 from mmfer.datasets.labels.noise_manifest import NoiseManifest
 from mmfer.datasets.labels.schema import ORDERS
@@ -133,7 +133,7 @@ def _source(args: argparse.Namespace) -> str:
     return "the config's own label_noise" if args.kind is None else f'--kind {args.kind}'
 
 
-def _own_noise(args: argparse.Namespace) -> dict:
+def _own_noise(args: argparse.Namespace) -> dict[str, Any]:
     cfg = read_config(args.config, args.cfg_options)
     return (cfg.get('train_dataloader') or {}).get('dataset', {}).get('label_noise') or {}
 

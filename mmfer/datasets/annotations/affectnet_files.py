@@ -50,7 +50,7 @@ def read_annotations(root: str, folder: str) -> dict[str, np.ndarray]:
             file = f'{id_}_exp.npy'
             found = _load(place, file).item()
             number = whole_number(found)
-            if number not in range(_LABELS):
+            if number is None or number not in range(_LABELS):
                 raise ValueError(f'label {found} is not among 0-{_LABELS - 1}')
             label[row] = number
             for values, kind in zip(affect, ('val', 'aro'), strict=True):

@@ -37,7 +37,8 @@ def read_fer_csv(path: str, split: str) -> FerRows:
     rows, count = [], 0
     names = dict(emotion=('emotion',), pixels=('pixels',), usage=('usage',))
     for line, cells in read_csv(path, names, bad):
-        emotions = [-1 if (label := whole_number(text)) not in range(7) else label for text in cells['emotion']]
+        numbers = [whole_number(text) for text in cells['emotion']]
+        emotions = [-1 if number is None or number not in range(7) else number for number in numbers]
         for number, emotion, usage in zip(line.tolist(), emotions, cells['usage'], strict=True):
             if emotion < 0 or usage not in SPLIT_OF_USAGE:
                 bad.add(

@@ -25,7 +25,7 @@ class FacePlaces:
         self._folders: dict[str, Hashable] = {}
         self._links: dict[str, dict[str, tuple[Hashable, str]]] = {}
 
-    def of(self, dataset: Any) -> Iterator[tuple]:
+    def of(self, dataset: Any) -> Iterator[tuple[Any, ...]]:
         """The place of each row of a FaceDataset, in order; equal for the same face of the same file."""
         folder, columns = dataset.image_folder, dataset.columns
         on_disk = 'image' not in columns or 'ori_shape' in columns  # the latter are packed files

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import PIL
@@ -78,7 +78,7 @@ def _state(path: str) -> tuple[int, int]:
     return status.st_size, status.st_mtime_ns
 
 
-def _each(look: Callable, paths: list[str], title: str) -> Iterator:
+def _each(look: Callable[..., Any], paths: list[str], title: str) -> Iterator[Any]:
     """``map`` in threads, in order, with a bar where it takes a while."""
     chunks = [paths[start : start + _CHUNK] for start in range(0, len(paths), _CHUNK)]
     with ThreadPoolExecutor(_THREADS) as pool, ProgressBar(total=len(paths), desc=title, unit='image') as bar:

@@ -67,7 +67,7 @@ def missing_rows(folder: str, names: Iterable[str]) -> np.ndarray:
     return np.array(missing, dtype=np.int64)
 
 
-def log_unlisted(folder: str, names: Sequence[str], dataset: str) -> None:
+def log_unlisted(folder: str, names: Sequence[str] | np.ndarray, dataset: str) -> None:
     """Logs how many images in the folders of ``names`` no name leads to; they are left alone."""
     if len(names) > _ALL_CHECKED:
         return

@@ -91,7 +91,7 @@ def read_noise_list(path: str, names: Sequence[str], classes: Collection[str]) -
     )
 
 
-def _layouts(classes: Iterable[str], faces: int) -> list[re.Pattern]:
+def _layouts(classes: Iterable[str], faces: int) -> list[re.Pattern[str]]:
     """Image and label; then with a second label; then both with the number of the row before."""
     names = {word for name in map(canonical, classes) for word in (name, *SYNONYMS.get(name, ()))}
     words = [r'[\s_-]+'.join(map(re.escape, name.split())) for name in sorted(names, key=len, reverse=True)]

@@ -58,7 +58,7 @@ def read_label_texts(
     ids = {}
     for text in numbers:
         value = whole_number(text)
-        if value in counted:
+        if value is not None and value in counted:
             ids[text] = counted.index(value)
         else:
             faults[text] = _NOT_WHOLE if value is None else among

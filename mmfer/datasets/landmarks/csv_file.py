@@ -54,8 +54,8 @@ def read_csv(path: str) -> LandmarkFile:
         return cells[name].strip(), points, found * (1.0 if score is None else number(cells[score]))
 
     rows = [row for row in parse_lines(path, parse, f'{len(fields)} fields as in the header') if row is not None]
-    names, points, scores = zip(*rows, strict=True) if rows else ((), (), ())
-    points = np.array(points, dtype=np.float32).reshape(-1, NUM_POINTS, 2)
+    names, given, scores = zip(*rows, strict=True) if rows else ((), (), ())
+    points = np.array(given, dtype=np.float32).reshape(-1, NUM_POINTS, 2)
     return checked(path, np.array(names, dtype=np.str_), points, np.array(scores, dtype=np.float32))
 
 

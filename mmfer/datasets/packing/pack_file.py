@@ -7,6 +7,7 @@ import math
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -137,7 +138,7 @@ def write_pack(
 
 def _header(arrays: Columns, images: tuple[int, ...], metadata: Mapping[str, str]) -> tuple[bytes, dict[str, int]]:
     """The header, and where each array begins in the file."""
-    entries: dict[str, dict] = {'__metadata__': {'format': FORMAT, **metadata}}
+    entries: dict[str, dict[str, Any]] = {'__metadata__': {'format': FORMAT, **metadata}}
     offsets, end = {}, 0
     specs = [(name, array.dtype, array.shape) for name, array in arrays.items()]
     for name, dtype, shape in [*specs, ('image', np.dtype(np.uint8), images)]:

@@ -61,7 +61,7 @@ class PackedImages:
         """A copy of the images of some rows, uint8 [n, 3, H, W]."""
         return self._images.take(self.rows[rows], axis=0)
 
-    def __reduce__(self) -> tuple:
+    def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.path, self.rows)
 
 
@@ -162,7 +162,7 @@ def _changed(folder: str, names: list[str], size: np.ndarray, time: np.ndarray, 
     return changed
 
 
-def _require_size(path: str, shape: tuple[int, int], ori_shape: np.ndarray, transforms: Sequence) -> None:
+def _require_size(path: str, shape: tuple[int, int], ori_shape: np.ndarray, transforms: Sequence[Any]) -> None:
     if not transforms:
         return
     load = transforms[0]

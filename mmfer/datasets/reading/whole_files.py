@@ -10,7 +10,7 @@ from typing import IO, Any
 
 
 @contextmanager
-def written_whole(path: str | Path, mode: str = 'w', part: str = 'part', **options: Any) -> Iterator[IO]:
+def written_whole(path: str | Path, mode: str = 'w', part: str = 'part', **options: Any) -> Iterator[IO[Any]]:
     """Opens a file that takes its name once it is complete: a kill leaves what was there before. Its folder is made.
 
     Args:

@@ -123,7 +123,7 @@ def paint_occluder(
             canvas.line(np.stack([start, tip]), scaled(person.skin, 0.72), 0.15 * unit)
             canvas.line(np.stack([start, tip]), scaled(person.skin, 0.97), 0.115 * unit)
     elif kind == 'mask':
-        colour = tuple(((225, 215, 190), (235, 235, 235), (60, 50, 50))[rng.integers(3)])
+        colour = ((225, 215, 190), (235, 235, 235), (60, 50, 50))[rng.integers(3)]
         top = marks[[2, 31, 29, 35, 14]] + (0, rng.uniform(0, 0.3) * unit)
         canvas.fill(np.concatenate([top, marks[13:2:-1]]), colour)
         canvas.line(top, scaled(colour, 0.8), 0.03 * unit)

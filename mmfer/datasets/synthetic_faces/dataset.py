@@ -52,7 +52,7 @@ class SyntheticFaces(FaceDataset):
         kwargs: ``label_noise``, ``holdout``, ``pipeline`` and the other arguments of :class:`FaceDataset`.
     """
 
-    METAINFO: ClassVar[dict] = dict(classes=ORDERS['rafdb'])
+    METAINFO: ClassVar[dict[str, Any]] = dict(classes=ORDERS['rafdb'])
 
     def __init__(
         self,
@@ -76,9 +76,9 @@ class SyntheticFaces(FaceDataset):
         ):
             if int(value) != value or value < least:
                 raise ValueError(f'SyntheticFaces needs {name} to be a whole number of at least {least}, got {value!r}')
-        for name, value, most in (('imbalance', imbalance, 2), ('blend', blend, 1), ('difficulty', difficulty, 2)):
-            if not 0 <= value <= most:
-                raise ValueError(f'SyntheticFaces needs {name} between 0 and {most}, got {value!r}')
+        for name, share, most in (('imbalance', imbalance, 2), ('blend', blend, 1), ('difficulty', difficulty, 2)):
+            if not 0 <= share <= most:
+                raise ValueError(f'SyntheticFaces needs {name} between 0 and {most}, got {share!r}')
         if label not in ('expression', 'person'):
             raise ValueError(f"SyntheticFaces(label=...) is 'expression' or 'person', got {label!r}")
         self.people = [f'person {i}' for i in range(-(-num // faces_per_person))] if label == 'person' else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -33,7 +34,7 @@ class LoadFace(BaseTransform):
             raise ValueError(f'LoadFace(size=...) must be a positive int or (height, width), got {size}')
         self.size = None if size is None else (int(size[0]), int(size[1]))
 
-    def transform(self, results: dict) -> dict:
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Adds ``img``, ``ori_shape`` and ``img_shape``."""
         image = results.get('img')
         if image is None:

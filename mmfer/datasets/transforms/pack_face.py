@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from mmcv.transforms import BaseTransform
@@ -20,7 +22,7 @@ class PackFace(BaseTransform):
 
     META_KEYS = ('sample_idx', 'clean_label', 'img_path', 'ori_shape', 'img_shape')
 
-    def transform(self, results: dict) -> dict:
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Packs one face."""
         image = results['img']
         sample = DataSample(metainfo={key: results[key] for key in self.META_KEYS if key in results})

@@ -6,6 +6,7 @@ import copy
 import logging
 from collections.abc import Callable
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import torch
@@ -57,7 +58,7 @@ def check_pipeline(dataset: Faces) -> None:
             results = _after(step, results)
 
 
-def _after(step: Callable, results: Results) -> Results | None:
+def _after(step: Callable[..., Any], results: Results) -> Results | None:
     """What a step makes of a face; None where it fails, which the loader will say."""
     try:
         return step(copy.deepcopy(results))
@@ -65,7 +66,7 @@ def _after(step: Callable, results: Results) -> Results | None:
         return None
 
 
-def _fault_of(step: Callable, results: Results, where: str, folder: str) -> str | None:
+def _fault_of(step: Callable[..., Any], results: Results, where: str, folder: str) -> str | None:
     """What a step does wrong, as a sentence; warns where nothing can be told."""
     reads = 'img' not in results and 'inputs' not in results
     why = 'nothing of a face is left, or it draws random numbers of its own'
@@ -93,7 +94,7 @@ def _fault_of(step: Callable, results: Results, where: str, folder: str) -> str 
     return None
 
 
-def _sentence(step: Callable, fault: str, distance: float, where: str, reads: bool) -> str:
+def _sentence(step: Callable[..., Any], fault: str, distance: float, where: str, reads: bool) -> str:
     far = f' (by up to {100 * distance:.0f} % of its side)' if distance > 0.01 else ''
     cure = (
         'take it out, and have both changed on the device, by classes of kornia.augmentation: '
@@ -108,7 +109,7 @@ class _NoFace(Exception):
     """A step fails on the drawn face, or gives none."""
 
 
-def _change(step: Callable, results: Results, folder: str) -> Change:
+def _change(step: Callable[..., Any], results: Results, folder: str) -> Change:
     """A step as what :func:`measure` takes."""
 
     def one(picture: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
@@ -133,7 +134,7 @@ def _face(results: Results | None, otherwise: str) -> tuple[np.ndarray, np.ndarr
     return found
 
 
-def _always(step: Callable) -> Callable:
+def _always(step: Callable[..., Any]) -> Callable[..., Any]:
     """The step as it is where it does something; what is done to one face of a hundred would hardly be seen."""
     step = _copy(step)
     inside = getattr(step, 'transforms', None)
@@ -147,7 +148,7 @@ def _always(step: Callable) -> Callable:
     return step
 
 
-def _copy(step: Callable) -> Callable:
+def _copy(step: Callable[..., Any]) -> Callable[..., Any]:
     """A step with a state of its own, which measuring would change; itself where it cannot be copied."""
     try:
         return copy.deepcopy(step)
@@ -155,5 +156,5 @@ def _copy(step: Callable) -> Callable:
         return step
 
 
-def _name(step: Callable) -> str:
+def _name(step: Callable[..., Any]) -> str:
     return type(step).__name__

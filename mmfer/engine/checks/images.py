@@ -60,7 +60,7 @@ def check_images(datasets: Sequence[Any]) -> list[np.ndarray]:
         wrong += _look_at_landmarks(dataset, size, name)
         stored = columns['ori_shape'][:, ::-1] if 'ori_shape' in columns else size  # packed ones were resized
         sizes[which] = np.concatenate([sizes[which], stored[(stored > 0).all(1)]])
-    shared = [bad, whose, wrong]
+    shared: list[Any] = [bad, whose, wrong]
     broadcast_object_list(shared)
     bad, whose, wrong = shared
     if bad:

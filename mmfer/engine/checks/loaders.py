@@ -11,7 +11,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 
-def check_batches(loader: DataLoader) -> None:
+def check_batches(loader: DataLoader[Any]) -> None:
     """There is at least one batch to train on; with ``drop_last`` a small set may give none.
 
     Raises:
@@ -24,7 +24,7 @@ def check_batches(loader: DataLoader) -> None:
         )
 
 
-def check_norm(loader: DataLoader, model: nn.Module) -> None:
+def check_norm(loader: DataLoader[Any], model: nn.Module) -> None:
     """Warns of batches of one face, which batch norm normalises by itself and evaluation otherwise."""
     if loader.batch_size is None or getattr(getattr(model, 'backbone', None), 'norm_eval', False):
         return

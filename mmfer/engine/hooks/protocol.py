@@ -49,7 +49,7 @@ class ProtocolHook(Hook):
         self.records: list[dict[str, Any]] = []
         self.confusion: list[list[int]] = []
         self.classes: list[str] = []
-        self._steps: dict[str, list] = {}
+        self._steps: dict[str, list[Any]] = {}
         self._training = self._resumed = False
 
     @property
@@ -127,7 +127,7 @@ class ProtocolHook(Hook):
             runner.logger.warning(SELECTED_ON_TEST)
         runner.logger.info(f'metrics.json, {pictures[0].name} and {pictures[1].name} are in {runner.work_dir}')
 
-    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Stores the history as plain lists and numbers, which torch.load reads with weights_only."""
         steps = {name: [float(value) for value in values] for name, values in self._steps.items()}
         checkpoint[self.KEY] = dict(
@@ -137,7 +137,7 @@ class ProtocolHook(Hook):
             classes=self.classes,
         )
 
-    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Takes the history back when resuming; a run that only starts from given weights has its own."""
         if isinstance(runner._train_loop, BaseLoop):
             check_loaded_classes(runner, checkpoint)

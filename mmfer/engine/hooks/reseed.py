@@ -1,11 +1,13 @@
 """Randomness as a function of (seed, epoch, iteration, rank)."""
 
 import random
+from typing import Any
 
 import numpy as np
 import torch
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
+from mmengine.runner import Runner
 
 from mmfer.registry import HOOKS
 
@@ -20,7 +22,7 @@ class ReseedHook(Hook):
 
     priority = 'VERY_HIGH'
 
-    def before_train_iter(self, runner, batch_idx: int, data_batch=None) -> None:
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         """Seeds python, numpy and torch."""
         entropy = (runner.seed, runner.epoch, batch_idx, get_rank())
         seed = int(np.random.SeedSequence(entropy).generate_state(1)[0])

@@ -26,11 +26,11 @@ class ResumeHook(Hook):
     priority = 'VERY_HIGH'  # others read what it corrects
     KEY = 'mmfer_schedule'
 
-    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Keeps the settings, and which faces they were used on."""
         checkpoint[self.KEY] = _facts(runner)
 
-    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Compares, corrects, or refuses.
 
         Raises:
@@ -57,7 +57,7 @@ class ResumeHook(Hook):
                 'gradients gathered since the last step are not in it, so the first step after it differs'
             )
 
-    def _go_on(self, runner: Runner, checkpoint: dict, changed: str) -> None:
+    def _go_on(self, runner: Runner, checkpoint: dict[str, Any], changed: str) -> None:
         meta, by_epoch = checkpoint['meta'], isinstance(runner.train_loop, EpochBasedTrainLoop)
         if not changed and by_epoch and meta['iter'] != meta['epoch'] * len(runner.train_dataloader):
             changed = f'it was saved within an epoch, at iteration {meta["iter"]}, and that epoch begins anew'
@@ -90,7 +90,7 @@ def _has_faces(loader: Any) -> bool:
     return loader is not None and hasattr(loader.dataset, 'fingerprint')
 
 
-def _keep_seed(runner: Runner, meta: dict) -> None:
+def _keep_seed(runner: Runner, meta: dict[str, Any]) -> None:
     """MMEngine takes the checkpoint's seed, but the sampler was built before it did."""
     seed = meta.get('seed')
     if seed is None or seed == runner.seed:

@@ -1,5 +1,7 @@
 """Sizes, commits and saves what is remembered per sample."""
 
+from typing import Any
+
 import torch
 from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
@@ -60,19 +62,19 @@ class SampleBankHook(Hook):
             wrapped = is_model_wrapper(runner.model)
             supervision.check(*(runner.model.module, runner.model) if wrapped else (runner.model,))
 
-    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs=None) -> None:
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         """Commits what the iteration has to remember."""
         supervision = supervision_of(runner)
         if supervision is not None:
             supervision.commit()
 
-    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Adds the bank; it is the same on every rank, so that no rank has to be asked."""
         supervision = supervision_of(runner)
         if supervision is not None and supervision.bank.columns:
             checkpoint['sample_bank'] = supervision.bank.state_dict()
 
-    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Restores the bank of a run that is resumed.
 
         Raises:

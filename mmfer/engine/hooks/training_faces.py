@@ -24,7 +24,7 @@ class TrainingFacesHook(Hook):
     def __init__(self, sizes: np.ndarray):
         self.summary = summarise_sizes(sizes)
 
-    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Adds them, as plain numbers."""
         checkpoint['meta'][TRAINING_FACES] = dict(self.summary)
 

@@ -1,5 +1,7 @@
 """An autoencoder of faces, whose latent space is where semantic perturbations are made (SNA)."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from mmengine.model import BaseModel
@@ -54,7 +56,7 @@ class FaceAutoEncoder(BaseModel):
         max_noise: float = 0.5,
         latent_penalty: float = 1e-4,
         momentum: float = 0.01,
-        data_preprocessor: dict | nn.Module | None = None,
+        data_preprocessor: dict[str, Any] | nn.Module | None = None,
     ):
         super().__init__(data_preprocessor=data_preprocessor)
         if size < 8 or size % 8:
@@ -109,7 +111,7 @@ class FaceAutoEncoder(BaseModel):
             return x
         return F.interpolate(x, (self.size, self.size), mode='bilinear', antialias=True, align_corners=False)
 
-    def forward(self, inputs: Tensor, data_samples: FaceBatch | None = None, mode: str = 'tensor'):
+    def forward(self, inputs: Tensor, data_samples: FaceBatch | None = None, mode: str = 'tensor') -> Any:
         """What MMEngine calls: 'loss' gives losses, 'predict' judged reconstructions, 'tensor' reconstructions."""
         if mode == 'loss':
             return self.loss(inputs)
@@ -132,7 +134,7 @@ class FaceAutoEncoder(BaseModel):
             'grey_levels': 127.5 * reconstruction.detach(),
         }
 
-    def predict(self, inputs: Tensor, data_samples: FaceBatch) -> list:
+    def predict(self, inputs: Tensor, data_samples: FaceBatch) -> list[Any]:
         """Data samples with ``reconstruction_error`` and ``mean_face_error``: mean absolute errors in grey levels.
 
         The second is that of the mean training face, the best that a decoder without latents could draw.

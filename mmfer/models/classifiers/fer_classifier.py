@@ -1,6 +1,7 @@
 """An image classifier that learns under supervision and is deployed without it."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from mmpretrain.models import ClsHead, ImageClassifier
@@ -30,7 +31,9 @@ class FERClassifier(ImageClassifier):
         **kwargs: As in `mmpretrain.models.ImageClassifier`.
     """
 
-    def __init__(self, *args, pretrained: str | None = None, supervision: dict | None = None, **kwargs):
+    def __init__(
+        self, *args: Any, pretrained: str | None = None, supervision: dict[str, Any] | None = None, **kwargs: Any
+    ):
         if isinstance(kwargs.get('head'), Mapping):
             # Also without supervision: a checkpoint's config is built that way, and may say head.loss=None.
             kwargs['head'] = _without_unused(kwargs['head']) if supervision else _without_none(kwargs['head'])
@@ -50,7 +53,7 @@ class FERClassifier(ImageClassifier):
         if self.supervision is not None:
             self.supervision.initialize(self, pretrained=bool(self.pretrained))
 
-    def loss(self, inputs: Tensor, data_samples: FaceBatch | list) -> dict[str, Tensor]:
+    def loss(self, inputs: Tensor, data_samples: FaceBatch | list[Any]) -> dict[str, Tensor]:
         """Losses of a training step.
 
         Args:
@@ -67,12 +70,12 @@ class FERClassifier(ImageClassifier):
         return self.supervision(self, inputs, data_samples)
 
 
-def _without_none(head: Mapping) -> dict:
+def _without_none(head: Mapping[str, Any]) -> dict[str, Any]:
     """The head's config, without the settings of its own loss that are None: its defaults hold."""
     return {name: value for name, value in head.items() if value is not None or name not in _OWN_LOSS}
 
 
-def _without_unused(head: Mapping) -> dict:
+def _without_unused(head: Mapping[str, Any]) -> dict[str, Any]:
     """The head's config, without the settings of its own loss that are None.
 
     Raises:

@@ -146,7 +146,7 @@ def _first_misfit(head: nn.Module) -> Iterator[list[int]]:
     """Yields a list that gets the width of what the first linear layer is given that takes another one."""
     found: list[int] = []
 
-    def look(layer: nn.Module, inputs: tuple) -> None:
+    def look(layer: nn.Module, inputs: tuple[Any, ...]) -> None:
         given = inputs[0][-1] if inputs and isinstance(inputs[0], tuple | list) else inputs[0] if inputs else None
         if isinstance(given, Tensor) and given.size(-1) != layer.in_features and not found:
             found.append(given.size(-1))

@@ -1,5 +1,7 @@
 """The head of SCN: a linear classifier whose training logits are scaled by a sample's importance."""
 
+from typing import Any
+
 from mmpretrain.models import LinearClsHead
 from torch import Tensor, nn
 
@@ -35,7 +37,7 @@ class SCNHead(LinearClsHead):
     train_only = ('attention',)
     """Children that an export leaves out."""
 
-    def __init__(self, num_classes: int, in_channels: int, init_cfg: dict | None = None, **kwargs):
+    def __init__(self, num_classes: int, in_channels: int, init_cfg: dict[str, Any] | None = None, **kwargs: Any):
         super().__init__(num_classes, in_channels, init_cfg=init_cfg, **kwargs)
         self.attention = nn.Sequential(nn.Linear(in_channels, 1), nn.Sigmoid())
 

@@ -1,5 +1,7 @@
 """Landmark heatmap loss (LA-Net)."""
 
+from collections.abc import Sequence
+
 from torch import Tensor
 
 from mmfer.functional import average_points, gaussian_heatmaps, heatmap_loss, mean_over_ranks, pixels_to_cells
@@ -33,6 +35,8 @@ class LandmarkHeatmapLoss(Part):
     """
 
     local_rows = True  # heatmaps are large, and the mean over samples needs no other rank's
+
+    points_from_68: Tensor
 
     def __init__(
         self,
@@ -68,7 +72,7 @@ class LandmarkHeatmapLoss(Part):
         terms = heatmap_loss(heatmaps, self.target(landmarks, inputs.shape[-2:], size), self.foreground_weight)
         return self.loss_weight * mean_over_ranks(terms, landmark_valid)
 
-    def target(self, landmarks: Tensor, image_size: tuple[int, int], map_size: tuple[int, int]) -> Tensor:
+    def target(self, landmarks: Tensor, image_size: Sequence[int], map_size: Sequence[int]) -> Tensor:
         """The Gaussians at the landmarks.
 
         Shapes:

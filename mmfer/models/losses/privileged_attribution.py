@@ -45,6 +45,9 @@ class PrivilegedAttributionLoss(Part):
 
     local_rows = True  # the maps of all channels are large, and the mean over samples needs no other rank's
 
+    channels: Tensor | None
+    points_from_68: Tensor
+
     def __init__(
         self,
         strategy: str | Sequence[int] = 'mean',
@@ -85,7 +88,7 @@ class PrivilegedAttributionLoss(Part):
         terms = privileged_attribution(attribution, prior, self.strategy if self.channels is None else self.channels)
         return self.loss_weight * mean_over_ranks(terms, landmark_valid & (prior.amax((1, 2)) > 0))
 
-    def prior(self, landmarks: Tensor, image_size: tuple[int, int], map_size: tuple[int, int]) -> Tensor:
+    def prior(self, landmarks: Tensor, image_size: Sequence[int], map_size: Sequence[int]) -> Tensor:
         """Where the faces' landmarks lie on the map.
 
         Shapes:

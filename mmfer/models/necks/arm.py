@@ -66,7 +66,7 @@ class ARM(nn.Module):
         arrange: bool = True,
         de_albino: bool = True,
         affinity: bool = True,
-        norm_cfg: dict | None = dict(type='BN'),  # noqa: B006  never changed
+        norm_cfg: dict[str, object] | None = dict(type='BN'),  # noqa: B006  never changed
     ):
         super().__init__()
         if generic not in ('ema', 'batch', 'none'):

@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Mapping, Sequence
 from itertools import groupby
+from typing import Any
 
 import kornia.augmentation as kornia
 import torch
@@ -32,7 +33,7 @@ class FaceAugmentation:
             or confuses left and right landmarks.
     """
 
-    def __init__(self, transforms: Sequence[dict], size: tuple[int, int]):
+    def __init__(self, transforms: Sequence[dict[str, Any]], size: tuple[int, int]):
         for cfg in transforms:
             if not isinstance(cfg, Mapping) or 'type' not in cfg:
                 raise ValueError(
@@ -75,7 +76,7 @@ class OneOf:
         ValueError: If there are none, one of them has a ``p`` of its own, or `p` is no probability.
     """
 
-    def __init__(self, transforms: Sequence[dict], size: tuple[int, int], p: float = 1.0):
+    def __init__(self, transforms: Sequence[dict[str, Any]], size: tuple[int, int], p: float = 1.0):
         if not transforms or not 0 < p <= 1:
             raise ValueError(f'OneOf takes transforms and p in (0, 1], got {len(transforms)} transforms and p={p}')
         for cfg in transforms:
@@ -105,7 +106,7 @@ class OneOf:
         return changed, moved
 
 
-def _always(cfg: dict) -> dict:
+def _always(cfg: dict[str, Any]) -> dict[str, Any]:
     """The config of an augmentation that acts on every image: the draw is made elsewhere."""
     cls = getattr(kornia, cfg['type'], None) or MODELS.get(cfg['type'])
     return {**cfg, 'p': 1.0} if cls and 'p' in inspect.signature(cls).parameters else dict(cfg)

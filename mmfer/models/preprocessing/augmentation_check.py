@@ -1,6 +1,7 @@
 """Refuses augmentations that move pictures apart from their landmarks, by measuring each of them."""
 
 import logging
+from typing import Any
 
 import torch
 from mmengine.logging import print_log
@@ -10,11 +11,11 @@ from mmfer.structures.landmark_probe import APART, Measured, measure, own_random
 
 _SIZES = ((128, 160), (256, 320), (512, 640))
 """Of the pictures to measure with: a larger one where a transform, such as a crop to 224 pixels, needs it."""
-_measured: dict[tuple, Measured] = {}
+_measured: dict[tuple[Any, ...], Measured] = {}
 """What was measured in this process: the transforms of a config are built several times."""
 
 
-def require_fit(cfg: dict, size: tuple[int, int], cls: type) -> None:
+def require_fit(cfg: dict[str, Any], size: tuple[int, int], cls: type) -> None:
     """Measures a transform, once a process.
 
     Args:
@@ -43,7 +44,7 @@ def require_fit(cfg: dict, size: tuple[int, int], cls: type) -> None:
         )
 
 
-def _measure(cfg: dict, size: tuple[int, int], always: bool) -> Measured:
+def _measure(cfg: dict[str, Any], size: tuple[int, int], always: bool) -> Measured:
     error, found = None, None
     if '.' not in cfg['type'] and cfg.get('padding_mode') == 'reflection':
         cfg = {**cfg, 'padding_mode': 'zeros'}  # mirror images beside the picture would be taken for the picture

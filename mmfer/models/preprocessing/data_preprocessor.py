@@ -1,6 +1,7 @@
 """Images and landmarks to the device, augmented there as one batch."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -43,9 +44,9 @@ class FaceDataPreprocessor(BaseDataPreprocessor):
         mean: Sequence[float] = (0.485, 0.456, 0.406),
         std: Sequence[float] = (0.229, 0.224, 0.225),
         to_rgb: bool = True,
-        augment: Sequence[dict] = (),
-        augment_normalized: Sequence[dict] = (),
-        batch_augments: dict | None = None,
+        augment: Sequence[dict[str, Any]] = (),
+        augment_normalized: Sequence[dict[str, Any]] = (),
+        batch_augments: dict[str, Any] | None = None,
         non_blocking: bool = True,
     ):
         super().__init__(non_blocking=non_blocking)
@@ -69,7 +70,7 @@ class FaceDataPreprocessor(BaseDataPreprocessor):
         self.augment_normalized = FaceAugmentation(augment_normalized, self.size) if augment_normalized else None
 
     @torch.no_grad()
-    def forward(self, data: dict, training: bool = False) -> dict:
+    def forward(self, data: dict[str, Any], training: bool = False) -> dict[str, Any]:
         """Prepares a batch.
 
         Args:
@@ -83,7 +84,7 @@ class FaceDataPreprocessor(BaseDataPreprocessor):
         with torch.autocast(self.device.type, enabled=False):
             return self._prepare(data, training)
 
-    def _prepare(self, data: dict, training: bool) -> dict:
+    def _prepare(self, data: dict[str, Any], training: bool) -> dict[str, Any]:
         batch = data.get('data_samples')
         if batch is not None and not isinstance(batch, FaceBatch):
             batch = FaceBatch.from_data_samples(batch)

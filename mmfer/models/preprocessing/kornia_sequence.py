@@ -48,7 +48,7 @@ class KorniaSequence:
         return images, landmarks
 
 
-def build_transform(cfg: dict, size: tuple[int, int]) -> torch.nn.Module:
+def build_transform(cfg: dict[str, Any], size: tuple[int, int]) -> torch.nn.Module:
     """Builds an augmentation of kornia, or one that a plugin registered.
 
     Args:

@@ -25,7 +25,7 @@ class Called:
     """
 
     path: str
-    args: tuple = ()
+    args: tuple[Any, ...] = ()
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     output: Any = None
 
@@ -64,15 +64,15 @@ def calls_of(
     stack: list[Called | None] = []  # None: a call that contains those looked for, or is within one
     started = behind is None
 
-    def enter(path: str) -> Callable:
-        def hook(_module, args, kwargs):
+    def enter(path: str) -> Callable[..., Any]:
+        def hook(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             inside = path != within and path.startswith(f'{within}.' if within else '')
             wanted = path == behind or (started and inside)
             stack.append(Called(path, args, kwargs) if wanted and not any(stack) else None)
 
         return hook
 
-    def leave(_module, _args, _kwargs, output):
+    def leave(_module: nn.Module, _args: Any, _kwargs: Any, output: Any) -> None:
         nonlocal started
         call = stack.pop()
         if call is not None:

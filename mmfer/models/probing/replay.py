@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from mmfer.models.probing.calls import Called, tensors_in
 
-Arguments = tuple[tuple, dict]
+Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 """Positional, and by name; a :class:`Value` stands for what an earlier step gave."""
 
 
