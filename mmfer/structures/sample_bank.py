@@ -53,7 +53,7 @@ class SampleBank:
         """Of which samples anything was ever written [N]: the values of the others are where they started."""
         self.fingerprint, self._num_classes = '', 0
 
-    def declare(self, columns: dict[str, Column], owner: str) -> None:
+    def declare(self, columns: Mapping[str, Column], owner: str) -> None:
         """Registers columns at build.
 
         Raises:

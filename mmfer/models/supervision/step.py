@@ -72,7 +72,7 @@ def frozen_buffers(model: nn.Module) -> Iterator[None]:
             torch._foreach_copy_([buffer.data for buffer in buffers], before)
 
 
-def checked_schedule(points: Sequence, where: str) -> list[tuple[float, float]]:
+def checked_schedule(points: Sequence[Any], where: str) -> list[tuple[float, float]]:
     """The schedule [(epoch, value), ...] that a config gives.
 
     Raises:

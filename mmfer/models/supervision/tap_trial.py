@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -30,7 +32,7 @@ class Behind:
     ran: frozenset[str] = frozenset()
     attention: bool = False
 
-    def differentiable(self) -> AbstractContextManager:
+    def differentiable(self) -> AbstractContextManager[Any]:
         """Runs attention by the kernel that can be differentiated twice."""
         return sdpa_kernel(SDPBackend.MATH) if self.attention else nullcontext()
 
@@ -41,22 +43,24 @@ def what_runs_behind(model: nn.Module, path: str, size: Size) -> Behind:
     ran: set[str] = set()
     after: set[str] = set()
 
-    def start(name: str):
-        def hook(_module, _args):
+    def start(name: str) -> Callable[[nn.Module, Any], None]:
+        def hook(_module: nn.Module, _args: Any) -> None:
             ran.add(name)
             if ended:
                 after.add(name)
 
         return hook
 
-    def end(_module, _args, _output):
+    def end(_module: nn.Module, _args: Any, _output: Any) -> None:
         nonlocal ended
         ended = True
 
     class SeeAttention(TorchFunctionMode):
         seen = False
 
-        def __torch_function__(self, func, types, args=(), kwargs=None):
+        def __torch_function__(
+            self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+        ) -> Any:
             self.seen |= ended and func in (F.scaled_dot_product_attention, F.multi_head_attention_forward)
             return func(*args, **(kwargs or {}))
 

@@ -1,6 +1,6 @@
 """Taps: named outputs of the network's modules, recorded during one forward pass, as maps where they hold one."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Any
@@ -87,8 +87,8 @@ class Taps:
         """
         outputs = Tapped()
 
-        def keep(name: str):
-            def hook(_module, _inputs, output):
+        def keep(name: str) -> Callable[[nn.Module, Any, Any], None]:
+            def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
                 try:
                     feature = Feature(output, image_size, self._layouts.get(name))
                 except TypeError as error:

@@ -57,7 +57,7 @@ def find_trunk(model: nn.Module, shared: str, own: Sequence[str] | None = None) 
     """
     backbone, size = model.backbone, backbone_size(model)
     stages = _find_stages(backbone, shared, own, size)
-    memo: dict = {}
+    memo: dict[int, Any] = {}
     modules: list[nn.Module] = []
     for paths, arguments in stages:
         # Whatever of the backbone is frozen, the copies are trained.

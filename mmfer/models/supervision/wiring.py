@@ -95,7 +95,7 @@ class Call:
         return {source for parameter, source in self.names.items() if parameter not in self.optional}
 
 
-def build_part(cfg: Mapping, where: str) -> nn.Module:
+def build_part(cfg: Mapping[str, Any], where: str) -> nn.Module:
     """Builds a registered part; a misspelt type or argument gets its nearest name.
 
     Raises:
@@ -159,7 +159,7 @@ def publish(trace: Trace, part: Part, call: Call, *, whole: bool, complete: bool
             raise ValueError(f'{call.where}: {kind} did not return "{name}", which is among what it {declared}')
 
 
-def own_renames(inputs: Mapping[str, str], function: Callable) -> dict[str, str]:
+def own_renames(inputs: Mapping[str, str], function: Callable[..., Any]) -> dict[str, str]:
     """The renames that concern one of a part's functions."""
     parameters = inspect.signature(function).parameters
     return {parameter: name for parameter, name in inputs.items() if parameter in parameters}

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -69,7 +70,7 @@ class GradientActivation(Part):
             cure = f'set {supervision.taps.places[self.tap]}={other}' if other else 'give larger faces'
             raise ValueError(f'the tap "{self.tap}" ({self.path}) {problem}: {cure}')
 
-    def around(self) -> AbstractContextManager:
+    def around(self) -> AbstractContextManager[Any]:
         """What the network has to run in, so that it can be differentiated twice."""
         return self.behind.differentiable()
 
@@ -84,7 +85,7 @@ class GradientActivation(Part):
         behind = list(modules_behind(model, self.path, self.behind))
         around = [(name, m) for name, m in model.named_modules() if not name or self.path.startswith(f'{name}.')]
         outside = [] if wrapper is None else [('', wrapper)]  # MMEngine compiles its step, not the network's
-        refusals: tuple[tuple[list, Callable[[nn.Module], bool], str, str], ...] = (
+        refusals: tuple[tuple[list[Any], Callable[[nn.Module], bool], str, str], ...] = (
             (behind, _synchronised, 'is a SyncBatchNorm',
              'tap the last stage (such as backbone.layer4), if no batch norm follows, or set sync_bn=None'),
             (around + behind, _checkpointed, 'recomputes its activations',

@@ -134,7 +134,9 @@ class LandmarkBranch(Part):
                 elif init_cfg:
                     initialize(module, init_cfg)
 
-    def embed(self, x: Any, per_stage: Callable[[Tensor, nn.Module], Any] = lambda level, lateral: None):
+    def embed(
+        self, x: Any, per_stage: Callable[[Tensor, nn.Module], Any] = lambda level, lateral: None
+    ) -> tuple[Tensor, list[Any]]:
         """The embedding, and what a function of each stage's map and lateral gives, the shared stage first.
 
         Args:

@@ -1,6 +1,9 @@
 """Neighbours of a face: the same face, semantically a little changed (SNA)."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -58,7 +61,7 @@ class SemanticNeighbours(Part):
 
     def __init__(
         self,
-        autoencoder: Mapping | nn.Module,
+        autoencoder: Mapping[str, Any] | nn.Module,
         checkpoint: str | None = None,
         kind: str = 'random',
         max_noise: float = 0.5,
@@ -78,7 +81,7 @@ class SemanticNeighbours(Part):
         self.checkpoint, self.kind = checkpoint, kind
         self.max_noise, self.radius, self.xi = max_noise, radius, xi
 
-    def train(self, mode: bool = True):
+    def train(self, mode: bool = True) -> SemanticNeighbours:
         """The autoencoder stays in eval mode whatever the classifier does."""
         super().train(mode)
         self.autoencoder.eval()

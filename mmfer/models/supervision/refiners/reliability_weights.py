@@ -2,6 +2,7 @@
 
 import logging
 import math
+from collections.abc import Callable
 
 import torch
 from mmengine.logging import print_log
@@ -92,7 +93,7 @@ class ReliabilityWeights(Part):
         sample_idx: Tensor,
         epoch: int,
         bank: SampleBank,
-        log,
+        log: Callable[..., None],
     ) -> dict[str, Tensor]:
         """Publishes the weights and stages what is to be remembered."""
         remembered = bank.read('instability', sample_idx)
