@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from mmpretrain.models import GlobalAveragePooling
 from tools.blobs import plugin  # noqa: F401  a fixture
 
 from mmfer import commands
+from mmfer.cli.main import main as mmfer_main
 from mmfer.registry import LANDMARK_DETECTORS
 
 CONFIG = 'configs/baseline/r18_rafdb_96px_12e.py'
@@ -57,18 +59,24 @@ def typed(monkeypatch, capsys) -> Callable[..., str]:
         with monkeypatch.context() as patch:
             while '=' in words[0]:
                 patch.setenv(*words.pop(0).split('=', 1))
-            python, tool, *arguments = words
-            assert Path(shutil.which(python)).samefile(sys.executable)
-            assert Path(tool).samefile(ROOT / 'tools' / Path(tool).absolute().relative_to(root_of(tool)))
+            program, *arguments = words
             arguments = [str(replaced.pop(word, word)) for word in arguments]
             assert not replaced
-            patch.setattr(sys, 'argv', [tool, *arguments, *more])
-            spec = importlib.util.spec_from_file_location('typed_tool', tool)
-            module = importlib.util.module_from_spec(spec)
-            patch.setitem(sys.modules, spec.name, module)
-            spec.loader.exec_module(module)
+            if program == 'mmfer':
+                patch.setattr(sys, 'argv', [program, *arguments, *more])
+                main = partial(mmfer_main, [*arguments, *more])
+            else:
+                assert Path(shutil.which(program)).samefile(sys.executable)
+                tool, *arguments = arguments
+                assert Path(tool).samefile(ROOT / 'tools' / Path(tool).absolute().relative_to(root_of(tool)))
+                patch.setattr(sys, 'argv', [tool, *arguments, *more])
+                spec = importlib.util.spec_from_file_location('typed_tool', tool)
+                module = importlib.util.module_from_spec(spec)
+                patch.setitem(sys.modules, spec.name, module)
+                spec.loader.exec_module(module)
+                main = module.main
             with pytest.raises(SystemExit) if fails else nullcontext():
-                module.main()
+                main()
         return capsys.readouterr().out
 
     return run
@@ -94,22 +102,36 @@ def home(clone, monkeypatch, tmp_path) -> Path:
     return tmp_path
 
 
-def command_line(tool: str, *arguments: str, values: dict) -> str:
-    return shlex.join(['python', f'tools/{tool}', *arguments, *options(values)])
+def command_line(tool: str, *arguments: str, values: dict, way: str = 'tools') -> str:
+    return f'{as_one_types(tool, way)} {shlex.join([*arguments, *options(values)])}'
 
 
-def test_from_a_check_to_predictions(home, typed):
+def as_one_types(tool: str, way: str) -> str:
+    """'python tools/dataset_tools/check.py' or 'mmfer data check'."""
+    if way == 'tools':
+        return f'python tools/{tool}'
+    words = tool.removesuffix('.py').replace('_', '-').split('/')
+    return ' '.join(
+        ['mmfer', *({'dataset-tools': 'data', 'analysis-tools': 'analyze'}.get(word, word) for word in words)]
+    )
+
+
+BOTH_WAYS = pytest.mark.parametrize('way', ['tools', 'mmfer'])
+
+
+@BOTH_WAYS
+def test_from_a_check_to_predictions(home, typed, way):
     """check, browse, train, test, predict: each line is the one before it printed."""
     (home / 'the data').symlink_to(home / 'data' / 'raf-db')
     values = SMALL | {f'{split}_dataloader.dataset.data_root': 'the data' for split in ('train', 'val')}
-    check = command_line('dataset_tools/check.py', 'my own/a config.py', values=values | TEST_ROOT)
+    check = command_line('dataset_tools/check.py', 'my own/a config.py', values=values | TEST_ROOT, way=way)
     browse = following(typed(check, fails=True))  # it misses the faces that the real data set has
-    assert browse.startswith("python tools/dataset_tools/browse.py 'my own/a config.py' --cfg-options ")
+    assert browse.startswith(f"{as_one_types('dataset_tools/browse.py', way)} 'my own/a config.py' --cfg-options ")
     train = following(typed(browse, '--seed', '7'))
-    assert train.startswith("python tools/train.py 'my own/a config.py' --seed 7 --cfg-options ")
+    assert train.startswith(f"{as_one_types('train.py', way)} 'my own/a config.py' --seed 7 --cfg-options ")
     train = train.replace(" 'test_dataloader.dataset.data_root=the data'", '')
     test = following(typed(train.replace(' --cfg-options', " --work-dir 'the run' --cfg-options")))
-    assert test == "python tools/test.py 'the run/epoch_1.pth'"  # which carries config and options
+    assert test == f"{as_one_types('test.py', way)} 'the run/epoch_1.pth'"  # which carries config and options
     predict = following(typed(test))
     reports = [json.loads((home / 'the run' / name).read_text()) for name in ('metrics.json', 'test/test_metrics.json')]
     assert reports[0]['last']['accuracy'] == reports[1]['accuracy']
@@ -140,7 +162,8 @@ def test_a_run_without_checkpoints_or_test_set_names_what_there_is(home, typed):
     typed(predict, IMAGE_OR_FOLDER='data/raf-db/basic/Image/aligned')
 
 
-def test_faces_then_their_landmarks_then_training_with_them(home, typed, plugin, monkeypatch):  # noqa: F811
+@BOTH_WAYS
+def test_faces_then_their_landmarks_then_training_with_them(home, typed, way, plugin, monkeypatch):  # noqa: F811
     detector = LANDMARK_DETECTORS.get('blobs_pkg.RedBlob')
     found = (np.tile(face_points() * 30, (100, 1, 1)), np.ones(100, np.float32))
     monkeypatch.setattr(detector, 'detect', lambda self, images: tuple(part[: len(images)] for part in found))
@@ -150,16 +173,14 @@ def test_faces_then_their_landmarks_then_training_with_them(home, typed, plugin,
             (home / 'fer' / path.name).symlink_to(path)
     config = 'configs/lanet/r18_fer2013.py'
     values = {f'{split}_dataloader.dataset.data_root': 'fer' for split in ('train', 'val', 'test')}
-    line = command_line('dataset_tools/faces.py', config, 'the faces', values=values)
+    line = command_line('dataset_tools/faces.py', config, 'the faces', values=values, way=way)
     landmarks = following(typed(line))
-    assert landmarks == "python tools/dataset_tools/landmarks.py 'the faces' fer/landmarks68.npz --aligned"
+    assert landmarks == f"{as_one_types('dataset_tools/landmarks.py', way)} 'the faces' fer/landmarks68.npz --aligned"
     # A detector that is there everywhere; --aligned is for that of the face-alignment package.
     said = typed(landmarks.replace(' --aligned', ''), '--detector', 'blobs_pkg.RedBlob')
     train = following(said)
-    assert (
-        train
-        == f'python tools/train.py CONFIG --cfg-options train_dataloader.dataset.landmarks={home}/fer/landmarks68.npz'
-    )
+    option = f'train_dataloader.dataset.landmarks={home}/fer/landmarks68.npz'
+    assert train == f'{as_one_types("train.py", way)} CONFIG --cfg-options {option}'
     small = tiny(config) | NARROW | values | {'model.pretrained': None}
     typed(train, *options(small), CONFIG=config)
     assert Path('work_dirs/lanet/r18_fer2013/epoch_1.pth').is_file()
@@ -180,16 +201,18 @@ def test_noise_and_packs_are_trained_with(home, typed):
     assert cfg.train_dataloader.dataset.pipeline[0]['size'] == 24
 
 
-def test_the_classifier_that_follows_an_autoencoder_finds_it(home, typed):
+@BOTH_WAYS
+def test_the_classifier_that_follows_an_autoencoder_finds_it(home, typed, way):
     """With another size, another work folder and other data than its config says."""
     first = 'configs/sna/autoencoder_synthfaces.py'
     values = tiny(first) | {'model.size': 16, 'model.channels': 4, 'model.latent_dim': 8, 'data_preprocessor.size': 16}
-    said = typed(command_line('train.py', first, '--work-dir', 'an encoder', values=values))
+    said = typed(command_line('train.py', first, '--work-dir', 'an encoder', values=values, way=way))
     train = following(said)
     place = 'model.supervision.sna.branches.neighbours'
     words = shlex.split(train)
-    assert words[:3] == ['python', 'tools/train.py', 'configs/sna/r18_synthfaces.py']
-    assert words[4:] == [
+    start = [*as_one_types('train.py', way).split(), 'configs/sna/r18_synthfaces.py', '--cfg-options']
+    assert words[: len(start)] == start
+    assert words[len(start) :] == [
         *(f'{key}={value}' for key, value in values.items() if '_dataloader.dataset.' in key),
         f'{place}.checkpoint=an encoder',
         *(f'{place}.autoencoder.{key}={value}' for key, value in (('size', 16), ('channels', 4), ('latent_dim', 8))),
@@ -202,7 +225,8 @@ def test_the_classifier_that_follows_an_autoencoder_finds_it(home, typed):
     assert torch.equal(inside[key], theirs['latent_std'])
 
 
-def test_what_ctrl_c_prints_goes_on(home, typed, monkeypatch, capsys):
+@BOTH_WAYS
+def test_what_ctrl_c_prints_goes_on(home, typed, way, monkeypatch, capsys):
     run_iter = EpochBasedTrainLoop.run_iter
 
     def interrupted(loop, idx, data):
@@ -211,7 +235,7 @@ def test_what_ctrl_c_prints_goes_on(home, typed, monkeypatch, capsys):
         run_iter(loop, idx, data)
 
     line = command_line(
-        'train.py', 'my own/a config.py', '--work-dir', 'the run', values=SMALL | {'train_cfg.max_epochs': 2}
+        'train.py', 'my own/a config.py', '--work-dir', 'the run', values=SMALL | {'train_cfg.max_epochs': 2}, way=way
     )
     with monkeypatch.context() as patch:
         patch.setattr(EpochBasedTrainLoop, 'run_iter', interrupted)
@@ -219,7 +243,7 @@ def test_what_ctrl_c_prints_goes_on(home, typed, monkeypatch, capsys):
             typed(line)
     assert stopped.value.code == 130
     told = capsys.readouterr().err.splitlines()[-1]
-    assert told.startswith("mmfer: interrupted; to go on: python tools/train.py 'my own/a config.py' ")
+    assert told.startswith(f"mmfer: interrupted; to go on: {as_one_types('train.py', way)} 'my own/a config.py' ")
     typed(told.partition('to go on: ')[2])
     checkpoint = torch.load('the run/epoch_2.pth', weights_only=True)
     assert checkpoint['meta']['iter'] == 4
