@@ -12,8 +12,8 @@ from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 
 import mmfer
-from mmfer.apis.errors import nearest
 from mmfer.commands import as_typed as as_typed
+from mmfer.structures.naming import did_you_mean
 
 # What a config may say beside the runner's own arguments and the keys it already has.
 OTHER_KEYS = {
@@ -48,7 +48,7 @@ def read_config(
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f'there is no config {path}{nearest(str(path), _configs())}')
+        raise FileNotFoundError(f'there is no config {path}{did_you_mean(str(path), _configs())}')
     try:
         cfg = Config.fromfile(path)
     except SyntaxError as error:
@@ -71,7 +71,7 @@ def lay_over(cfg: Config, options: Mapping[str, Any] | None) -> Config:
         top = key.split('.')[0]
         known = {*cfg, *list(inspect.signature(Runner.__init__).parameters)[1:], *OTHER_KEYS}
         if top not in known:
-            raise ValueError(f'--cfg-options {key}: no part of a run reads the key {top!r}{nearest(top, known)}')
+            raise ValueError(f'--cfg-options {key}: no part of a run reads the key {top!r}{did_you_mean(top, known)}')
         if options[key] is None and key.startswith('model.supervision.'):
             _check_is_there(cfg, key)
     try:
@@ -149,7 +149,7 @@ def _check_is_there(cfg: Config, key: str) -> None:
         parent = parent.get(name) if isinstance(parent, Mapping | Config) else None
     if not isinstance(parent, Mapping) or last not in parent:
         known = parent if isinstance(parent, Mapping) else ()
-        raise ValueError(f'--cfg-options {key}=None takes out what is not there{nearest(last, known)}')
+        raise ValueError(f'--cfg-options {key}=None takes out what is not there{did_you_mean(last, known)}')
 
 
 def _configs() -> list[str]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import os
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -20,6 +19,7 @@ from mmengine.registry import DefaultScope, Registry
 import mmfer
 from mmfer import registry as mmfer_registry
 from mmfer.commands import here
+from mmfer.structures.naming import closest, did_you_mean
 
 UNKNOWN_PART = re.compile(r'^(\S+) is not in the (?:\S+::)?(.+?) registry\.')
 UNKNOWN_PARAMETER = re.compile(r"([\w.]+)\(\) got an unexpected keyword argument '(\w+)'")
@@ -73,12 +73,6 @@ def sentence_of(error: BaseException) -> str:
     return here(' '.join(text.split())) or type(error).__name__
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """`'; did you mean X?'`, or nothing where no known name is near."""
-    close = difflib.get_close_matches(name, sorted(set(known)), n=1, cutoff=0.6)
-    return f'; did you mean {close[0]}?' if close else ''
-
-
 def _unknown_part(name: str, kind: str) -> str:
     roots = [
         root
@@ -95,8 +89,8 @@ def _unknown_part(name: str, kind: str) -> str:
             plain = scope == (current.scope_name if current else 'mmpretrain')
             known |= {module if plain else f'{scope}.{module}' for module in child.module_dict}
     tails = {full.split('.')[-1]: full for full in known}  # perhaps only the scope is missing or wrong
-    tail = difflib.get_close_matches(name.split('.')[-1], list(tails), n=1, cutoff=0.8)
-    hint = nearest(name, known) or (f'; did you mean {tails[tail[0]]}?' if tail else '')
+    tail = closest(name.split('.')[-1], tails, alike=0.8)
+    hint = did_you_mean(name, known) or (f'; did you mean {tails[tail]}?' if tail else '')
     return f'type={name!r} is no known {kind}{hint or "; is the package that registers it installed?"}'
 
 
@@ -104,7 +98,7 @@ def _unknown_parameter(built: Callable | None, where: str, name: str) -> str:
     if built is None:
         return f'{_short(where)} has no parameter {name!r}: correct it in the config'
     known = _parameters(built)
-    return f'{built.__name__} has no parameter {name!r}{nearest(name, known)} (it takes {", ".join(known)})'
+    return f'{built.__name__} has no parameter {name!r}{did_you_mean(name, known)} (it takes {", ".join(known)})'
 
 
 def _parameters(built: Callable) -> list[str]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Iterable
-from difflib import get_close_matches
 
 from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.registry import OPTIMIZERS
 from torch import nn
 
+from mmfer.structures.naming import did_you_mean
 from mmfer.structures.ranges import check_range
 
 PARAMWISE = (
@@ -73,9 +73,9 @@ def check_optimizer(cfg: Config, model: nn.Module) -> None:
     for key, options in (settings.get('custom_keys') or {}).items():
         if not any(key in name for name in names):
             parts = {'.'.join(name.split('.')[:i]) for name in names for i in range(1, name.count('.') + 2)}
+            near = did_you_mean(key, parts, "'")
             raise ValueError(
-                f'{place}.custom_keys names {key!r}, which is in the name of no parameter that is trained'
-                f'{_nearest(key, parts)}'
+                f'{place}.custom_keys names {key!r}, which is in the name of no parameter that is trained{near}'
             )
         _known(options, ['lr_mult', 'decay_mult', *more], f'{place}.custom_keys[{key!r}]')
 
@@ -83,9 +83,5 @@ def check_optimizer(cfg: Config, model: nn.Module) -> None:
 def _known(given: Iterable[str], known: Iterable[str], place: str) -> None:
     for name in given:
         if name not in known:
-            raise ValueError(f'{place} has no setting {name!r}{_nearest(name, known)} (it takes {", ".join(known)})')
-
-
-def _nearest(name: str, known: Iterable[str]) -> str:
-    near = get_close_matches(name, sorted(known), n=1, cutoff=0.6)
-    return f'; did you mean {near[0]!r}?' if near else ''
+            near = did_you_mean(name, known, "'")
+            raise ValueError(f'{place} has no setting {name!r}{near} (it takes {", ".join(known)})')

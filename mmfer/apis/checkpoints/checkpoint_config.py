@@ -16,7 +16,7 @@ from mmfer.apis.checkpoints.checkpoint_file import read_checkpoint
 from mmfer.apis.checkpoints.stored_config import SCOPES, find_part, stored_config
 from mmfer.apis.checkpoints.stored_parts import NAME_THE_CONFIG, StoredParts
 from mmfer.apis.config import lay_over, read_config
-from mmfer.apis.errors import nearest
+from mmfer.structures.naming import did_you_mean
 
 ALLOW = f'packages whose parts the checkpoint may name, besides those of {", ".join(SCOPES)}; they are imported'
 """What `--allow` means, for the tools."""
@@ -88,7 +88,7 @@ def checkpoint_config(
         found['test_dataloader'] = dict(dataset=dict(pipeline=reader.pipeline(next(iter(loaders.values())))))
     for option in options or {}:
         if option.split('.')[0] not in found:
-            near = nearest(option, [option.replace(option.split('.')[0], name, 1) for name in found])
+            near = did_you_mean(option, [option.replace(option.split('.')[0], name, 1) for name in found])
             raise ValueError(f'--cfg-options {option}: the config in {source} is read for testing only{near}')
     return lay_over(Config(found), options)
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from difflib import get_close_matches
 from typing import Any
 
 from torch import Tensor, nn
@@ -11,6 +10,7 @@ from mmfer.models.probing.calls import last_of_each_size, main_calls
 from mmfer.models.probing.feature_maps import Feature, Layout, Size
 from mmfer.models.probing.trial import learn_layouts, run_classifier, trial_size, trial_sizes
 from mmfer.structures import VOCABULARY
+from mmfer.structures.naming import closest
 
 
 class Tapped(dict[str, Tensor]):
@@ -43,7 +43,7 @@ class Taps:
         modules = dict(network.named_modules())
         for name, path in paths.items():
             if path not in modules:
-                near = get_close_matches(path, modules, n=1, cutoff=0.0)[0]
+                near = closest(path, modules, alike=0.0)
                 raise ValueError(
                     f'tap "{name}": the network has no module "{path}"; the nearest is "{near}"{_stages(network, near)}'
                 )
