@@ -19,6 +19,7 @@ from mmengine.registry import DefaultScope, Registry
 import mmfer
 from mmfer import registry as mmfer_registry
 from mmfer.commands import here
+from mmfer.engine.config_parts import unknown_parameter
 from mmfer.structures.naming import closest, did_you_mean
 
 UNKNOWN_PART = re.compile(r'^(\S+) is not in the (?:\S+::)?(.+?) registry\.')
@@ -33,6 +34,7 @@ USERS = (
     KeyError,
     TypeError,
     ConfigParsingError,
+    ImportError,
 )
 
 
@@ -40,13 +42,16 @@ USERS = (
 def user_errors() -> Iterator[None]:
     """Ends the program with `mmfer: error: <sentence>` and exit code 1 where the user can mend it.
 
-    These are `ValueError`, `FileNotFoundError`, `KeyError`, errors of a config file, and parts built with parameters
-    that they do not have. Everything else is our mistake and keeps its traceback, as do all with `MMFER_TRACEBACK=1`.
+    These are `ValueError`, `FileNotFoundError`, `KeyError`, errors of a config file, packages to be installed, and
+    parts built with parameters that they do not have. Everything else is our mistake and keeps its traceback, as do
+    all with `MMFER_TRACEBACK=1`.
     """
     try:
         yield
     except USERS as error:
         if isinstance(error, TypeError) and not _is_about_parameters(error):
+            raise
+        if isinstance(error, ImportError) and 'pip install' not in str(error):
             raise
         if os.environ.get('MMFER_TRACEBACK', '0') not in ('', '0'):
             traceback.print_exc()
@@ -68,6 +73,8 @@ def sentence_of(error: BaseException) -> str:
         text = _unknown_parameter(_built(error, match[1]), *match.groups())
     elif match := MISSING_PARAMETER.search(text):
         text = f'{_short(match[1])} needs {match[2]}: add it to the config'
+    elif isinstance(error, ImportError) and (part := _last_built(error)):
+        text = f'{part.__name__} needs a package that is not installed: {text}'
     elif isinstance(error, KeyError) and len(text.split()) == 1:
         text = f'the key {text!r} is missing'
     return here(' '.join(text.split())) or type(error).__name__
@@ -97,21 +104,7 @@ def _unknown_part(name: str, kind: str) -> str:
 def _unknown_parameter(built: Callable | None, where: str, name: str) -> str:
     if built is None:
         return f'{_short(where)} has no parameter {name!r}: correct it in the config'
-    known = _parameters(built)
-    return f'{built.__name__} has no parameter {name!r}{did_you_mean(name, known)} (it takes {", ".join(known)})'
-
-
-def _parameters(built: Callable) -> list[str]:
-    names: dict[str, None] = {}
-    for owner in inspect.getmro(built)[:-1] if inspect.isclass(built) else [built]:
-        function = vars(owner).get('__init__') if inspect.isclass(owner) else owner
-        if not inspect.isfunction(function):
-            continue
-        parameters = inspect.signature(function).parameters.values()
-        names |= dict.fromkeys(p.name for p in parameters if p.name != 'self' and p.kind not in (2, 4))
-        if not any(p.kind == 4 for p in parameters):  # no **kwargs: nothing reaches the parents
-            break
-    return list(names)
+    return unknown_parameter(built, name)
 
 
 def _built(error: BaseException, where: str) -> Callable | None:
@@ -129,6 +122,12 @@ def _built(error: BaseException, where: str) -> Callable | None:
     return next((thing for thing in found if inspect.isclass(thing) or inspect.isfunction(thing)), None)
 
 
+def _last_built(error: BaseException) -> type | None:
+    """The class that MMEngine was building, such as a backend of the visualizer."""
+    built = (frame.f_locals.get('obj_cls') for frame, _ in traceback.walk_tb(error.__traceback__))
+    return next((kind for kind in [*built][::-1] if inspect.isclass(kind)), None)
+
+
 def _short(where: str) -> str:
     return where.removesuffix('.__init__')
 
@@ -139,7 +138,7 @@ def _is_about_parameters(error: TypeError) -> bool:
 
 def _is_ours(error: BaseException) -> bool:
     """Whether the sentence was written in this package (or is a name that MMEngine does not know)."""
-    if isinstance(error, TypeError | ConfigParsingError) or UNKNOWN_PART.match(str(error).strip('\'"')):
+    if isinstance(error, TypeError | ConfigParsingError | ImportError) or UNKNOWN_PART.match(str(error).strip('\'"')):
         return True
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     root = Path(mmfer.__file__).parent

@@ -14,7 +14,7 @@ from mmfer import compat
 from mmfer.apis.checkpoints.agreement import check_agreement, trained_classes
 from mmfer.apis.checkpoints.checkpoint_file import read_checkpoint
 from mmfer.apis.deployment import build_deployed, load_deployed
-from mmfer.apis.training import pin_memory
+from mmfer.apis.training import forget_workers, pin_memory
 from mmfer.engine.checks import check_dataset_classes, check_images
 from mmfer.engine.held_out import check_tested
 from mmfer.evaluation import FERMetric, majority_class, write_report
@@ -95,6 +95,7 @@ def evaluate(
             cfg.model[key] = None
     compat.prepare(cfg, launcher)
     pin_memory(cfg)
+    forget_workers(cfg)
     runner = Runner.from_cfg(cfg)
     model = runner.model.module if runner.distributed else runner.model
     load_deployed(model, content, checkpoint)

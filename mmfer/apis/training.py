@@ -17,10 +17,8 @@ from mmfer.engine.held_out import check_held_out
 from mmfer.engine.hooks.protocol import ProtocolHook
 from mmfer.engine.hooks.training_faces import TrainingFacesHook
 from mmfer.engine.preprocessor_check import check_preprocessor
+from mmfer.engine.structure_check import MMENGINE_HOOKS
 from mmfer.engine.unused_settings import check_config, check_optimizer
-
-MMENGINE_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
-"""What MMEngine's runner adds by itself to `default_hooks`."""
 
 
 def train(cfg: Config, launcher: str = 'none') -> Runner:
@@ -32,13 +30,14 @@ def train(cfg: Config, launcher: str = 'none') -> Runner:
         cfg: A config with a `work_dir`, see `read_config`. It is changed in place.
         launcher: What started this process: 'none', 'pytorch' (torchrun) or 'slurm'.
     """
+    check_config(cfg)
     if takes_parts_out(cfg.model):
         # What fed them may be left without a gradient, for which DistributedDataParallel would wait in vain.
         cfg.setdefault('find_unused_parameters', True)
-    check_config(cfg)
     compat.prepare(cfg, launcher)
     complete_hooks(cfg, launcher)
     pin_memory(cfg)
+    forget_workers(cfg)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
     if cfg.get('resume') and (cfg.get('load_from') or find_latest_checkpoint(runner.work_dir)):
@@ -76,6 +75,15 @@ def pin_memory(cfg: Config) -> None:
     for name in ('train', 'val', 'test'):
         if torch.cuda.is_available() and cfg.get(f'{name}_dataloader'):
             cfg[f'{name}_dataloader'].setdefault('pin_memory', True)
+
+
+def forget_workers(cfg: Config) -> None:
+    """Takes out of loaders without workers what is said of workers, which torch refuses."""
+    for name in ('train', 'val', 'test'):
+        loader = cfg.get(f'{name}_dataloader')
+        if loader and not loader.get('num_workers'):
+            for key in ('persistent_workers', 'prefetch_factor'):
+                loader.pop(key, None)
 
 
 def takes_parts_out(model: Mapping[str, Any]) -> bool:

@@ -84,9 +84,10 @@ class ProtocolHook(Hook):
             )
         chooser = next((hook for hook in runner.hooks if _chooses(hook)), None)
         if self.select_on is None and chooser is not None:
+            what = 'it' if isinstance(chooser, EarlyStoppingHook) else 'its save_best'
             raise ValueError(
                 f'{type(chooser).__name__} chooses an epoch by validation metrics but select_on is None: '
-                "take its save_best out, or say select_on='val' (or 'test') in the config"
+                f"take {what} out, or say select_on='val' (or 'test') in the config"
             )
         if self.select_on is not None:
             self._check_role(runner, val)

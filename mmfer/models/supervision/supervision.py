@@ -7,6 +7,7 @@ from inspect import signature
 from torch import Tensor, nn
 
 from mmfer.models.probing.embedding import embedding_of
+from mmfer.models.supervision.methods_check import KINDS, check_methods, check_taps_are_read
 from mmfer.models.supervision.named import Named
 from mmfer.models.supervision.step import (
     StepLog,
@@ -22,7 +23,6 @@ from mmfer.models.supervision.taps import Taps, merge_taps
 from mmfer.models.supervision.wiring import Call, build_part, own_renames, publish
 from mmfer.structures import REFINABLE, VOCABULARY, FaceBatch, SampleBank, Trace
 
-KINDS = ('branches', 'refiners', 'losses')
 Wired = tuple[str, nn.Module, Call]
 """Place in the config, part, and its wired function."""
 
@@ -75,19 +75,15 @@ class Supervision(nn.Module):
         self._calls: dict[str, list[Wired]] = {stage: [] for stage in ('begin', *KINDS, 'finish')}
         self._pending: list[tuple[Callable, dict]] = []
 
+        check_methods(methods)
         cfgs = {name: cfg for name, cfg in methods.items() if cfg is not None}
-        for name, cfg in cfgs.items():
+        for name in cfgs:
             if 'loss' in name:
                 raise ValueError(
                     f'supervision.{name}: a method may not be called so, as MMEngine would minimise whatever it logs, '
                     'every number whose name contains "loss"; rename it'
                 )
             self.methods[name] = Named({kind: Named() for kind in KINDS})
-            unknown = set(cfg) - {'taps', *KINDS}
-            if unknown:
-                raise ValueError(
-                    f'supervision.{name} takes taps, branches, refiners and losses, not "{sorted(unknown)[0]}"'
-                )
         self.taps = Taps(model, merge_taps(cfgs))
         for method, cfg in reversed(cfgs.items()):
             self.taps.places |= {name: f'model.supervision.{method}.taps.{name}' for name in cfg.get('taps') or ()}
@@ -108,6 +104,9 @@ class Supervision(nn.Module):
             if hasattr(part, 'finish'):
                 finish = Call(part.finish, where, known, own_renames(inputs, part.finish))
                 self._calls['finish'].append((where, part, finish))
+        read = {name for calls in self._calls.values() for _, _, call in calls for name in call.names.values()}
+        for method, cfg in cfgs.items():
+            check_taps_are_read(method, cfg.get('taps') or {}, read)
         self.check(model)
 
     def _wire(
