@@ -14,7 +14,7 @@ from mmengine.utils import import_modules_from_strings
 
 import mmfer
 from mmfer.apis.options import KeyValue as KeyValue
-from mmfer.apis.options import fitting
+from mmfer.apis.options import check_fits
 from mmfer.apis.options import typed_options as typed_options
 from mmfer.commands import as_typed as as_typed
 from mmfer.structures.naming import did_you_mean
@@ -78,7 +78,7 @@ def lay_over(cfg: Config, options: Mapping[str, Any] | None) -> Config:
         known = {*cfg, *list(inspect.signature(Runner.__init__).parameters)[1:], *OTHER_KEYS}
         if top not in known:
             raise ValueError(f'--cfg-options {key}: no part of a run reads the key {top!r}{did_you_mean(top, known)}')
-        options[key] = fitting(cfg, key, options[key])
+        check_fits(cfg, key, options[key])
     try:
         cfg.merge_from_dict(options)
     except (TypeError, KeyError) as error:

@@ -15,7 +15,8 @@ from mmfer.apis.checkpoints.agreement import check_agreement, trained_classes
 from mmfer.apis.checkpoints.checkpoint_file import read_checkpoint
 from mmfer.apis.deployment import build_deployed, load_deployed
 from mmfer.apis.training import forget_workers, pin_memory
-from mmfer.engine.checks import check_dataset_classes, check_images
+from mmfer.datasets.transforms.pipeline_trial import try_pipeline
+from mmfer.engine.checks import check_dataset_classes, check_images, face_datasets
 from mmfer.engine.held_out import check_tested
 from mmfer.evaluation import FERMetric, majority_class, write_report
 from mmfer.visualization import draw_confusion_matrix
@@ -101,6 +102,8 @@ def evaluate(
     load_deployed(model, content, checkpoint)
     check_dataset_classes(runner.test_dataloader.dataset, trained_classes(content), 'test_dataloader.dataset')
     check_tested(trained_on, runner.test_dataloader.dataset)
+    for faces in face_datasets(runner.test_dataloader.dataset):
+        try_pipeline(faces)
     check_images([runner.test_dataloader.dataset])
     metrics = runner.test()
     metric = next((m for m in runner.test_evaluator.metrics if isinstance(m, FERMetric)), None)

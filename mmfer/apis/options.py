@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 from argparse import ArgumentError, Namespace
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from mmengine.config import Config, DictAction
 
 from mmfer.structures.naming import did_you_mean
-
-
-class Listed(list):
-    """A list that was typed without brackets, such as `1,2`; where the config has a text, it is one: `text`."""
-
-    def __init__(self, text: str, items: Iterable[Any]):
-        super().__init__(items)
-        self.text = text
 
 
 class KeyValue(DictAction):
@@ -28,7 +20,7 @@ class KeyValue(DictAction):
 
     @staticmethod
     def _parse_iterable(val: str) -> Any:
-        """`[1,2]` and `1,2` are lists, `(1,2)` a tuple, `dict(a=1)` a dict, `'a, b'` in quotes a string."""
+        """`[1,2]` and `1,2` are lists, `(1,2)` a tuple, `dict(a=1)` a dict, `a,b/c` and `'a, b'` in quotes texts."""
         text = val.strip()
         if text[:1] + text[-1:] in ('[]', '()'):
             items = [KeyValue._parse_iterable(item) for item in _split(text[1:-1])]
@@ -41,8 +33,10 @@ class KeyValue(DictAction):
             is_text = inner[:1] not in ('[', '(') and set(inner) & {',', ' '}
             return inner if is_text else KeyValue._parse_iterable(inner)
         items = _split(text)
+        if '/' in text:  # a path, which may have commas; several stand in brackets
+            return text
         if len(items) > 1 or text.endswith(','):
-            return Listed(text, (KeyValue._parse_iterable(item) for item in items))
+            return [KeyValue._parse_iterable(item) for item in items]
         return DictAction._parse_int_float_bool(text)
 
     def __call__(self, parser, namespace, values, option_string=None):
@@ -79,8 +73,8 @@ def typed_options(args: Namespace) -> list[str]:
     return list(getattr(args, 'cfg_options_typed', ()))
 
 
-def fitting(cfg: Config, key: str, value: Any) -> Any:
-    """What an option sets: a path with commas is no list.
+def check_fits(cfg: Config, key: str, value: Any) -> None:
+    """An option sets something that the config has, or may have.
 
     Args:
         cfg: The config, without the option.
@@ -91,20 +85,14 @@ def fitting(cfg: Config, key: str, value: Any) -> Any:
         ValueError: It would take out what is not there, which a misspelt ablation does, set a part of a list that is
             not there, or put a single value where the config has a dict.
     """
-    *path, last = key.split('.')
-    parent: Any = cfg
-    for name in path:
-        if isinstance(parent, list | tuple) and name.isdigit():
-            parent = parent[int(name)] if int(name) < len(parent) else None
-        else:
-            parent = parent.get(name) if isinstance(parent, Mapping | Config) else None
-    for i, name in enumerate([*path, last]):
-        if name.isdigit() and i and _is_missing(cfg, path[:i]):
+    path = key.split('.')
+    for i, name in enumerate(path):
+        if name.isdigit() and i and _at(cfg, path[:i]) is None:
             whole = '.'.join(path[:i])
             raise ValueError(
                 f'--cfg-options {key}: the config has no list {whole}; give the whole of it: "{whole}=[dict(type=...)]"'
             )
-    before = parent.get(last) if isinstance(parent, Mapping | Config) else None
+    parent, before = _at(cfg, path[:-1]), _at(cfg, path)
     if value is None and before is None:
         _check_takes_out(key, parent)
     if isinstance(before, Mapping) and before and not isinstance(value, Mapping) and value is not None:
@@ -112,9 +100,6 @@ def fitting(cfg: Config, key: str, value: Any) -> Any:
             f'--cfg-options {key}={value}: {key} is a dict of settings; set them one by one, such as '
             f'{key}.{next(iter(before))}=...'
         )
-    if isinstance(value, Listed):
-        return value.text if isinstance(before, str) or '/' in value.text else [*value]
-    return value
 
 
 def _check_takes_out(key: str, parent: Any) -> None:
@@ -128,12 +113,12 @@ def _check_takes_out(key: str, parent: Any) -> None:
         raise ValueError(f'--cfg-options {key}=None takes out what is not there{near}')
 
 
-def _is_missing(cfg: Config, path: list[str]) -> bool:
+def _at(cfg: Config, path: list[str]) -> Any:
+    """What stands in a config at a path; None where nothing does."""
     value: Any = cfg
     for name in path:
         if isinstance(value, list | tuple):
-            return False
-        if not isinstance(value, Mapping | Config) or value.get(name) is None:
-            return True
-        value = value[name]
-    return False
+            value = value[int(name)] if name.isdigit() and int(name) < len(value) else None
+        else:
+            value = value.get(name) if isinstance(value, Mapping | Config) else None
+    return value

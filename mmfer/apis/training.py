@@ -12,7 +12,8 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner, find_latest_checkpoint
 
 from mmfer import compat
-from mmfer.engine.checks import check_batches, check_classes, check_images, check_norm, check_ranks_agree
+from mmfer.datasets.transforms.pipeline_trial import try_pipeline
+from mmfer.engine.checks import check_batches, check_classes, check_images, check_norm, check_ranks_agree, face_datasets
 from mmfer.engine.held_out import check_held_out
 from mmfer.engine.hooks.protocol import ProtocolHook
 from mmfer.engine.hooks.training_faces import TrainingFacesHook
@@ -49,8 +50,12 @@ def train(cfg: Config, launcher: str = 'none') -> Runner:
     check_classes(runner)
     check_held_out(runner)
     check_ranks_agree(runner.train_dataloader.dataset)
+    loaded = [loop.dataloader.dataset for loop in (runner.train_loop, runner.val_loop) if loop is not None]
+    for dataset in loaded:
+        for faces in face_datasets(dataset):
+            try_pipeline(faces)
     check_preprocessor(runner)
-    sizes = check_images([loop.dataloader.dataset for loop in (runner.train_loop, runner.val_loop) if loop is not None])
+    sizes = check_images(loaded)
     if len(sizes[0]):
         runner.register_hook(TrainingFacesHook(sizes[0]))
     runner.train()

@@ -1,4 +1,4 @@
-"""Settings that are no numbers where numbers are needed, or out of their range: seen before anything is built."""
+"""Settings that are no numbers or texts where these are needed, or out of range: seen before anything is built."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import math
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from numbers import Real
+from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
@@ -43,7 +44,7 @@ _MAY_BE_NONE = ('randomness.seed', 'prefetch_factor')
 def check_numbers(cfg: Config, parts: Iterable[ConfigPart]) -> None:
     """Every number of a config is one: no text, not NaN, whole where it counts something, in its range.
 
-    What a part takes for a number its signature tells, by annotation or by default.
+    What a part takes for a number, a text or True and False its signature tells, by annotation or by default.
 
     Args:
         cfg: The config.
@@ -76,6 +77,12 @@ def _check(place: str, value: Any, parameter: inspect.Parameter, hint: Any) -> N
     if kinds and kinds <= {bool}:
         if isinstance(value, str):
             raise ValueError(f'{place} must be True or False, got {value!r}')
+    elif kinds and kinds <= {str, Path}:
+        if isinstance(value, list | tuple | int | float):
+            raise ValueError(
+                f'{place} must be a text, got {value!r}: on the command line one with commas stands in quotes, '
+                f'"{place}=\'a,b\'"'
+            )
     elif kinds and kinds <= {int, float, bool}:
         for item in _items(value):
             # A schedule, or whatever else a list may hold, is looked at by who reads it.

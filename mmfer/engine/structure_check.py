@@ -22,6 +22,7 @@ from mmengine.registry import (
 )
 from torch.nn.utils import clip_grad
 
+from mmfer.datasets.transforms.pipeline_trial import WHOLE_PIPELINE
 from mmfer.engine.config_parts import ConfigPart, parameters, unknown_parameter
 from mmfer.structures.naming import did_you_mean
 
@@ -89,6 +90,9 @@ def check_parts(parts: Iterable[ConfigPart]) -> None:
                 raise KeyError(f'{kind} is not in the {part.registry.name} registry.')
             continue
         _check_parameters(part)
+        if 'pipeline' in part.settings and part.settings['pipeline'] is None:
+            raise ValueError(f'{part.place}.pipeline is None: faces are read by {WHOLE_PIPELINE}')
+        _check_are_dicts(part.settings.get('pipeline'), f'{part.place}.pipeline')
 
 
 def check_known(given: Iterable[str], known: Iterable[str], place: str) -> None:
@@ -133,6 +137,9 @@ def _check_are_dicts(value: Any, place: str) -> None:
     if name is not None or (value is not None and not isinstance(value, list | tuple)):
         cure = ', '.join(f'dict(type={item})' if isinstance(item, str) else 'dict(...)' for item in items)
         raise ValueError(f'{place} must be a list of dicts, got {value!r}: on the command line "{place}=[{cure}]"')
+    for i, item in enumerate(items):
+        if isinstance(item, Mapping) and 'type' not in item:
+            raise ValueError(f'{place}.{i} has no type, as every part must: got {dict(item)}')
 
 
 def _check_is_dict(value: Any, place: str) -> None:

@@ -11,6 +11,7 @@ from mmengine.registry import OPTIMIZERS
 from torch import nn
 
 from mmfer.engine.config_parts import config_parts
+from mmfer.engine.monitor_check import check_monitors
 from mmfer.engine.number_check import check_numbers
 from mmfer.engine.structure_check import check_groups, check_known, check_parts
 from mmfer.models.supervision.methods_check import check_methods
@@ -64,6 +65,7 @@ def check_settings(cfg: Config) -> None:
     parts = list(config_parts(cfg))
     check_parts(parts)
     check_numbers(cfg, parts)
+    check_monitors(cfg, parts)
 
 
 def check_optimizer(cfg: Config, model: nn.Module) -> None:

@@ -9,6 +9,7 @@ from itertools import combinations
 
 import numpy as np
 from mmengine.config import Config
+from mmengine.dataset import Compose
 from mmengine.registry import DATASETS, DefaultScope
 from tqdm import tqdm
 
@@ -20,6 +21,8 @@ from mmfer.datasets.images.face_places import FacePlaces
 from mmfer.datasets.images.jpeg_scans import decoder_warnings
 from mmfer.datasets.landmarks.check import in_corner, off_image, shape_outlyingness
 from mmfer.datasets.landmarks.posture import Posture, posture
+from mmfer.datasets.transforms.pipeline_trial import try_pipeline
+from mmfer.engine.unused_settings import check_settings
 
 OUTLYING = 4.0
 """Robust z-score; of 3,956 real faces with landmarks of a good detector none has more than 3.5."""
@@ -119,8 +122,10 @@ def check_datasets(cfg: Config) -> DatasetCheck:
 
     Raises:
         FileNotFoundError: A label or landmark file, or a folder, is missing.
-        ValueError: One of them cannot be read, or the config has no dataset of mmfer.
+        ValueError: One of them cannot be read, or the config has no dataset of mmfer, or settings that are wrong
+            (`check_settings`) or make no faces of pictures (`try_pipeline`).
     """
+    check_settings(cfg)
     sets: list[CheckedSet] = []
     seen, places = set(), FacePlaces()
     for dataset in _datasets(cfg):
@@ -173,6 +178,8 @@ def _datasets(cfg: Config) -> Iterator[FaceDataset]:
                     }
                 )
                 dataset.full_init()
+                dataset.pipeline = Compose(settings.get('pipeline', ()))
+                try_pipeline(dataset)
                 yield dataset
 
 
