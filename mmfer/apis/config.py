@@ -16,6 +16,7 @@ import mmfer
 from mmfer.apis.options import KeyValue as KeyValue
 from mmfer.apis.options import check_fits
 from mmfer.apis.options import typed_options as typed_options
+from mmfer.apis.taken_out import check_taken_out
 from mmfer.commands import as_typed as as_typed
 from mmfer.structures.naming import did_you_mean
 
@@ -48,7 +49,8 @@ def read_config(
 
     Raises:
         FileNotFoundError: There is no such file; the nearest one is named.
-        ValueError: The file is no Python, or an option's first key is one that neither the config nor a runner has.
+        ValueError: The file is no Python, imports what is not there, or takes out what its base does not have; or an
+            option's first key is one that neither the config nor a runner has.
     """
     path = Path(path)
     if not path.is_file():
@@ -58,6 +60,7 @@ def read_config(
             cfg = Config.fromfile(path)
     except SyntaxError as error:
         raise ValueError(f'{path} or a file it builds on is no Python: {error.msg} in line {error.lineno}') from None
+    check_taken_out(cfg, path)
     lay_over(cfg, options)
     if work_dir is not None:
         cfg.work_dir = str(work_dir)
@@ -101,8 +104,11 @@ def _importing(what: str) -> Iterator[None]:
     try:
         yield
     except ImportError as error:
+        cause: BaseException = error
+        while isinstance(cause.__context__, ImportError):  # MMEngine's own words would hide which module it is
+            cause = cause.__context__
         raise ValueError(
-            f'{what} imports what is not there ({error.__context__ or error}): install the package where this Python '
+            f'{what} imports what is not there ({cause}): install the package where this Python '
             'finds it, as pip install -e FOLDER does, or correct the name'
         ) from None
 

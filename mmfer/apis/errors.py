@@ -73,7 +73,7 @@ def sentence_of(error: BaseException) -> str:
         text = _unknown_parameter(_built(error, match[1]), *match.groups())
     elif match := MISSING_PARAMETER.search(text):
         text = f'{_short(match[1])} needs {match[2]}: add it to the config'
-    elif isinstance(error, ImportError) and (part := _last_built(error)):
+    elif isinstance(error, ImportError) and (part := _whose(error)):
         text = f'{part.__name__} needs a package that is not installed: {text}'
     elif isinstance(error, KeyError) and len(text.split()) == 1:
         text = f'the key {text!r} is missing'
@@ -122,10 +122,10 @@ def _built(error: BaseException, where: str) -> Callable | None:
     return next((thing for thing in found if inspect.isclass(thing) or inspect.isfunction(thing)), None)
 
 
-def _last_built(error: BaseException) -> type | None:
-    """The class that MMEngine was building, such as a backend of the visualizer."""
-    built = (frame.f_locals.get('obj_cls') for frame, _ in traceback.walk_tb(error.__traceback__))
-    return next((kind for kind in [*built][::-1] if inspect.isclass(kind)), None)
+def _whose(error: BaseException) -> type | None:
+    """The class in whose method it happened, such as a backend of the visualizer."""
+    owners = [frame.f_locals['self'] for frame, _ in traceback.walk_tb(error.__traceback__) if 'self' in frame.f_locals]
+    return type(owners[-1]) if owners else None
 
 
 def _short(where: str) -> str:
