@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import inspect
-from argparse import ArgumentError, ArgumentParser, Namespace
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.runner import Runner
+from mmengine.utils import import_modules_from_strings
 
-from mmfer.apis.errors import nearest
+from mmfer.apis.options import KeyValue as KeyValue
+from mmfer.apis.options import check_fits
+from mmfer.apis.options import typed_options as typed_options
+from mmfer.apis.taken_out import check_taken_out
 from mmfer.commands import as_typed as as_typed
 from mmfer.shipped import find_config, shipped_configs
+from mmfer.structures.naming import did_you_mean
 
 # What a config may say beside the runner's own arguments and the keys it already has.
 OTHER_KEYS = {
@@ -44,17 +49,20 @@ def read_config(
 
     Raises:
         FileNotFoundError: There is no such file; the nearest one is named.
-        ValueError: The file is no Python, or an option's first key is one that neither the config nor a runner has.
+        ValueError: The file is no Python, imports what is not there, or takes out what its base does not have; or an
+            option's first key is one that neither the config nor a runner has.
     """
     typed, path = path, find_config(path)
     if not path.is_file():
         known = [str(file) for file in sorted(Path().glob('configs/**/*.py'))] or shipped_configs()
-        near = nearest(str(typed), known) or '; `mmfer configs` lists those that come with mmfer'
+        near = did_you_mean(str(typed), known) or '; `mmfer configs` lists those that come with mmfer'
         raise FileNotFoundError(f'there is no config {typed}{near}')
     try:
-        cfg = Config.fromfile(path)
+        with _importing(f'{path} or a file it builds on'):
+            cfg = Config.fromfile(path)
     except SyntaxError as error:
         raise ValueError(f'{path} or a file it builds on is no Python: {error.msg} in line {error.lineno}') from None
+    check_taken_out(cfg, path)
     lay_over(cfg, options)
     if work_dir is not None:
         cfg.work_dir = str(work_dir)
@@ -69,17 +77,20 @@ def lay_over(cfg: Config, options: Mapping[str, Any] | None) -> Config:
     Raises:
         ValueError: An option's first key is one that neither the config nor a runner has, or it does not fit.
     """
-    for key, value in (options or {}).items():
+    options = dict(options or {})
+    for key in options:
         top = key.split('.')[0]
         known = {*cfg, *list(inspect.signature(Runner.__init__).parameters)[1:], *OTHER_KEYS}
         if top not in known:
-            raise ValueError(f'--cfg-options {key}: no part of a run reads the key {top!r}{nearest(top, known)}')
-        if value is None and key.startswith('model.supervision.'):
-            _check_is_there(cfg, key)
+            raise ValueError(f'--cfg-options {key}: no part of a run reads the key {top!r}{did_you_mean(top, known)}')
+        check_fits(cfg, key, options[key])
     try:
-        cfg.merge_from_dict(dict(options or {}))
-    except TypeError as error:
-        raise ValueError(f'--cfg-options do not fit the config: {error}') from None
+        cfg.merge_from_dict(options)
+    except (TypeError, KeyError) as error:
+        raise ValueError(f'--cfg-options do not fit the config: {error.args[0]}') from None
+    if any(key.split('.')[0] == 'custom_imports' for key in options):
+        with _importing('--cfg-options custom_imports'):
+            import_modules_from_strings(**cfg.custom_imports)
     return cfg
 
 
@@ -93,67 +104,15 @@ def default_work_dir(config: str | Path) -> Path:
     return Path('work_dirs', *parts[inside:])
 
 
-class KeyValue(DictAction):
-    """`--cfg-options KEY=VALUE ...`; a word without `=` is refused in words.
-
-    Given twice, the second adds to the first, where MMEngine's forgets the first; blanks in a value, as paths may have
-    them, stay. `typed_options` has the words as they were typed.
-    """
-
-    @staticmethod
-    def _parse_iterable(val: str) -> Any:
-        """`[1,2]` and `1,2` are lists, `(1,2)` a tuple, `'a, b'` in quotes a string."""
-        text = val.strip()
-        if text[:1] + text[-1:] in ('[]', '()'):
-            items = [KeyValue._parse_iterable(item) for item in _split(text[1:-1])]
-            return tuple(items) if text[0] == '(' else items
-        if len(text) > 1 and text[:1] + text[-1:] in ('""', "''"):
-            inner = text[1:-1]
-            is_text = inner[:1] not in ('[', '(') and set(inner) & {',', ' '}
-            return inner if is_text else KeyValue._parse_iterable(inner)
-        items = _split(text)
-        if len(items) > 1 or text.endswith(','):
-            return [KeyValue._parse_iterable(item) for item in items]
-        return DictAction._parse_int_float_bool(text)
-
-    def __call__(
-        self, parser: ArgumentParser, namespace: Namespace, values: Any, option_string: str | None = None
-    ) -> None:
-        """Called by argparse."""
-        for value in values:
-            if '=' not in value:
-                raise ArgumentError(self, f'{value!r} is no KEY=VALUE, for example model.pretrained=None')
-        before = getattr(namespace, self.dest) or {}
-        super().__call__(parser, namespace, values, option_string)
-        setattr(namespace, self.dest, {**before, **getattr(namespace, self.dest)})
-        setattr(namespace, f'{self.dest}_typed', [*getattr(namespace, f'{self.dest}_typed', ()), *values])
-
-
-def _split(text: str) -> list[str]:
-    """What stands between the commas, apart from those within brackets and quotes."""
-    items, depth, quote = [''], 0, ''
-    for sign in text:
-        if sign in '\'"' and (not quote or quote == sign):
-            quote = '' if quote else sign
-        depth += 0 if quote else (sign in '[(') - (sign in '])')
-        if sign == ',' and not depth and not quote:
-            items.append('')
-        else:
-            items[-1] += sign
-    return [item for item in items if item.strip()]
-
-
-def typed_options(args: Namespace) -> list[str]:
-    """What was given to `--cfg-options`, word by word."""
-    return list(getattr(args, 'cfg_options_typed', ()))
-
-
-def _check_is_there(cfg: Config, key: str) -> None:
-    """Refuses to take out what is not there: a misspelt ablation would train the whole method."""
-    parent: Any = cfg
-    *path, last = key.split('.')
-    for name in path:
-        parent = parent.get(name) if isinstance(parent, Mapping | Config) else None
-    if not isinstance(parent, Mapping) or last not in parent:
-        known = parent if isinstance(parent, Mapping) else ()
-        raise ValueError(f'--cfg-options {key}=None takes out what is not there{nearest(last, known)}')
+@contextmanager
+def _importing(what: str) -> Iterator[None]:
+    try:
+        yield
+    except ImportError as error:
+        cause: BaseException = error
+        while isinstance(cause.__context__, ImportError):  # MMEngine's own words would hide which module it is
+            cause = cause.__context__
+        raise ValueError(
+            f'{what} imports what is not there ({cause}): install the package where this Python '
+            'finds it, as pip install -e FOLDER does, or correct the name'
+        ) from None

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import os
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -22,7 +21,9 @@ from mmengine.registry import DefaultScope, Registry
 import mmfer
 from mmfer import registry as mmfer_registry
 from mmfer.commands import here
+from mmfer.engine.checks.config_parts import unknown_parameter
 from mmfer.engine.terminal import tell_people
+from mmfer.structures.naming import closest, did_you_mean
 
 UNKNOWN_PART = re.compile(r'^(\S+) is not in the (?:\S+::)?(.+?) registry\.')
 UNKNOWN_PARAMETER = re.compile(r"([\w.]+)\(\) got an unexpected keyword argument '(\w+)'")
@@ -36,6 +37,7 @@ USERS = (
     KeyError,
     TypeError,
     ConfigParsingError,
+    ImportError,
 )
 
 
@@ -43,14 +45,17 @@ USERS = (
 def user_errors() -> Iterator[None]:
     """Ends the program with `mmfer: error: <sentence>` and exit code 1 where the user can mend it.
 
-    These are `ValueError`, `FileNotFoundError`, `KeyError`, errors of a config file, and parts built with parameters
-    that they do not have. Everything else is our mistake and keeps its traceback, as do all with `MMFER_TRACEBACK=1`.
+    These are `ValueError`, `FileNotFoundError`, `KeyError`, errors of a config file, packages to be installed, and
+    parts built with parameters that they do not have. Everything else is our mistake and keeps its traceback, as do
+    all with `MMFER_TRACEBACK=1`.
     """
     tell_people(MMLogger.get_current_instance())
     try:
         yield
     except USERS as error:
         if isinstance(error, TypeError) and not _is_about_parameters(error):
+            raise
+        if isinstance(error, ImportError) and 'pip install' not in str(error):
             raise
         if os.environ.get('MMFER_TRACEBACK', '0') not in ('', '0'):
             traceback.print_exc()
@@ -72,15 +77,11 @@ def sentence_of(error: BaseException) -> str:
         text = _unknown_parameter(_built(error, match[1]), *match.groups())
     elif match := MISSING_PARAMETER.search(text):
         text = f'{_short(match[1])} needs {match[2]}: add it to the config'
+    elif isinstance(error, ImportError) and (part := _whose(error)):
+        text = f'{part.__name__} needs a package that is not installed: {text}'
     elif isinstance(error, KeyError) and len(text.split()) == 1:
         text = f'the key {text!r} is missing'
     return here(' '.join(text.split())) or type(error).__name__
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """`'; did you mean X?'`, or nothing where no known name is near."""
-    close = difflib.get_close_matches(name, sorted(set(known)), n=1, cutoff=0.6)
-    return f'; did you mean {close[0]}?' if close else ''
 
 
 def _unknown_part(name: str, kind: str) -> str:
@@ -99,29 +100,15 @@ def _unknown_part(name: str, kind: str) -> str:
             plain = scope == (current.scope_name if current else 'mmpretrain')
             known |= {module if plain else f'{scope}.{module}' for module in child.module_dict}
     tails = {full.split('.')[-1]: full for full in known}  # perhaps only the scope is missing or wrong
-    tail = difflib.get_close_matches(name.split('.')[-1], list(tails), n=1, cutoff=0.8)
-    hint = nearest(name, known) or (f'; did you mean {tails[tail[0]]}?' if tail else '')
+    tail = closest(name.split('.')[-1], tails, alike=0.8)
+    hint = did_you_mean(name, known) or (f'; did you mean {tails[tail]}?' if tail else '')
     return f'type={name!r} is no known {kind}{hint or "; is the package that registers it installed?"}'
 
 
 def _unknown_parameter(built: Callable[..., Any] | None, where: str, name: str) -> str:
     if built is None:
         return f'{_short(where)} has no parameter {name!r}: correct it in the config'
-    known = _parameters(built)
-    return f'{built.__name__} has no parameter {name!r}{nearest(name, known)} (it takes {", ".join(known)})'
-
-
-def _parameters(built: Callable[..., Any]) -> list[str]:
-    names: dict[str, None] = {}
-    for owner in inspect.getmro(built)[:-1] if inspect.isclass(built) else [built]:
-        function = vars(owner).get('__init__') if inspect.isclass(owner) else owner
-        if not inspect.isfunction(function):
-            continue
-        parameters = inspect.signature(function).parameters.values()
-        names |= dict.fromkeys(p.name for p in parameters if p.name != 'self' and p.kind not in (2, 4))
-        if not any(p.kind == 4 for p in parameters):  # no **kwargs: nothing reaches the parents
-            break
-    return list(names)
+    return unknown_parameter(built, name)
 
 
 def _built(error: BaseException, where: str) -> Callable[..., Any] | None:
@@ -139,6 +126,12 @@ def _built(error: BaseException, where: str) -> Callable[..., Any] | None:
     return next((thing for thing in found if inspect.isclass(thing) or inspect.isfunction(thing)), None)
 
 
+def _whose(error: BaseException) -> type | None:
+    """The class in whose method it happened, such as a backend of the visualizer."""
+    owners = [frame.f_locals['self'] for frame, _ in traceback.walk_tb(error.__traceback__) if 'self' in frame.f_locals]
+    return type(owners[-1]) if owners else None
+
+
 def _short(where: str) -> str:
     return where.removesuffix('.__init__')
 
@@ -149,7 +142,7 @@ def _is_about_parameters(error: TypeError) -> bool:
 
 def _is_ours(error: BaseException) -> bool:
     """Whether the sentence was written in this package (or is a name that MMEngine does not know)."""
-    if isinstance(error, TypeError | ConfigParsingError) or UNKNOWN_PART.match(str(error).strip('\'"')):
+    if isinstance(error, TypeError | ConfigParsingError | ImportError) or UNKNOWN_PART.match(str(error).strip('\'"')):
         return True
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     root = Path(mmfer.__file__).parent

@@ -15,7 +15,8 @@ from mmfer import compat
 from mmfer.apis.checkpoints.agreement import check_agreement, trained_classes
 from mmfer.apis.checkpoints.checkpoint_file import read_checkpoint
 from mmfer.apis.deployment import build_deployed, load_deployed
-from mmfer.apis.training import pin_memory
+from mmfer.apis.training import forget_workers, pin_memory
+from mmfer.datasets.transforms.pipeline_trial import try_pipeline
 from mmfer.engine.checks.classes import check_dataset_classes
 from mmfer.engine.checks.held_out import check_tested
 from mmfer.engine.checks.images import check_images
@@ -101,11 +102,14 @@ def evaluate(
             cfg.model[key] = None
     compat.prepare(cfg, launcher)
     pin_memory(cfg)
+    forget_workers(cfg)
     runner = (Runner if verbose else TerminalRunner).from_cfg(cfg)
     model = runner.model.module if runner.distributed else runner.model
     load_deployed(model, content, checkpoint)
     check_dataset_classes(runner.test_dataloader.dataset, trained_classes(content), 'test_dataloader.dataset')
     check_tested(trained_on, runner.test_dataloader.dataset)
+    for faces in face_datasets(runner.test_dataloader.dataset):
+        try_pipeline(faces)
     check_images([runner.test_dataloader.dataset])
     for faces in face_datasets(runner.test_dataloader.dataset):
         runner.logger.info(faces.summary(), extra=FILE_ONLY)

@@ -12,19 +12,19 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner, find_latest_checkpoint
 
 from mmfer import compat
+from mmfer.datasets.transforms.pipeline_trial import try_pipeline
 from mmfer.engine.checks.classes import check_classes
 from mmfer.engine.checks.held_out import check_held_out
 from mmfer.engine.checks.images import check_images
 from mmfer.engine.checks.loaders import check_batches, check_norm, check_ranks_agree
 from mmfer.engine.checks.preprocessor import check_preprocessor
+from mmfer.engine.checks.structure import MMENGINE_HOOKS
 from mmfer.engine.checks.unused_settings import check_config, check_optimizer
+from mmfer.engine.dataset_parts import face_datasets
 from mmfer.engine.hooks.protocol import ProtocolHook
 from mmfer.engine.hooks.training_faces import TrainingFacesHook
 from mmfer.engine.run_summary import run_summary
 from mmfer.engine.terminal import TerminalRunner, progress_of
-
-MMENGINE_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
-"""What MMEngine's runner adds by itself to `default_hooks`."""
 
 
 def train(cfg: Config, launcher: str = 'none', verbose: bool = False) -> Runner:
@@ -37,13 +37,14 @@ def train(cfg: Config, launcher: str = 'none', verbose: bool = False) -> Runner:
         launcher: What started this process: 'none', 'pytorch' (torchrun) or 'slurm'.
         verbose: Whether the terminal shows all that the log file has, instead of what people read.
     """
+    check_config(cfg)
     if takes_parts_out(cfg.model):
         # What fed them may be left without a gradient, for which DistributedDataParallel would wait in vain.
         cfg.setdefault('find_unused_parameters', True)
-    check_config(cfg)
     compat.prepare(cfg, launcher)
     complete_hooks(cfg, launcher)
     pin_memory(cfg)
+    forget_workers(cfg)
     runner_type = Runner if verbose else TerminalRunner
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else runner_type.from_cfg(cfg)
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
@@ -56,8 +57,12 @@ def train(cfg: Config, launcher: str = 'none', verbose: bool = False) -> Runner:
     check_classes(runner)
     check_held_out(runner)
     check_ranks_agree(runner.train_dataloader.dataset)
+    loaded = [loop.dataloader.dataset for loop in (runner.train_loop, runner.val_loop) if loop is not None]
+    for dataset in loaded:
+        for faces in face_datasets(dataset):
+            try_pipeline(faces)
     check_preprocessor(runner)
-    sizes = check_images([loop.dataloader.dataset for loop in (runner.train_loop, runner.val_loop) if loop is not None])
+    sizes = check_images(loaded)
     if len(sizes[0]):
         runner.register_hook(TrainingFacesHook(sizes[0]))
     runner.logger.info(run_summary(runner))
@@ -84,6 +89,15 @@ def pin_memory(cfg: Config) -> None:
     for name in ('train', 'val', 'test'):
         if torch.cuda.is_available() and cfg.get(f'{name}_dataloader'):
             cfg[f'{name}_dataloader'].setdefault('pin_memory', True)
+
+
+def forget_workers(cfg: Config) -> None:
+    """Takes out of loaders without workers what is said of workers, which torch refuses."""
+    for name in ('train', 'val', 'test'):
+        loader = cfg.get(f'{name}_dataloader')
+        if loader and not loader.get('num_workers'):
+            for key in ('persistent_workers', 'prefetch_factor'):
+                loader.pop(key, None)
 
 
 def takes_parts_out(model: Mapping[str, Any]) -> bool:

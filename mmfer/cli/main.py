@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-from difflib import get_close_matches
 from importlib import import_module
 from types import ModuleType
 
 import mmfer
+from mmfer.structures.naming import closest
 
 COMMANDS = {
     'train': 'train a config',
@@ -48,8 +48,8 @@ def main(argv: list[str] | None = None) -> None:
         return
     name = ' '.join(words[: 2 if words[0] in GROUPS else 1])
     if name not in COMMANDS:
-        near = get_close_matches(name, COMMANDS, n=1)
-        hint = f'did you mean `mmfer {near[0]}`?' if near else '`mmfer --help` lists what there is'
+        near = closest(name, COMMANDS)
+        hint = f'did you mean `mmfer {near}`?' if near else '`mmfer --help` lists what there is'
         print(f'mmfer: error: there is no command `mmfer {name}`; {hint}', file=sys.stderr)
         raise SystemExit(2)
     try:

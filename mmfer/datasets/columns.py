@@ -14,6 +14,7 @@ import numpy as np
 from mmfer.datasets.labels.noise import noisy_labels
 from mmfer.datasets.labels.noise_manifest import labels_from
 from mmfer.datasets.labels.schema import label_map
+from mmfer.structures.ranges import check_range
 
 Columns = dict[str, np.ndarray]
 
@@ -128,8 +129,8 @@ def holdout_mask(columns: Columns, fraction: float = 0.1, seed: int = 0) -> np.n
     Returns:
         bool [N].
     """
-    if not 0 < fraction < 1:
-        raise ValueError(f'holdout fraction must lie between 0 and 1, got {fraction}')
+    check_range('holdout.fraction', fraction, above=0, below=1)
+    check_range('holdout.seed', seed, 0, whole=True)
     label = columns['label']
     counts = np.bincount(label)
     wanted = np.floor(fraction * counts + 0.5).astype(np.int64)

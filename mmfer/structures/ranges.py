@@ -46,5 +46,6 @@ def check_range(
     if not fits:
         kind = 'a whole number' if whole else 'a number'
         named = ('at least', least), ('above', above), ('at most', most), ('below', below)
-        bounds = ' and '.join(f'{word} {bound:g}' for word, bound in named if bound is not None)
-        raise ValueError(f'{name} must be {kind}, {bounds}, got {value!r}{f": {why}" if why else ""}')
+        bounds = ' and '.join(f'{word} {bound:.10g}' for word, bound in named if bound is not None)
+        kind = f'{kind}, {bounds}' if bounds else kind
+        raise ValueError(f'{name} must be {kind}, got {value!r}{f": {why}" if why else ""}')

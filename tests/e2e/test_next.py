@@ -122,14 +122,15 @@ BOTH_WAYS = pytest.mark.parametrize('way', ['tools', 'mmfer'])
 @BOTH_WAYS
 def test_from_a_check_to_predictions(home, typed, way):
     """check, browse, train, test, predict: each line is the one before it printed."""
-    (home / 'the data').symlink_to(home / 'data' / 'raf-db')
-    values = SMALL | {f'{split}_dataloader.dataset.data_root': 'the data' for split in ('train', 'val')}
+    Path(DRIVE).parent.mkdir()
+    Path(DRIVE).symlink_to(home / 'data' / 'raf-db')
+    values = SMALL | {f'{split}_dataloader.dataset.data_root': DRIVE for split in ('train', 'val')}
     check = command_line('dataset_tools/check.py', 'my own/a config.py', values=values | TEST_ROOT, way=way)
     browse = following(typed(check, fails=True))  # it misses the faces that the real data set has
     assert browse.startswith(f"{as_one_types('dataset_tools/browse.py', way)} 'my own/a config.py' --cfg-options ")
     train = following(typed(browse, '--seed', '7'))
     assert train.startswith(f"{as_one_types('train.py', way)} 'my own/a config.py' --seed 7 --cfg-options ")
-    train = train.replace(" 'test_dataloader.dataset.data_root=the data'", '')
+    train = train.replace(shlex.quote(f'test_dataloader.dataset.data_root={DRIVE}'), '')
     test = following(typed(train.replace(' --cfg-options', " --work-dir 'the run' --cfg-options")))
     assert test == f"{as_one_types('test.py', way)} 'the run/epoch_1.pth'"  # which carries config and options
     predict = following(typed(test))
@@ -140,7 +141,8 @@ def test_from_a_check_to_predictions(home, typed, way):
     assert 'train_00001_aligned.jpg: ' in typed(predict, IMAGE_OR_FOLDER=faces)
 
 
-TEST_ROOT = {'test_dataloader.dataset.data_root': 'the data'}
+DRIVE = "My Drive/sam's faces, old"
+TEST_ROOT = {'test_dataloader.dataset.data_root': DRIVE}
 
 
 def test_the_epoch_that_was_chosen_is_the_one_that_is_tested(home, typed):

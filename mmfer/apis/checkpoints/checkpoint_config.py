@@ -16,7 +16,8 @@ from mmfer.apis.checkpoints.checkpoint_file import read_checkpoint
 from mmfer.apis.checkpoints.stored_config import SCOPES, find_part, stored_config
 from mmfer.apis.checkpoints.stored_parts import NAME_THE_CONFIG, StoredParts
 from mmfer.apis.config import lay_over, read_config
-from mmfer.apis.errors import nearest
+from mmfer.engine.checks.unused_settings import check_settings
+from mmfer.structures.naming import did_you_mean
 
 ALLOW = f'packages whose parts the checkpoint may name, besides those of {", ".join(SCOPES)}; they are imported'
 """What `--allow` means, for the tools."""
@@ -88,7 +89,7 @@ def checkpoint_config(
         found['test_dataloader'] = dict(dataset=dict(pipeline=reader.pipeline(next(iter(loaders.values())))))
     for option in options or {}:
         if option.split('.')[0] not in found:
-            near = nearest(option, [option.replace(option.split('.')[0], name, 1) for name in found])
+            near = did_you_mean(option, [option.replace(option.split('.')[0], name, 1) for name in found])
             raise ValueError(f'--cfg-options {option}: the config in {source} is read for testing only{near}')
     return lay_over(Config(found), options)
 
@@ -113,7 +114,8 @@ def config_of(
 
     Raises:
         FileNotFoundError: A file is not there.
-        ValueError: As of `read_config` and `checkpoint_config`; or packages are allowed that a config may name anyway.
+        ValueError: As of `read_config`, `checkpoint_config` and `check_settings`; or packages are allowed that a config
+            may name anyway.
     """
     if config is not None:
         if str(config).endswith(('.pth', '.pt')):
@@ -122,10 +124,13 @@ def config_of(
             raise ValueError(
                 f'--allow {" ".join(allow)} is for a checkpoint without a config: {config} is trusted as it is'
             )
-        return read_config(config, options, work_dir)
+        cfg = read_config(config, options, work_dir)
+        check_settings(cfg)
+        return cfg
     if str(checkpoint).endswith('.py'):
         raise ValueError(f'{checkpoint} is a config: name the checkpoint, too')
     cfg = checkpoint_config(read_checkpoint(checkpoint), checkpoint, options, allow, data)
+    check_settings(cfg)
     cfg.work_dir = str(work_dir or Path(checkpoint).parent)
     return cfg
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from mmfer.apis.errors import nearest
+from mmfer.structures.naming import did_you_mean
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
@@ -23,7 +23,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     if not path.is_file():
         folder = path if path.is_dir() else path.parent
         here = [str(file) for file in sorted(folder.glob('*.pth'))]
-        hint = nearest(str(path), here) or (f'; {folder} has {", ".join(map(str, here[:3]))}' if here else '')
+        hint = did_you_mean(str(path), here) or (f'; {folder} has {", ".join(map(str, here[:3]))}' if here else '')
         raise FileNotFoundError(f'there is no checkpoint {path}{hint}')
     try:
         checkpoint = torch.load(path, map_location='cpu', weights_only=True)

@@ -8,6 +8,7 @@ from itertools import combinations
 
 import numpy as np
 from mmengine.config import Config
+from mmengine.dataset import Compose
 from mmengine.registry import DATASETS, DefaultScope
 
 from mmfer.apis.data.dataset_findings import CheckedSet, DatasetCheck, Pair
@@ -19,6 +20,8 @@ from mmfer.datasets.images.face_places import FacePlaces
 from mmfer.datasets.images.jpeg_scans import decoder_warnings
 from mmfer.datasets.landmarks.check import in_corner, off_image, shape_outlyingness
 from mmfer.datasets.landmarks.posture import posture
+from mmfer.datasets.transforms.pipeline_trial import try_pipeline
+from mmfer.engine.checks.unused_settings import check_settings
 from mmfer.progress import ProgressBar
 
 _CHUNK = 64
@@ -29,8 +32,10 @@ def check_datasets(cfg: Config) -> DatasetCheck:
 
     Raises:
         FileNotFoundError: A label or landmark file, or a folder, is missing.
-        ValueError: One of them cannot be read, or the config has no dataset of mmfer.
+        ValueError: One of them cannot be read, or the config has no dataset of mmfer, or settings that are wrong
+            (`check_settings`) or make no faces of pictures (`try_pipeline`).
     """
+    check_settings(cfg)
     sets: list[CheckedSet] = []
     seen, places = set(), FacePlaces()
     for dataset in _datasets(cfg):
@@ -83,6 +88,8 @@ def _datasets(cfg: Config) -> Iterator[FaceDataset]:
                     }
                 )
                 dataset.full_init()
+                dataset.pipeline = Compose(settings.get('pipeline', ()))
+                try_pipeline(dataset)
                 yield dataset
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
 
 from mmfer.datasets.labels.schema import canonical
+from mmfer.structures.ranges import check_range
 
 CONFUSED_WITH = {
     'anger': 'disgust',
@@ -49,6 +51,7 @@ def noisy_labels(
         )
     if kind == 'symmetric' and confusions is not None:
         raise ValueError("symmetric label noise takes no confusions; use kind='asymmetric'")
+    check_range('label_noise.seed', seed, 0, whole=True)
     if len(classes) < 2:
         raise ValueError(f'label noise needs two classes or more, got {tuple(classes)}')
     # Only random() is drawn: its bits are fixed by the generator, the other methods may change between numpy versions.
@@ -141,8 +144,8 @@ def confusion_shares(classes: Sequence[str], confusions: Any = None) -> np.ndarr
 
 def check_rate(rate: float) -> float:
     """The rate, if it is one."""
-    if not 0 <= rate <= 1:
-        raise ValueError(f'label noise rate must lie between 0 and 1 (.3 for 30 %), got {rate}')
+    if not (isinstance(rate, Real) and 0 <= rate <= 1):
+        raise ValueError(f'label noise rate must lie between 0 and 1 (.3 for 30 %), got {rate!r}')
     return rate
 
 

@@ -46,7 +46,7 @@ def check_pipeline(dataset: Faces) -> None:
     where = f'{type(dataset).__name__} {dataset.split}'
     results: Results | None = dataset.get_data_info(int(valid.argmax()))
     with own_randomness(), TemporaryDirectory() as folder:
-        for step in map(_copy, steps):
+        for step in map(copied, steps):
             if results is None:
                 break
             if type(step) not in (LoadFace, PackFace):
@@ -136,7 +136,7 @@ def _face(results: Results | None, otherwise: str) -> tuple[np.ndarray, np.ndarr
 
 def _always(step: Callable[..., Any]) -> Callable[..., Any]:
     """The step as it is where it does something; what is done to one face of a hundred would hardly be seen."""
-    step = _copy(step)
+    step = copied(step)
     inside = getattr(step, 'transforms', None)
     inside = getattr(inside, 'transforms', inside)  # a list, or a Compose of one
     if isinstance(inside, list):
@@ -148,7 +148,7 @@ def _always(step: Callable[..., Any]) -> Callable[..., Any]:
     return step
 
 
-def _copy(step: Callable[..., Any]) -> Callable[..., Any]:
+def copied(step: Callable[..., Any]) -> Callable[..., Any]:
     """A step with a state of its own, which measuring would change; itself where it cannot be copied."""
     try:
         return copy.deepcopy(step)

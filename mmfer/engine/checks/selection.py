@@ -36,9 +36,10 @@ def check_selection(runner: Runner, select_on: str | None, metric: str) -> None:
         raise ValueError(f'ProtocolHook(metric={metric!r}) is no figure of a run; choose one of {", ".join(known)}')
     chooser = next((hook for hook in runner.hooks if _chooses(hook)), None)
     if select_on is None and chooser is not None:
+        what = 'it' if isinstance(chooser, EarlyStoppingHook) else 'its save_best'
         raise ValueError(
             f'{type(chooser).__name__} chooses an epoch by validation metrics but select_on is None: '
-            "take its save_best out, or say select_on='val' (or 'test') in the config"
+            f"take {what} out, or say select_on='val' (or 'test') in the config"
         )
     if select_on is not None:
         _check_role(runner, val, select_on)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Iterable
-from difflib import get_close_matches
 
 from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.registry import OPTIMIZERS
 from torch import nn
 
-from mmfer.structures.ranges import check_range
+from mmfer.engine.checks.config_parts import config_parts
+from mmfer.engine.checks.monitors import check_monitors
+from mmfer.engine.checks.numbers import check_numbers
+from mmfer.engine.checks.structure import check_groups, check_known, check_parts
+from mmfer.models.supervision.methods_check import check_methods
+from mmfer.structures.naming import did_you_mean
 
 PARAMWISE = (
     'custom_keys',
@@ -28,15 +31,16 @@ PARAMWISE = (
 
 
 def check_config(cfg: Config) -> None:
-    """Refuses two preprocessors, of which one would be used, and epochs and steps that cannot be counted.
+    """Refuses what can be seen to be wrong before anything is built.
+
+    Misspelt keys, settings that are no numbers or out of range, two preprocessors of which one would be used, an
+    evaluation that would never begin.
 
     Raises:
-        ValueError: There are two, or a number is out of its range.
+        ValueError: Something is.
     """
-    loop, wrapper = cfg.get('train_cfg') or {}, cfg.get('optim_wrapper') or {}
-    for key in ('max_epochs', 'max_iters', 'val_interval'):
-        check_range(f'train_cfg.{key}', loop.get(key, 1), 1, whole=True)
-    check_range('optim_wrapper.accumulative_counts', wrapper.get('accumulative_counts', 1), 1, whole=True)
+    check_settings(cfg)
+    loop = cfg.get('train_cfg') or {}
     if loop.get('val_begin', 1) > loop.get('max_epochs', float('inf')):
         raise ValueError(
             f'train_cfg.val_begin={loop.val_begin} lies behind train_cfg.max_epochs={loop.max_epochs}: no epoch would '
@@ -47,6 +51,21 @@ def check_config(cfg: Config) -> None:
             'the config has data_preprocessor and model.data_preprocessor, and only the second would be used: take one '
             'out with None'
         )
+
+
+def check_settings(cfg: Config) -> None:
+    """Every setting that a config has can be read: those of training, where it has them, and those of testing.
+
+    Raises:
+        ValueError: One is misspelt, no number, or out of range.
+    """
+    check_groups(cfg)
+    if cfg.get('model') and cfg.model.get('supervision') is not None:
+        check_methods(cfg.model.supervision)
+    parts = list(config_parts(cfg))
+    check_parts(parts)
+    check_numbers(cfg, parts)
+    check_monitors(cfg, parts)
 
 
 def check_optimizer(cfg: Config, model: nn.Module) -> None:
@@ -66,26 +85,15 @@ def check_optimizer(cfg: Config, model: nn.Module) -> None:
     settings, place = wrapper.get('paramwise_cfg') or {}, 'optim_wrapper.paramwise_cfg'
     if wrapper.get('constructor', 'DefaultOptimWrapperConstructor') != 'DefaultOptimWrapperConstructor':
         return
-    _known(settings, PARAMWISE, place)
+    check_known(settings, PARAMWISE, place)
     names = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
     optimizer = OPTIMIZERS.get((wrapper.get('optimizer') or {}).get('type', ''))
     more = list(inspect.signature(optimizer).parameters) if optimizer else []
     for key, options in (settings.get('custom_keys') or {}).items():
         if not any(key in name for name in names):
             parts = {'.'.join(name.split('.')[:i]) for name in names for i in range(1, name.count('.') + 2)}
+            near = did_you_mean(key, parts, "'")
             raise ValueError(
-                f'{place}.custom_keys names {key!r}, which is in the name of no parameter that is trained'
-                f'{_nearest(key, parts)}'
+                f'{place}.custom_keys names {key!r}, which is in the name of no parameter that is trained{near}'
             )
-        _known(options, ['lr_mult', 'decay_mult', *more], f'{place}.custom_keys[{key!r}]')
-
-
-def _known(given: Iterable[str], known: Iterable[str], place: str) -> None:
-    for name in given:
-        if name not in known:
-            raise ValueError(f'{place} has no setting {name!r}{_nearest(name, known)} (it takes {", ".join(known)})')
-
-
-def _nearest(name: str, known: Iterable[str]) -> str:
-    near = get_close_matches(name, sorted(known), n=1, cutoff=0.6)
-    return f'; did you mean {near[0]!r}?' if near else ''
+        check_known(options, ['lr_mult', 'decay_mult', *more], f'{place}.custom_keys[{key!r}]')

@@ -1,7 +1,6 @@
 """Cross-entropy against the step's target."""
 
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 
 import torch
 import torch.nn.functional as F
@@ -9,6 +8,7 @@ from torch import Tensor, nn
 
 from mmfer.models.supervision.part import Part
 from mmfer.registry import MODELS
+from mmfer.structures.naming import did_you_mean
 
 
 @MODELS.register_module()
@@ -68,8 +68,7 @@ class CrossEntropyLoss(Part):
             return
         for name in self.by_name:
             if name not in classes:
-                near = get_close_matches(name, classes, n=1)
-                hint = f'; did you mean {near[0]!r}?' if near else ''
+                hint = did_you_mean(name, classes, "'")
                 raise ValueError(f'class_weight names {name!r}, but the classes are {", ".join(classes)}{hint}')
         self.class_weight = torch.tensor([float(self.by_name.get(name, 1)) for name in classes])
 

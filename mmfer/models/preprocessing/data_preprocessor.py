@@ -55,14 +55,22 @@ class FaceDataPreprocessor(BaseDataPreprocessor):
                 f'train_cfg={batch_augments} mixes images, whose landmarks cannot be mixed; use the '
                 'ClsDataPreprocessor of mmpretrain for mixup, or leave train_cfg out'
             )
-        for side in (size,) if isinstance(size, int | float) else size:
+        sides = size if isinstance(size, list | tuple) else (size,)
+        if len(sides) > 2 or not sides:
+            raise ValueError(f'data_preprocessor.size must be a side or (height, width), got {size!r}')
+        for side in sides:
             check_range('data_preprocessor.size', side, 1, whole=True)
+        for name, values in (('mean', mean), ('std', std)):
+            if not isinstance(values, list | tuple):
+                raise ValueError(
+                    f'data_preprocessor.{name} must be one number a channel, as (.5,.5,.5), got {values!r}'
+                )
         why = 'it is of pixels in [0, 1]: divide one of pixels in 0..255 by 255'
         for value in mean:
             check_range('data_preprocessor.mean', value, 0, 1, why=why)
         for value in std:
             check_range('data_preprocessor.std', value, above=0, most=1, why=why)
-        self.size = (size, size) if isinstance(size, int) else tuple(size)
+        self.size = (int(sides[0]), int(sides[-1]))
         self.to_rgb = to_rgb
         self.register_buffer('mean', torch.tensor(mean).view(-1, 1, 1), persistent=False)
         self.register_buffer('std', torch.tensor(std).view(-1, 1, 1), persistent=False)

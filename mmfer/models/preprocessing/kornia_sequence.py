@@ -2,7 +2,6 @@
 
 import inspect
 from collections.abc import Sequence
-from difflib import get_close_matches
 from typing import Any
 
 import kornia.augmentation as kornia
@@ -13,6 +12,7 @@ from torch import Tensor
 from mmfer.registry import MODELS
 from mmfer.structures.landmark_probe import APART, MIXES, SIDES
 from mmfer.structures.landmark_sets import MIRROR_68, NUM_POINTS
+from mmfer.structures.naming import did_you_mean
 
 _INSTEAD = {
     MIXES: 'RandomErasing hides a part of a picture and leaves the others alone',
@@ -66,8 +66,7 @@ def build_transform(cfg: dict[str, Any], size: tuple[int, int]) -> torch.nn.Modu
         _require_kind(type(part), name)
         return part
     if not hasattr(kornia, name):
-        near = get_close_matches(name, dir(kornia), n=1)
-        raise ValueError(f'kornia.augmentation has no "{name}"' + (f'; did you mean "{near[0]}"?' if near else ''))
+        raise ValueError(f'kornia.augmentation has no "{name}"' + did_you_mean(name, dir(kornia), '"'))
     cls = getattr(kornia, name)
     _require_kind(cls, name)
     parameters = inspect.signature(cls).parameters

@@ -7,12 +7,12 @@ from typing import Any
 
 from torch import nn
 
+from mmfer.models.supervision.methods_check import KINDS
 from mmfer.models.supervision.part import Part, check_is_part
 from mmfer.models.supervision.step import check_weight, checked_schedule
 from mmfer.models.supervision.wiring import Call, build_part, own_renames
 from mmfer.structures import REFINABLE, VOCABULARY, SampleBank
 
-KINDS = ('branches', 'refiners', 'losses')
 Wired = tuple[str, nn.Module, Call]
 """Place in the config, part, and its wired function."""
 
@@ -106,6 +106,11 @@ class Assembly:
             self._refined[name] = where
         self.known[name] = f'from {where}'
         self.publishers[name] = part
+
+    @property
+    def read(self) -> set[str]:
+        """All names that something reads."""
+        return {name for calls in self.calls.values() for _, _, call in calls for name in call.names.values()}
 
     def connect_ends(self) -> None:
         """Connects the ends of the step, when all parts are there: memories may keep what later ones publish."""

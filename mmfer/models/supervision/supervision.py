@@ -7,7 +7,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from mmfer.models.probing.embedding import embedding_of, embedding_width
-from mmfer.models.supervision.assembly import KINDS, Assembly
+from mmfer.models.supervision.assembly import Assembly
+from mmfer.models.supervision.methods_check import KINDS, check_methods, check_taps_are_read
 from mmfer.models.supervision.named import Named
 from mmfer.models.supervision.part import Part
 from mmfer.models.supervision.step import StepLog, batch_rows, detached, full_precision, interpolate, progress
@@ -38,9 +39,14 @@ class Supervision(nn.Module):
         self.methods = Named()
         self._pending: list[tuple[Callable[..., None], dict[str, Any]]] = []
 
+        check_methods(methods)
         cfgs = {name: cfg for name, cfg in methods.items() if cfg is not None}
-        for name, cfg in cfgs.items():
-            _check_method(name, cfg)
+        for name in cfgs:
+            if 'loss' in name:
+                raise ValueError(
+                    f'supervision.{name}: a method may not be called so, as MMEngine would minimise whatever it logs, '
+                    'every number whose name contains "loss"; rename it'
+                )
             self.methods[name] = Named({kind: Named() for kind in KINDS})
         self.taps = Taps(model, merge_taps(cfgs))
         for method, cfg in reversed(cfgs.items()):
@@ -53,6 +59,9 @@ class Supervision(nn.Module):
                     if part_cfg is not None:
                         self._add(part_cfg, model, method, kind, name)
         self._assembly.connect_ends()
+        read = self._assembly.read
+        for method, cfg in cfgs.items():
+            check_taps_are_read(method, cfg.get('taps') or {}, read)
         self.check(model)
 
     def _add(self, cfg: Mapping[str, Any], model: nn.Module, method: str, kind: str, name: str) -> None:
@@ -174,14 +183,3 @@ class Supervision(nn.Module):
             finish(**arguments)
         self._pending = []
         self.bank.commit()
-
-
-def _check_method(name: str, cfg: Mapping[str, Any]) -> None:
-    if 'loss' in name:
-        raise ValueError(
-            f'supervision.{name}: a method may not be called so, as MMEngine would minimise whatever it logs, '
-            'every number whose name contains "loss"; rename it'
-        )
-    unknown = set(cfg) - {'taps', *KINDS}
-    if unknown:
-        raise ValueError(f'supervision.{name} takes taps, branches, refiners and losses, not "{sorted(unknown)[0]}"')

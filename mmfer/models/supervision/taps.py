@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from difflib import get_close_matches
 from typing import Any
 
 import torch
@@ -12,6 +11,7 @@ from mmfer.models.probing.calls import last_of_each_size, main_calls
 from mmfer.models.probing.feature_maps import Feature, Layout, Size
 from mmfer.models.probing.trial import learn_layouts, picture, run_classifier, trial_size, trial_sizes, undisturbed
 from mmfer.structures import VOCABULARY
+from mmfer.structures.naming import closest
 
 
 class Tapped(dict[str, Tensor]):
@@ -44,7 +44,7 @@ class Taps:
         modules = dict(network.named_modules())
         for name, path in paths.items():
             if path not in modules:
-                near = get_close_matches(path, modules, n=1, cutoff=0.0)[0]
+                near = closest(path, modules, alike=0.0)
                 raise ValueError(
                     f'tap "{name}": the network has no module "{path}"; the nearest is "{near}"{_stages(network, near)}'
                 )

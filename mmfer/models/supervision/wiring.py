@@ -3,7 +3,6 @@
 import inspect
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from difflib import get_close_matches
 from typing import Any
 
 from mmengine.registry import MODELS as ROOT
@@ -12,6 +11,7 @@ from torch import nn
 from mmfer.models.supervision.part import Part
 from mmfer.registry import MODELS
 from mmfer.structures import Trace
+from mmfer.structures.naming import did_you_mean
 
 _SCORES = ('pred', 'cls_score', 'input')
 """What others call the class scores, such as mmpretrain's losses."""
@@ -173,8 +173,7 @@ def _registered() -> list[str]:
 
 
 def _nearest(name: str, candidates: Iterable[str]) -> str:
-    near = get_close_matches(name, list(candidates), n=1, cutoff=0.4)
-    return f'; did you mean "{near[0]}"?' if near else ''
+    return did_you_mean(name, candidates, '"', alike=0.4)
 
 
 def _unknown(where: str, name: str, known: Mapping[str, str], cure: str = '') -> str:
