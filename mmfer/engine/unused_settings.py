@@ -11,6 +11,7 @@ from mmengine.registry import OPTIMIZERS
 from torch import nn
 
 from mmfer.engine.config_parts import config_parts
+from mmfer.engine.kind_check import check_kinds
 from mmfer.engine.monitor_check import check_monitors
 from mmfer.engine.number_check import check_numbers
 from mmfer.engine.structure_check import check_groups, check_known, check_parts
@@ -64,7 +65,8 @@ def check_settings(cfg: Config) -> None:
         check_methods(cfg.model.supervision)
     parts = list(config_parts(cfg))
     check_parts(parts)
-    check_numbers(cfg, parts)
+    check_numbers(cfg)
+    check_kinds(parts)
     check_monitors(cfg, parts)
 
 
