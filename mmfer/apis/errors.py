@@ -89,7 +89,9 @@ def _unknown_part(name: str, kind: str) -> str:
         root
         for module in (mmengine_registry, mmfer_registry)
         for root in vars(module).values()
-        if isinstance(root, Registry) and root.name == kind and root.parent is None
+        if isinstance(root, Registry)
+        and root.parent is None
+        and kind in {root.name, *(child.name for child in root.children.values())}
     ]
     known: set[str] = set()
     for root in roots:

@@ -141,7 +141,7 @@ NUMBERS = [
         "model.supervision.pal.losses.pal.sigma must be a number, got 'abc'",
     ),
     (SNA, 'model.supervision.sna.branches.neighbours.radius=abc', "neighbours.radius must be a number, got 'abc'"),
-    (ARM, 'model.neck.map_size=abc', "model.neck.map_size must be a whole number, got 'abc'"),
+    (ARM, 'model.neck.map_size=abc', "model.neck.map_size must be a whole number or a list, got 'abc'"),
     (AUTOENCODER, 'model.size=abc', "model.size must be a whole number, got 'abc'"),
     (AUTOENCODER, 'train_cfg.max_epochs=0', 'train_cfg.max_epochs must be a whole number, at least 1, got 0'),
     (BASELINE, 'data_preprocessor.size=0', 'data_preprocessor.size must be a whole number, at least 1, got 0'),
@@ -155,16 +155,16 @@ NUMBERS = [
     (
         BASELINE,
         'data_preprocessor.mean=.5',
-        'data_preprocessor.mean must be one number a channel, as (.5,.5,.5), got 0.5',
+        'data_preprocessor.mean must be a list, got 0.5',
     ),
     (BASELINE, f'{PIPELINE}.0.size=0', 'LoadFace(size=...) must be a positive int or (height, width), got (0, 0)'),
-    (BASELINE, f'{PIPELINE}.0.size=abc', f"{PIPELINE}.0.size must be a whole number, got 'abc'"),
+    (BASELINE, f'{PIPELINE}.0.size=abc', f"{PIPELINE}.0.size must be a whole number or a list, got 'abc'"),
     (BASELINE, f'{PIPELINE}.0.size=(32.5,32)', f'{PIPELINE}.0.size must be a whole number, got 32.5'),
     (BASELINE, f'{OPTIMIZER}.lr=abc', f"{OPTIMIZER}.lr must be a number, at least 0, got 'abc'"),
     (BASELINE, f'{OPTIMIZER}.lr=-1', f'{OPTIMIZER}.lr must be a number, at least 0, got -1'),
     (BASELINE, f'{OPTIMIZER}.lr=inf', f'{OPTIMIZER}.lr must be a number, at least 0, got inf'),
     (BASELINE, f'{OPTIMIZER}.weight_decay=abc', f"{OPTIMIZER}.weight_decay must be a number, at least 0, got 'abc'"),
-    (BASELINE, f'{OPTIMIZER}.betas=abc', f"{OPTIMIZER}.betas must be a number, got 'abc'"),
+    (BASELINE, f'{OPTIMIZER}.betas=abc', f"{OPTIMIZER}.betas must be a list, got 'abc'"),
     (
         BASELINE,
         'optim_wrapper.clip_grad.max_norm=-1',
@@ -195,7 +195,7 @@ NUMBERS = [
     (
         BASELINE,
         'train_dataloader.dataset.indices=x',
-        "train_dataloader.dataset.indices must be a whole number, got 'x'",
+        "train_dataloader.dataset.indices must be a whole number or a list, got 'x'",
     ),
     (
         BASELINE,
@@ -244,6 +244,27 @@ NUMBERS = [
         'train_dataloader.dataset.data_root=a,b',
         "data_root must be a text, got ['a', 'b']: on the command line one with commas stands in quotes",
     ),
+]
+KINDS = [
+    (BASELINE, 'model=abc', 'model is a dict of settings; set them one by one, such as model.type=...'),
+    (BASELINE, 'model.backbone=None', 'model.backbone is None: a network needs one'),
+    (BASELINE, 'train_dataloader.dataset=None', 'train_dataloader.dataset is None: a loader needs one'),
+    (BASELINE, 'train_dataloader.dataset.label_noise=abc', "label_noise must be a dict, got 'abc'"),
+    (BASELINE, 'train_dataloader.dataset.holdout=3', 'train_dataloader.dataset.holdout must be a dict, got 3'),
+    (BASELINE, 'train_dataloader.dataset.drop_classes=fear', "drop_classes must be a list, got 'fear'"),
+    (BASELINE, 'train_dataloader.drop_last=no', "train_dataloader.drop_last must be True or False, got 'no'"),
+    (BASELINE, 'train_dataloader.collate_fn.type=mmfer.collate', 'did you mean mmfer.collate_faces?'),
+    (BASELINE, 'train_cfg.by_epoch=yes', "train_cfg.by_epoch must be True or False, got 'yes'"),
+    (BASELINE, 'resume=epoch_1.pth', "resume must be True or False, got 'epoch_1.pth'"),
+    (BASELINE, 'log_level=DEBG', "log_level='DEBG' is no level; did you mean DEBUG?"),
+    (BASELINE, 'default_scope=mmpretrian', "default_scope='mmpretrian': no package mmpretrian is installed"),
+    (BASELINE, 'optim_wrapper.type=AmpOptimWraper', 'did you mean AmpOptimWrapper?'),
+    (BASELINE, 'auto_scale_lr.enable=True', 'auto_scale_lr.enable needs auto_scale_lr.base_batch_size'),
+    (BASELINE, 'model.supervision.cls.losses.ce.class_weight=abc', "class_weight must be a list or a dict, got 'abc'"),
+    (BASELINE, 'model.supervision.cls.losses.ce.inputs=abc', 'ce.inputs must be a dict of names by parameter'),
+    (BASELINE, 'data_preprocessor.augment=abc', "data_preprocessor.augment must be a list, got 'abc'"),
+    (BASELINE, 'data_preprocessor.augment.0.pp=3', 'takes no "pp"; did you mean "p"?'),
+    (LANET, f'{OF_LANET}.taps.shared=3', f'{OF_LANET}.taps.shared must be the path of a module'),
 ]
 PIPELINES = [
     (BASELINE, f'{PIPELINE}=[]', f'RAFDB train has no pipeline, which reads its faces: set {READ}'),
@@ -341,7 +362,7 @@ def sentence(clone, train_tool, monkeypatch, tmp_path, capsys) -> Callable[..., 
     return run
 
 
-@pytest.mark.parametrize(('config', 'typed', 'words'), [*MISSPELT, *NUMBERS, *PIPELINES, *OTHERS])
+@pytest.mark.parametrize(('config', 'typed', 'words'), [*MISSPELT, *NUMBERS, *KINDS, *PIPELINES, *OTHERS])
 def test_a_mistake_on_the_command_line(config, typed, words, sentence):
     assert words in sentence(config, typed)
 
@@ -437,7 +458,7 @@ def test_the_check_of_the_data_finds_a_pipeline_that_reads_no_faces(typed, words
     ('typed', 'words'),
     [
         ('data_preprocessor.siez=32', 'did you mean size?'),
-        ('data_preprocessor.size=abc', "data_preprocessor.size must be a whole number, got 'abc'"),
+        ('data_preprocessor.size=abc', "data_preprocessor.size must be a whole number or a list, got 'abc'"),
         ('test_dataloader.batch_size=0', 'test_dataloader.batch_size must be a whole number, at least 1, got 0'),
         ('model.head.type=acme_typo.Head', 'no package acme_typo is installed'),
         ('test_dataloader.dataset.pipeline=[]', f'RAFDB test has no pipeline, which reads its faces: set {READ}'),

@@ -197,7 +197,8 @@ def test_people_in_two_sets_and_one_class_more_are_found(root, tmp_path):
             )
     config = tmp_path / 'people.py'
     config.write_text(f"""
-data = dict(type='mmfer.CsvFaces', data_root={str(root)!r})
+pipeline = [dict(type='mmfer.LoadFace'), dict(type='mmfer.PackFace')]
+data = dict(type='mmfer.CsvFaces', data_root={str(root)!r}, pipeline=pipeline)
 train_dataloader = dict(dataset=dict(type='mmfer.ConcatFaces', datasets=[dict(**data, split='train')]))
 test_dataloader = dict(dataset=dict(**data, split='test'))
 model = dict()

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 from mmengine.config import Config
 from mmengine.registry import (
     DATA_SAMPLERS,
     DATASETS,
+    FUNCTIONS,
     HOOKS,
     LOG_PROCESSORS,
     METRICS,
@@ -48,6 +51,7 @@ INSIDE: dict[str, Registry] = {
     'sampler': DATA_SAMPLERS,
     'optimizer': OPTIMIZERS,
     'vis_backends': VISBACKENDS,
+    'collate_fn': FUNCTIONS,
 }
 """Likewise of keys further inside."""
 
@@ -119,5 +123,7 @@ def _inside(place: str, value: Any, registry: Registry | None) -> Iterator[Confi
 def _kind_of(name: Any, registry: Registry) -> Callable[..., Any] | None:
     if not isinstance(name, str):
         return name if callable(name) else None
-    with registry.switch_scope_and_registry(None) as scoped:
-        return scoped.get(name)
+    scope = DefaultScope.get_current_instance().scope_name
+    with suppress(ImportError):
+        import_module(f'{scope}.registry')
+    return registry.children.get(scope, registry).get(name)

@@ -11,6 +11,7 @@ from mmengine.config import Config
 from mmengine.registry import (
     DATA_SAMPLERS,
     DATASETS,
+    FUNCTIONS,
     HOOKS,
     METRICS,
     OPTIMIZERS,
@@ -55,16 +56,26 @@ def check_groups(cfg: Config) -> None:
     """
     for key in _GROUPS:
         _check_is_dict(cfg.get(key), key)
+    for key in ('backbone', 'head'):
+        _check_is_dict((cfg.get('model') or {}).get(key), f'model.{key}')
+    if 'backbone' in (cfg.get('model') or {}) and cfg.model.backbone is None:
+        raise ValueError('model.backbone is None: a network needs one')
     for key in ('optimizer', 'clip_grad', 'paramwise_cfg'):
         _check_is_dict((cfg.get('optim_wrapper') or {}).get(key), f'optim_wrapper.{key}')
     for key in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
-        _check_is_dict((cfg.get(key) or {}).get('dataset'), f'{key}.dataset')
+        loader = cfg.get(key) or {}
+        _check_is_dict(loader.get('dataset'), f'{key}.dataset')
+        if 'dataset' in loader and loader['dataset'] is None:
+            raise ValueError(f'{key}.dataset is None: a loader needs one')
     for key, known in _READ.items():
         check_known(cfg.get(key) or {}, known, key)
     clipping = (cfg.get('optim_wrapper') or {}).get('clip_grad') or {}
     if (how := _CLIPPING.get(clipping.get('type', 'norm'))) is not None:
         taken = ('type', *list(inspect.signature(how).parameters)[1:])
         check_known(clipping, taken, 'optim_wrapper.clip_grad')
+    scope = cfg.get('default_scope') or 'mmpretrain'
+    if importlib.util.find_spec(scope) is None:
+        raise ValueError(f'default_scope={scope!r}: no package {scope} is installed; most configs have mmpretrain')
     _check_hooks(cfg.get('default_hooks') or {})
     _check_are_dicts(cfg.get('custom_hooks'), 'custom_hooks')
     _check_are_dicts((cfg.get('visualizer') or {}).get('vis_backends'), 'visualizer.vis_backends')
@@ -75,7 +86,7 @@ def check_parts(parts: Iterable[ConfigPart]) -> None:
 
     Raises:
         ValueError: One is not, or is.
-        KeyError: An optimizer is not known, in MMEngine's words, which it lacks for optimizers.
+        KeyError: An optimizer or function is not known, in MMEngine's words, which it lacks for these.
     """
     for part in parts:
         kind = part.settings['type']
@@ -86,7 +97,7 @@ def check_parts(parts: Iterable[ConfigPart]) -> None:
                     f'{part.place}.type={kind!r}: no package {package} is installed: install it where this Python '
                     'finds it, as pip install -e FOLDER does, or correct the name'
                 )
-            if part.place == 'optim_wrapper.optimizer':
+            if part.registry in (OPTIMIZERS, FUNCTIONS):
                 raise KeyError(f'{kind} is not in the {part.registry.name} registry.')
             continue
         _check_parameters(part)

@@ -11,6 +11,7 @@ from mmengine.registry import OPTIMIZERS
 from torch import nn
 
 from mmfer.engine.checks.config_parts import config_parts
+from mmfer.engine.checks.kinds import check_kinds
 from mmfer.engine.checks.monitors import check_monitors
 from mmfer.engine.checks.numbers import check_numbers
 from mmfer.engine.checks.structure import check_groups, check_known, check_parts
@@ -64,7 +65,8 @@ def check_settings(cfg: Config) -> None:
         check_methods(cfg.model.supervision)
     parts = list(config_parts(cfg))
     check_parts(parts)
-    check_numbers(cfg, parts)
+    check_numbers(cfg)
+    check_kinds(parts)
     check_monitors(cfg, parts)
 
 

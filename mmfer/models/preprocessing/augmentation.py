@@ -38,7 +38,7 @@ class FaceAugmentation:
             if not isinstance(cfg, Mapping) or 'type' not in cfg:
                 raise ValueError(
                     f'augment takes dicts with a type, such as dict(type="RandomHorizontalFlip"), not {cfg!r}: write '
-                    'them in a config file, as --cfg-options reads no lists of dicts'
+                    'them in a config file, or as "data_preprocessor.augment=[dict(type=RandomHorizontalFlip)]"'
                 )
         self._steps: list[KorniaSequence | OneOf] = []
         for choice, group in groupby(transforms, lambda cfg: cfg['type'] == 'OneOf'):

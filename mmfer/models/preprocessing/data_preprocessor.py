@@ -60,11 +60,6 @@ class FaceDataPreprocessor(BaseDataPreprocessor):
             raise ValueError(f'data_preprocessor.size must be a side or (height, width), got {size!r}')
         for side in sides:
             check_range('data_preprocessor.size', side, 1, whole=True)
-        for name, values in (('mean', mean), ('std', std)):
-            if not isinstance(values, list | tuple):
-                raise ValueError(
-                    f'data_preprocessor.{name} must be one number a channel, as (.5,.5,.5), got {values!r}'
-                )
         why = 'it is of pixels in [0, 1]: divide one of pixels in 0..255 by 255'
         for value in mean:
             check_range('data_preprocessor.mean', value, 0, 1, why=why)

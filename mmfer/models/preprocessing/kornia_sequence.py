@@ -70,6 +70,10 @@ def build_transform(cfg: dict[str, Any], size: tuple[int, int]) -> torch.nn.Modu
     cls = getattr(kornia, name)
     _require_kind(cls, name)
     parameters = inspect.signature(cls).parameters
+    for key in settings:
+        if key not in parameters and not any(p.kind == p.VAR_KEYWORD for p in parameters.values()):
+            near = did_you_mean(key, parameters, '"')
+            raise ValueError(f'augment: {name} takes no "{key}"{near} (it takes {", ".join(parameters)})')
     if 'size' in parameters:
         settings.setdefault('size', size)
     if 'cropping_mode' in parameters and torch.cuda.is_available():

@@ -58,9 +58,14 @@ def _check_parts(parts: Any, where: str) -> None:
     taps = where.endswith('.taps')
     _check_is_dict(parts, where, 'module paths by name' if taps else 'parts')
     if taps:
+        for name, path in parts.items():
+            if path is not None and not isinstance(path, str):
+                raise ValueError(f'{where}.{name} must be the path of a module, such as backbone.layer1, got {path!r}')
         return
     whole = [name for name, part in parts.items() if isinstance(part, Mapping) and 'type' in part]
     for name, part in parts.items():
+        if name in whole:
+            _check_is_dict(part.get('inputs', {}), f'{where}.{name}.inputs', "names by parameter, as x='stage4'")
         if part is None or name in whole:
             continue
         if near := did_you_mean(name, whole):
