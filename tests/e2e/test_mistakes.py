@@ -235,6 +235,11 @@ NUMBERS = [
     ),
     (
         BASELINE,
+        'default_hooks.checkpoint.interval=0',
+        'interval must be at least 1, or -1 for no checkpoints, got 0',
+    ),
+    (
+        BASELINE,
         'default_hooks.logger.interval=0',
         'default_hooks.logger.interval must be a whole number, at least 1, got 0',
     ),

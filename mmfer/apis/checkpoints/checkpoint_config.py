@@ -17,7 +17,7 @@ from mmfer.apis.checkpoints.stored_config import SCOPES, find_part, stored_confi
 from mmfer.apis.checkpoints.stored_parts import NAME_THE_CONFIG, StoredParts
 from mmfer.apis.config import lay_over, read_config
 from mmfer.engine.checks.unused_settings import check_settings
-from mmfer.structures.naming import did_you_mean
+from mmfer.structures.naming import closest
 
 ALLOW = f'packages whose parts the checkpoint may name, besides those of {", ".join(SCOPES)}; they are imported'
 """What `--allow` means, for the tools."""
@@ -88,9 +88,11 @@ def checkpoint_config(
     else:
         found['test_dataloader'] = dict(dataset=dict(pipeline=reader.pipeline(next(iter(loaders.values())))))
     for option in options or {}:
-        if option.split('.')[0] not in found:
-            near = did_you_mean(option, [option.replace(option.split('.')[0], name, 1) for name in found])
-            raise ValueError(f'--cfg-options {option}: the config in {source} is read for testing only{near}')
+        top = option.split('.')[0]
+        if top not in found:
+            near = closest(top, found)
+            hint = f'; did you mean {option.replace(top, near, 1)}?' if near else ''
+            raise ValueError(f'--cfg-options {option}: the config in {source} is read for testing only{hint}')
     return lay_over(Config(found), options)
 
 

@@ -53,6 +53,8 @@ def check_numbers(cfg: Config) -> None:
         there, value = _look_up(cfg, place)
         if there and not (value is None and place.endswith(_MAY_BE_NONE)):
             check_range(place, value, **bounds)
+    if _look_up(cfg, 'default_hooks.checkpoint.interval') == (True, 0):
+        raise ValueError('default_hooks.checkpoint.interval must be at least 1, or -1 for no checkpoints, got 0')
     for place in (*_FLAGS, *(f'{key}.{name}' for key in loaders for name in _FLAGS_OF_LOADERS)):
         _, value = _look_up(cfg, place)
         if isinstance(value, str):

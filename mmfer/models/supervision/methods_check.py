@@ -50,8 +50,13 @@ def check_taps_are_read(method: str, taps: Collection[str], read: Collection[str
         ValueError: Nothing reads a tap, and something reads one that is called nearly so.
     """
     for name in set(taps) - set(read):
-        if near := did_you_mean(name, set(taps) & set(read)):
+        others = {other for other in set(taps) & set(read) if _letters(other) != _letters(name)}  # stage3 is not stage4
+        if near := did_you_mean(name, others):
             raise ValueError(f'model.supervision.{method}.taps.{name}: no part reads such a tap{near}')
+
+
+def _letters(name: str) -> str:
+    return ''.join(sign for sign in name if not sign.isdigit())
 
 
 def _check_parts(parts: Any, where: str) -> None:
