@@ -23,7 +23,11 @@ def shell(tmp_path, monkeypatch) -> Path:
     folder, programs = tmp_path / 'newcomer', tmp_path / 'bin'
     for path in (folder, programs):
         path.mkdir()
-    for name, does in (('python', f'exec {sys.executable} "$@"'), ('pip', '[ "$*" = "install --no-deps -e ." ]')):
+    for name, does in (
+        ('python', f'exec {sys.executable} "$@"'),
+        ('mmfer', f'exec {sys.executable} -m mmfer "$@"'),
+        ('pip', '[ "$*" = "install --no-deps -e ." ]'),
+    ):
         (programs / name).write_text(f'#!/bin/sh\n{does}\n')
         (programs / name).chmod(stat.S_IRWXU)
     monkeypatch.setenv('PATH', str(programs), prepend=os.pathsep)

@@ -1,13 +1,10 @@
-"""ResNet-18 with the four parts of this package, on faces in folders.
-
-The paths climb to the clone that this example lies in; with the environment variable MMFER they start from any clone.
-"""
+"""ResNet-18 with the four parts of this package, on faces in folders."""
 
 _base_ = [
-    '{{$MMFER:../../..}}/configs/_base_/models/resnet18.py',
-    '{{$MMFER:../../..}}/configs/_base_/datasets/synthfaces.py',
-    '{{$MMFER:../../..}}/configs/_base_/schedules/adam_80e.py',
-    '{{$MMFER:../../..}}/configs/_base_/default_runtime.py',
+    'mmfer::_base_/models/resnet18.py',
+    'mmfer::_base_/datasets/synthfaces.py',
+    'mmfer::_base_/schedules/adam_80e.py',
+    'mmfer::_base_/default_runtime.py',
 ]
 model = dict(
     neck=dict(_delete_=True, type='acme_fer.BandPooling', in_channels=512, bands=2),
