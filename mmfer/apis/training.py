@@ -73,8 +73,9 @@ def train(cfg: Config, launcher: str = 'none', verbose: bool = False) -> Runner:
 
 def complete_hooks(cfg: Config, launcher: str) -> None:
     """Takes out hooks that are None, and adds what the number of processes and `select_on` ask for."""
-    cfg.default_hooks = cfg.get('default_hooks') or {}
-    hooks = cfg.default_hooks  # as a config keeps it, not what it was given
+    if cfg.get('default_hooks') is None:
+        cfg.default_hooks = {}
+    hooks = cfg.default_hooks
     for name in [name for name, hook in hooks.items() if hook is None and name not in MMENGINE_HOOKS]:
         del hooks[name]  # MMEngine takes None for its own only
     if launcher != 'none' and cfg.get('sync_bn') is None:

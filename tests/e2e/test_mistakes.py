@@ -190,7 +190,7 @@ NUMBERS = [
         "label_noise.seed must be a whole number, at least 0, got 'x'",
     ),
     (BASELINE, f'{NOISE}rate=x', "label noise rate must lie between 0 and 1 (.3 for 30 %), got 'x'"),
-    (BASELINE, f'{HOLDOUT}fraction=x', "holdout.fraction must be a number, above 0 and below 1, got 'x'"),
+    (BASELINE, f'{HOLDOUT}fraction=x', "holdout fraction must lie between 0 and 1, got 'x'"),
     (BASELINE, f'{HOLDOUT}fraction=.2 {HOLDOUT}seed=x', "holdout.seed must be a whole number, at least 0, got 'x'"),
     (
         BASELINE,
