@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os.path as osp
 from collections.abc import Collection, Sequence
-from numbers import Real
 from typing import Any, Protocol
 
 import numpy as np
@@ -130,7 +129,7 @@ def holdout_mask(columns: Columns, fraction: float = 0.1, seed: int = 0) -> np.n
     Returns:
         bool [N].
     """
-    if not (isinstance(fraction, Real) and 0 < fraction < 1):
+    if not isinstance(fraction, int | float) or not 0 < fraction < 1:
         raise ValueError(f'holdout fraction must lie between 0 and 1, got {fraction!r}')
     check_range('holdout.seed', seed, 0, whole=True)
     label = columns['label']
