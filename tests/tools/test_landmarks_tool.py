@@ -223,7 +223,7 @@ def test_the_command_says_what_it_wrote(plugin, tmp_path, monkeypatch, capsys): 
     ]
     load_tool('dataset_tools/landmarks').main(['images', 'x.npz'])
     assert 'landmarks: x.npz (was there already; delete it to detect again)' in capsys.readouterr().out
-    assert 'images/s' in said.err or 's/ images' in said.err
+    assert said.err == ''  # short work in a pipe needs no bar
     assert '100%' in said.err
 
 
