@@ -12,10 +12,10 @@ from mmengine.device import get_device
 from mmfer.apis import FaceAligner, FacePredictor, find_pictures, predict_pictures, user_errors
 from mmfer.apis.checkpoints.agreement import FORCE
 from mmfer.apis.checkpoints.checkpoint_config import ALLOW, config_of
-from mmfer.apis.config import KeyValue, as_typed
+from mmfer.apis.config import as_typed
 from mmfer.apis.prediction import Prediction, check_any
 from mmfer.apis.prediction_table import PredictionTable
-from mmfer.cli.arguments import new_parser
+from mmfer.cli.arguments import add_cfg_options, new_parser
 from mmfer.visualization import draw_predictions
 
 FACES_A_SHEET = 32
@@ -39,7 +39,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument('--sheets', type=int, default=5, help='contact sheets to draw at most (default: 5)')
     parser.add_argument('--batch-size', type=int, default=64, help='faces a forward pass (default: 64)')
     parser.add_argument('--device', help='default: the accelerator where there is one')
-    parser.add_argument('--cfg-options', nargs='+', action=KeyValue, metavar='KEY=VALUE', help='overrides the config')
+    add_cfg_options(parser)
     return parser
 
 

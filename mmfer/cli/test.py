@@ -11,9 +11,9 @@ from mmengine.dist import is_main_process
 from mmfer.apis import default_work_dir, evaluate, user_errors
 from mmfer.apis.checkpoints.agreement import FORCE
 from mmfer.apis.checkpoints.checkpoint_config import ALLOW, config_of
-from mmfer.apis.config import KeyValue, as_typed, typed_options
+from mmfer.apis.config import as_typed, typed_options
 from mmfer.apis.processes import leave_together
-from mmfer.cli.arguments import new_parser
+from mmfer.cli.arguments import add_cfg_options, new_parser
 from mmfer.commands import of_checkpoint
 from mmfer.evaluation.protocol import HEADLINE
 
@@ -31,7 +31,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument('--force', action='store_true', help=FORCE)
     parser.add_argument('--allow', nargs='+', default=[], metavar='PACKAGE', help=ALLOW)
     parser.add_argument('--out', metavar='CSV', help='where to write one row an image (default: in the work folder)')
-    parser.add_argument('--cfg-options', nargs='+', action=KeyValue, metavar='KEY=VALUE', help='overrides the config')
+    add_cfg_options(parser)
     parser.add_argument('--verbose', action='store_true', help='show all that the log file gets')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm'], default='none', help='set by dist_test.sh')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)

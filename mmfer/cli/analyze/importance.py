@@ -8,9 +8,8 @@ from pathlib import Path
 from mmfer.apis import user_errors
 from mmfer.apis.analysis.doubts import draw_importance
 from mmfer.apis.analysis.inspection import read_run
-from mmfer.apis.checkpoints.agreement import FORCE
-from mmfer.apis.config import KeyValue, as_typed
-from mmfer.cli.arguments import new_parser
+from mmfer.apis.config import as_typed
+from mmfer.cli.arguments import add_cfg_options, add_run, new_parser
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -20,23 +19,16 @@ def arguments() -> argparse.ArgumentParser:
         'Draw the training faces of lowest and of highest importance (SCN; with SNA: reliability) with '
         'their observed label. Frames: green where it is the clean one, red where not, grey where that is unknown.',
     )
-    parser.add_argument('config', help='the config it was trained with')
-    parser.add_argument('checkpoint', help='a checkpoint of training')
+    add_run(parser)
     parser.add_argument('--out', metavar='PNG', help="picture to write (default: importance.png in the run's folder)")
     parser.add_argument('--faces', type=int, default=32, metavar='N', help='faces to show, half of each (default: 32)')
-    parser.add_argument('--force', action='store_true', help=FORCE)
-    parser.add_argument('--cfg-options', nargs='+', action=KeyValue, metavar='KEY=VALUE', help='overrides the config')
+    add_cfg_options(parser, force=True)
     return parser
-
-
-def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    """Reads the command line."""
-    return arguments().parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> None:
     """Draws."""
-    args = parse_args(argv)
+    args = arguments().parse_args(argv)
     with user_errors():
         run = read_run(args.config, args.checkpoint, args.cfg_options, device='cpu', force=args.force)
         path = draw_importance(run, args.out or Path(run.cfg.work_dir) / 'importance.png', args.faces)

@@ -10,9 +10,8 @@ import numpy as np
 from mmfer.apis import user_errors
 from mmfer.apis.analysis.inspection import Run, read_run
 from mmfer.apis.analysis.neighbours import Neighbours, choose_faces, find_neighbours
-from mmfer.apis.checkpoints.agreement import FORCE
-from mmfer.apis.config import KeyValue, as_typed
-from mmfer.cli.arguments import new_parser
+from mmfer.apis.config import as_typed
+from mmfer.cli.arguments import add_cfg_options, add_run, new_parser
 from mmfer.progress import ProgressBar
 from mmfer.visualization import LabelledFace, draw_neighbours
 
@@ -24,8 +23,7 @@ def arguments() -> argparse.ArgumentParser:
         "Draw training faces, their nearest others in the spaces in which LA-Net's label estimation looks "
         'for them, and what the run has come to believe about their labels.',
     )
-    parser.add_argument('config', help='the config it was trained with')
-    parser.add_argument('checkpoint', help='a checkpoint of training')
+    add_run(parser)
     parser.add_argument('--out', metavar='PNG', help="picture to write (default: neighbours.png in the run's folder)")
     parser.add_argument('--faces', type=int, default=6, metavar='N', help='faces to show, drawn at random (default: 6)')
     parser.add_argument('--indices', type=int, nargs='+', metavar='I', help='rows of the training set to show instead')
@@ -37,14 +35,8 @@ def arguments() -> argparse.ArgumentParser:
         metavar='N',
         help='look for neighbours among N random faces (default: the whole training set)',
     )
-    parser.add_argument('--force', action='store_true', help=FORCE)
-    parser.add_argument('--cfg-options', nargs='+', action=KeyValue, metavar='KEY=VALUE', help='overrides the config')
+    add_cfg_options(parser, force=True)
     return parser
-
-
-def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    """Reads the command line."""
-    return arguments().parse_args(argv)
 
 
 def draw(run: Run, found: Neighbours, path: Path, title: str) -> Path:
@@ -81,7 +73,7 @@ def draw(run: Run, found: Neighbours, path: Path, title: str) -> Path:
 
 def main(argv: list[str] | None = None) -> None:
     """Embeds the training set, and draws."""
-    args = parse_args(argv)
+    args = arguments().parse_args(argv)
     with user_errors():
         run = read_run(args.config, args.checkpoint, args.cfg_options, force=args.force)
         faces = args.indices or choose_faces(run, args.faces, args.seed)

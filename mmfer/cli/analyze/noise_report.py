@@ -9,9 +9,8 @@ from mmfer.apis import user_errors
 from mmfer.apis.analysis.beliefs import Beliefs, beliefs_of, score, separation
 from mmfer.apis.analysis.inspection import read_run
 from mmfer.apis.analysis.noise_report import draw_matrix, draw_worst, write_cleanlab, write_doubts
-from mmfer.apis.checkpoints.agreement import FORCE
-from mmfer.apis.config import KeyValue, as_typed
-from mmfer.cli.arguments import new_parser
+from mmfer.apis.config import as_typed
+from mmfer.cli.arguments import add_cfg_options, add_run, new_parser
 from mmfer.progress import ProgressBar
 
 
@@ -23,18 +22,11 @@ def arguments() -> argparse.ArgumentParser:
         "by the network's own predictions. Writes doubts.csv, cleanlab.npz (labels, pred_probs), matrix.png and "
         'worst.png.',
     )
-    parser.add_argument('config', help='the config it was trained with')
-    parser.add_argument('checkpoint', help='a checkpoint of training')
+    add_run(parser)
     parser.add_argument('--out', metavar='FOLDER', help="where to write (default: noise_report in the run's folder)")
     parser.add_argument('--faces', type=int, default=32, metavar='N', help='faces to show at most (default: 32)')
-    parser.add_argument('--force', action='store_true', help=FORCE)
-    parser.add_argument('--cfg-options', nargs='+', action=KeyValue, metavar='KEY=VALUE', help='overrides the config')
+    add_cfg_options(parser, force=True)
     return parser
-
-
-def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    """Reads the command line."""
-    return arguments().parse_args(argv)
 
 
 def say(beliefs: Beliefs, held_out: bool) -> None:
@@ -69,7 +61,7 @@ def say(beliefs: Beliefs, held_out: bool) -> None:
 
 def main(argv: list[str] | None = None) -> None:
     """Writes tables and pictures."""
-    args = parse_args(argv)
+    args = arguments().parse_args(argv)
     with user_errors():
         run = read_run(args.config, args.checkpoint, args.cfg_options, force=args.force)
         beliefs = beliefs_of(

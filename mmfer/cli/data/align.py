@@ -32,14 +32,9 @@ def arguments() -> argparse.ArgumentParser:
     return parser
 
 
-def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    """Reads the command line."""
-    return arguments().parse_args(argv)
-
-
 def main(argv: list[str] | None = None) -> None:
     """Aligns, and says what was written."""
-    args = parse_args(argv)
+    args = arguments().parse_args(argv)
     with user_errors():
         try:
             done = align_folder(

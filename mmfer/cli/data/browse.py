@@ -6,9 +6,9 @@ import argparse
 from pathlib import Path
 
 from mmfer.apis import read_config, user_errors
-from mmfer.apis.config import KeyValue, as_typed, typed_options
+from mmfer.apis.config import as_typed, typed_options
 from mmfer.apis.data.browsing import training_faces
-from mmfer.cli.arguments import new_parser
+from mmfer.cli.arguments import add_cfg_options, new_parser
 from mmfer.commands import command
 from mmfer.visualization import draw_augmented
 
@@ -25,18 +25,13 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument('--epoch', type=int, default=0, help='counted from 0 (default: 0)')
     parser.add_argument('--seed', type=int, help="(default: the config's)")
     parser.add_argument('--out', metavar='PNG', help="picture to write (default: browse.png in the run's folder)")
-    parser.add_argument('--cfg-options', nargs='+', action=KeyValue, metavar='KEY=VALUE', help='overrides the config')
+    add_cfg_options(parser)
     return parser
-
-
-def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    """Reads the command line."""
-    return arguments().parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> None:
     """Draws, and says where."""
-    args = parse_args(argv)
+    args = arguments().parse_args(argv)
     with user_errors():
         for name, least in (('faces', 1), ('epoch', 0)):
             if getattr(args, name) < least:

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from mmfer.apis import read_config, user_errors
-from mmfer.apis.config import KeyValue, as_typed, typed_options
+from mmfer.apis.config import as_typed, typed_options
 from mmfer.apis.data.dataset_check import check_datasets, picture
 from mmfer.apis.data.dataset_findings import DatasetCheck
 from mmfer.apis.data.dataset_page import WRONG, findings, page
-from mmfer.cli.arguments import new_parser
+from mmfer.cli.arguments import add_cfg_options, new_parser
 from mmfer.commands import command
 from mmfer.visualization import draw_contact_sheet, draw_label_histogram, draw_landmarks
 
@@ -29,13 +29,8 @@ def arguments() -> argparse.ArgumentParser:
     )
     parser.add_argument('config', help='a file under configs/')
     parser.add_argument('--out', metavar='FOLDER', help="where to write (default: check in the config's work folder)")
-    parser.add_argument('--cfg-options', nargs='+', action=KeyValue, metavar='KEY=VALUE', help='overrides the config')
+    add_cfg_options(parser)
     return parser
-
-
-def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    """Reads the command line."""
-    return arguments().parse_args(argv)
 
 
 def draw(check: DatasetCheck, folder: Path) -> list[Path]:
@@ -71,7 +66,7 @@ def draw(check: DatasetCheck, folder: Path) -> list[Path]:
 
 def main(argv: list[str] | None = None) -> None:
     """Looks, prints the page, and writes it with all cases and with pictures."""
-    args = parse_args(argv)
+    args = arguments().parse_args(argv)
     with user_errors():
         cfg = read_config(args.config, args.cfg_options)
         folder = Path(args.out or Path(cfg.work_dir) / 'check')

@@ -6,10 +6,10 @@ import argparse
 from pathlib import Path
 
 from mmfer.apis import read_config, user_errors
-from mmfer.apis.config import KeyValue, as_typed
+from mmfer.apis.config import as_typed
 from mmfer.apis.data.face_images import write_face_images
 from mmfer.apis.dataset_configs import dataset_configs
-from mmfer.cli.arguments import new_parser
+from mmfer.cli.arguments import add_cfg_options, new_parser
 from mmfer.commands import command
 
 
@@ -22,18 +22,13 @@ def arguments() -> argparse.ArgumentParser:
     )
     parser.add_argument('config', help='a config with the data sets')
     parser.add_argument('folder', metavar='FOLDER', help='where to write; faces that are there already are left')
-    parser.add_argument('--cfg-options', nargs='+', action=KeyValue, metavar='KEY=VALUE', help='overrides the config')
+    add_cfg_options(parser)
     return parser
-
-
-def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    """Reads the command line."""
-    return arguments().parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> None:
     """Writes, and says what to type next."""
-    args = parse_args(argv)
+    args = arguments().parse_args(argv)
     with user_errors():
         cfg = read_config(args.config, args.cfg_options)
         count = write_face_images(cfg, args.folder)

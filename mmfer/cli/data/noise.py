@@ -8,9 +8,9 @@ from typing import Any
 
 from mmfer.apis import read_config, user_errors
 from mmfer.apis.checkpoints.agreement import FORCE
-from mmfer.apis.config import KeyValue, typed_options
+from mmfer.apis.config import typed_options
 from mmfer.apis.data.noise import confused_manifest, draw_manifest, imported_manifest
-from mmfer.cli.arguments import new_parser
+from mmfer.cli.arguments import add_cfg_options, new_parser
 from mmfer.commands import command
 from mmfer.datasets.labels.noise_manifest import NoiseManifest
 from mmfer.datasets.labels.schema import ORDERS
@@ -64,7 +64,7 @@ def arguments() -> argparse.ArgumentParser:
         choices=[1, 2],
         help="which of two columns of labels is --import's noisy one (default: the one that the training set has not)",
     )
-    parser.add_argument('--cfg-options', nargs='+', action=KeyValue, metavar='KEY=VALUE', help='overrides the config')
+    add_cfg_options(parser)
     return parser
 
 

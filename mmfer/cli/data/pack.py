@@ -6,9 +6,9 @@ import argparse
 from pathlib import Path
 
 from mmfer.apis import read_config, user_errors
-from mmfer.apis.config import KeyValue, as_typed, typed_options
+from mmfer.apis.config import as_typed, typed_options
 from mmfer.apis.data.packing import pack
-from mmfer.cli.arguments import new_parser
+from mmfer.cli.arguments import add_cfg_options, new_parser
 from mmfer.commands import command
 
 SPLITS = ('train', 'val', 'test')
@@ -33,18 +33,13 @@ def arguments() -> argparse.ArgumentParser:
         help="side of the packed images in pixels (default: that of the pipeline's LoadFace)",
     )
     parser.add_argument('--workers', type=_side, metavar='N', help='threads that decode (default: one a core)')
-    parser.add_argument('--cfg-options', nargs='+', action=KeyValue, metavar='KEY=VALUE', help='overrides the config')
+    add_cfg_options(parser)
     return parser
-
-
-def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    """Reads the command line."""
-    return arguments().parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> None:
     """Packs, and says how to train with it."""
-    args = parse_args(argv)
+    args = arguments().parse_args(argv)
     with user_errors():
         cfg = read_config(args.config, args.cfg_options)
         done = pack(cfg, args.out, SPLITS if args.split == 'all' else [args.split], args.size, args.workers)
