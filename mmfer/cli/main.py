@@ -36,7 +36,14 @@ GROUPS = {'data': 'before training', 'analyze': 'after training'}
 
 def main(argv: list[str] | None = None) -> None:
     """Runs what was typed."""
-    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        _run(list(sys.argv[1:] if argv is None else argv))
+    except BrokenPipeError:  # `mmfer configs | head` has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(1) from None
+
+
+def _run(words: list[str]) -> None:
     if words[:1] in ([], ['-h'], ['--help'], ['help']):
         print(overview())
         return
@@ -52,11 +59,7 @@ def main(argv: list[str] | None = None) -> None:
         hint = f'did you mean `mmfer {near}`?' if near else '`mmfer --help` lists what there is'
         print(f'mmfer: error: there is no command `mmfer {name}`; {hint}', file=sys.stderr)
         raise SystemExit(2)
-    try:
-        module_of(name).main(words[len(name.split()) :])
-    except BrokenPipeError:  # `mmfer configs | head` has read enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(1) from None
+    module_of(name).main(words[len(name.split()) :])
 
 
 def module_of(name: str) -> ModuleType:
