@@ -55,7 +55,7 @@ def user_errors() -> Iterator[None]:
     except USERS as error:
         if isinstance(error, TypeError) and not _is_about_parameters(error):
             raise
-        if isinstance(error, ImportError) and 'pip install' not in str(error):
+        if isinstance(error, ImportError) and 'pip install' not in str(error) and not _missing_location(error):
             raise
         if os.environ.get('MMFER_TRACEBACK', '0') not in ('', '0'):
             traceback.print_exc()
@@ -77,11 +77,25 @@ def sentence_of(error: BaseException) -> str:
         text = _unknown_parameter(_built(error, match[1]), *match.groups())
     elif match := MISSING_PARAMETER.search(text):
         text = f'{_short(match[1])} needs {match[2]}: add it to the config'
+    elif isinstance(error, ImportError) and (place := _missing_location(error)):
+        text = place
     elif isinstance(error, ImportError) and (part := _whose(error)):
         text = f'{part.__name__} needs a package that is not installed: {text}'
     elif isinstance(error, KeyError) and len(text.split()) == 1:
         text = f'the key {text!r} is missing'
     return here(' '.join(text.split())) or type(error).__name__
+
+
+def _missing_location(error: ImportError) -> str | None:
+    """What is wrong with the `locations` of a registry, if one of them is not there."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        registry, place = frame.f_locals.get('self'), frame.f_locals.get('loc')
+        if frame.f_code.co_name == 'import_from_location' and isinstance(registry, Registry) and error.name == place:
+            return (
+                f'the registry {registry.name!r} of {registry.scope} has {place!r} among its locations, and there is '
+                f'no such module: correct it where {registry.scope} makes its registries ({registry.scope}/registry.py)'
+            )
+    return None
 
 
 def _unknown_part(name: str, kind: str) -> str:

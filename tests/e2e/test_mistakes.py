@@ -9,7 +9,7 @@ import torch
 from e2e.clone import NARROW, ROOT, options, tiny
 from mmengine.registry import MODELS, DefaultScope
 
-from mmfer.apis import read_config
+from mmfer.apis import read_config, user_errors
 from mmfer.cli import test as test_tool
 from mmfer.cli.data import check as check_tool
 from mmfer.models.classifiers import FERClassifier
@@ -509,3 +509,20 @@ def test_a_path_without_quotes_is_said_to_need_them(train_tool, clone, capsys):
     told = capsys.readouterr().err
     assert "'Drive/raf-db' is no KEY=VALUE" in told
     assert 'a value with blanks needs quotes' in told
+
+
+def test_a_location_of_a_plugin_that_is_not_there_is_named(tmp_path, monkeypatch, capsys):
+    (tmp_path / 'astray').mkdir()
+    (tmp_path / 'astray/__init__.py').touch()
+    (tmp_path / 'astray/registry.py').write_text(
+        'from mmengine import registry as mmengine\n'
+        "MODELS = mmengine.Registry('model', parent=mmengine.MODELS, scope='astray', locations=['astray.losess'])\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(MODELS, '_children', dict(MODELS._children))
+    with pytest.raises(SystemExit), user_errors():
+        MODELS.get('astray.IslandLoss')
+    assert capsys.readouterr().err == (
+        "mmfer: error: the registry 'model' of astray has 'astray.losess' among its locations, and there is no such "
+        'module: correct it where astray makes its registries (astray/registry.py)\n'
+    )
