@@ -11,7 +11,7 @@ from torch import nn
 from mmfer.models import losses
 from mmfer.models.supervision import Part, Supervision, branches, refiners
 from mmfer.models.supervision.part import PROTOCOL
-from mmfer.structures import Column
+from mmfer.structures import Column, FaceBatch
 
 
 class Doubles(Part):
@@ -101,6 +101,37 @@ def test_a_method_that_takes_something_else_than_it_is_given_is_refused(name):
     part = type('Odd', (Part,), {name: lambda self, nothing: None, 'forward': lambda self, logits: logits.sum()})
     with pytest.raises(ValueError, match=re.escape(f'supervision.a.losses.x: Odd.{name}(nothing) must take (')):
         build(losses=part)
+
+
+class Forgets(nn.Module):
+    def __init__(self, loss_weight=1.0):
+        super().__init__()
+        self.w = loss_weight
+
+    def forward(self, logits):
+        return self.w * logits.square().mean()
+
+
+def test_a_schedule_for_a_loss_that_keeps_its_weight_elsewhere_is_refused():
+    loss = dict(type=Forgets, loss_weight=[(0, 0.0), (3, 0.2)])
+    with pytest.raises(ValueError, match='supervision.a.losses.x: loss_weight is a schedule, .* but Forgets keeps no'):
+        Supervision(dict(a=dict(losses=dict(x=loss))), ToyClassifier())
+    Supervision(dict(a=dict(losses=dict(x=loss | dict(loss_weight=0.2)))), ToyClassifier())
+
+
+class ForEachFace(Part):
+    def forward(self, logits):
+        return logits.square().mean(1)
+
+
+def test_a_loss_that_is_no_number_is_refused():
+    model = ToyClassifier()
+    supervision = Supervision(dict(a=dict(losses=dict(x=dict(type=ForEachFace)))), model)
+    batch = FaceBatch(label=torch.zeros(4, dtype=torch.int64), sample_idx=torch.arange(4))
+    with pytest.raises(
+        ValueError, match=r'supervision.a.losses.x gives \[4\], but a loss is one number: take its mean'
+    ):
+        supervision(model, torch.rand(4, 3, 8, 8), batch)
 
 
 # --- how parts find each other ---

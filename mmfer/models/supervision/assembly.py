@@ -59,6 +59,11 @@ class Assembly:
             check_weight(weight, where)
         part = build_part(cfg, where)
         check_is_part(part, kind, where)
+        if where in self.schedules and 'loss_weight' not in dir(part):
+            raise ValueError(
+                f'{where}: loss_weight is a schedule, set anew at each epoch, but {type(part).__name__} keeps no '
+                'attribute loss_weight: let it say self.loss_weight = loss_weight'
+            )
         if isinstance(part, Part):
             part.inputs = inputs
         return part, inputs

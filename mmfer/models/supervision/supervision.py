@@ -171,6 +171,8 @@ class Supervision(nn.Module):
                 if where in self.schedules:
                     loss.loss_weight = interpolate(self.schedules[where], trace.whole('epoch'))
                 value = call(trace.local if where in self._assembly.local else trace.whole)
+                if value.numel() != 1:  # MMEngine would take the mean without a word
+                    raise ValueError(f'{where} gives {list(value.shape)}, but a loss is one number: take its mean')
                 losses[f'{log.method}.{log.part}_loss'] = value
             self._pending = [
                 (finish.function, detached(finish.arguments(trace.whole))) for _, _, finish in calls['finish']
