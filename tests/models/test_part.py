@@ -94,6 +94,57 @@ def test_a_plain_loss_with_what_only_parts_are_asked_for_is_refused(name):
         build(losses=loss)
 
 
+@pytest.mark.parametrize('name', PROTOCOL)
+@pytest.mark.parametrize('value', [True, nn.Identity()], ids=['attribute', 'module'])
+def test_what_a_plain_loss_sets_in_its_init_is_not_ignored_either(name, value):
+    class Sets(Learns):
+        def __init__(self):
+            super().__init__()
+            setattr(self, name, value)
+
+    with pytest.raises(
+        ValueError, match=f'supervision.a.losses.x: Sets has "{name}", for which only a Part is asked: let it inherit'
+    ):
+        build(losses=Sets)
+
+
+class Hooks(Doubles):
+    def __init__(self):
+        super().__init__()
+        self.called = []
+
+    def begin(self, inputs):
+        self.called.append('begin')
+        return {}
+
+    def around(self):
+        self.called.append('around')
+        return nullcontext()
+
+    def finish(self, doubled):
+        self.called.append('finish')
+
+
+def test_a_step_calls_the_hooks_that_a_part_has_written_and_no_others(monkeypatch):
+    def idle(self, *args, **kwargs):
+        raise AssertionError('a step called a method that does nothing')
+
+    methods = dict(
+        a=dict(branches=dict(x=dict(type=Hooks)), losses=dict(x=dict(type=Learns))),
+        b=dict(losses=dict(x=dict(type=type('Quiet', (Part,), {'forward': lambda self, logits: logits.sum()})))),
+    )
+    for name in ('begin', 'finish'):
+        monkeypatch.setattr(Part, name, idle)
+    monkeypatch.setattr(Part, 'around', lambda self: idle(self))  # what overrides it must take the same
+    model = ToyClassifier()
+    supervision = Supervision(methods, model)
+    batch = FaceBatch(label=torch.zeros(4, dtype=torch.int64), sample_idx=torch.arange(4))
+    supervision.bank.allocate(labels=torch.zeros(4, dtype=torch.int64), num_classes=7)
+    supervision(model, torch.rand(4, 3, 8, 8), batch)
+    supervision.commit()
+    assert supervision.methods['a']['branches']['x'].called == ['begin', 'around', 'finish']
+
+
 @pytest.mark.parametrize(
     'name', ['setup', 'check', 'check_run', 'initialize', 'name_classes', 'width_of', 'bank_columns']
 )

@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from mmfer.models.supervision.methods_check import KINDS
-from mmfer.models.supervision.part import Part, check_is_part
+from mmfer.models.supervision.part import Part, check_is_part, overrides
 from mmfer.models.supervision.step import check_weight, checked_schedule
 from mmfer.models.supervision.wiring import Call, build_part, own_renames
 from mmfer.structures import REFINABLE, VOCABULARY, SampleBank
@@ -27,6 +27,7 @@ class Assembly:
     Attributes:
         calls: The wired functions of each stage of a step; `begin` and `finish` stand around the three kinds.
         parts: All but plain losses.
+        around: Those of them that the network is run in.
         schedules: Weights over epochs by the place of their loss.
         publishers: The part that publishes a name.
         local: Places of the losses that take this rank's rows.
@@ -37,6 +38,7 @@ class Assembly:
         self.bank = bank
         self.calls: dict[str, list[Wired]] = {stage: [] for stage in ('begin', *KINDS, 'finish')}
         self.parts: list[Part] = []
+        self.around: list[Part] = []
         self.schedules: dict[str, list[tuple[float, float]]] = {}
         self.publishers: dict[str, Part] = {}
         self.local: set[str] = set()
@@ -77,9 +79,10 @@ class Assembly:
         mine = inputs
         if isinstance(part, Part):
             self.bank.declare(part.bank_columns(), where)
-            early = {name: meaning for name, meaning in VOCABULARY.items() if name not in ('embedding', 'logits')}
-            begin = Call(part.begin, where, early, own_renames(inputs, part.begin), part.as_given)
-            self.calls['begin'].append((where, part, begin))
+            if overrides(part, 'begin'):
+                early = {name: meaning for name, meaning in VOCABULARY.items() if name not in ('embedding', 'logits')}
+                begin = Call(part.begin, where, early, own_renames(inputs, part.begin), part.as_given)
+                self.calls['begin'].append((where, part, begin))
             taken = {name for function in (part.begin, part.finish) for name in own_renames(inputs, function)}
             mine = {**{k: v for k, v in inputs.items() if k not in taken}, **own_renames(inputs, part.forward)}
         call = Call(part.forward, where, self.known, mine, part.as_given if isinstance(part, Part) else ())
@@ -91,6 +94,8 @@ class Assembly:
         self.calls[kind].append((where, part, call))
         if isinstance(part, Part):
             self.parts.append(part)
+            if overrides(part, 'around'):
+                self.around.append(part)
             self._places.append(where)
             if kind == 'losses' and part.local_rows:
                 self.local.add(where)
@@ -120,5 +125,6 @@ class Assembly:
     def connect_ends(self) -> None:
         """Connects the ends of the step, when all parts are there: memories may keep what later ones publish."""
         for part, where in zip(self.parts, self._places, strict=True):
-            finish = Call(part.finish, where, self.known, own_renames(part.inputs, part.finish))
-            self.calls['finish'].append((where, part, finish))
+            if overrides(part, 'finish'):
+                finish = Call(part.finish, where, self.known, own_renames(part.inputs, part.finish))
+                self.calls['finish'].append((where, part, finish))

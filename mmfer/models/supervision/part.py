@@ -142,10 +142,15 @@ def check_is_part(module: nn.Module, kind: str, where: str) -> None:
         return
     if kind != 'losses':
         raise ValueError(f'{where}: {name} is no Part, as branches and refiners are: {cure}')
-    own = {attribute for cls in type(module).__mro__ if cls is not nn.Module for attribute in vars(cls)}
+    own = {*dir(module)} - {*dir(nn.Module)}  # what its __init__ has set, too
     for attribute in PROTOCOL:
         if attribute in own:
             raise ValueError(f'{where}: {name} has "{attribute}", for which only a Part is asked: {cure}')
+
+
+def overrides(module: Part, method: str) -> bool:
+    """Whether a part has written a method of its own, so that a step need not call those that do nothing."""
+    return getattr(getattr(module, method), '__func__', None) is not getattr(Part, method)
 
 
 def _check_signature(module: Part, method: str, where: str) -> None:

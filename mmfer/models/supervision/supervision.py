@@ -149,7 +149,7 @@ class Supervision(nn.Module):
             log.enter(where)
             publish(trace, part, begin, whole=False, complete=False)
         with self.taps.record(model, inputs.shape[-2:]) as tapped, ExitStack() as contexts:
-            for part in self.parts:
+            for part in self._assembly.around:
                 contexts.enter_context(part.around())
             features = model.extract_feat(inputs)
             embedding = embedding_of(model.head, features)
