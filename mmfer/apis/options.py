@@ -8,6 +8,7 @@ from typing import Any
 
 from mmengine.config import Config, DictAction
 
+from mmfer.engine.checks.config_parts import look_up
 from mmfer.structures.naming import did_you_mean
 
 
@@ -89,12 +90,12 @@ def check_fits(cfg: Config, key: str, value: Any) -> None:
     """
     path = key.split('.')
     for i, name in enumerate(path):
-        if name.isdigit() and i and _at(cfg, path[:i]) is None:
-            whole = '.'.join(path[:i])
+        whole = '.'.join(path[:i])
+        if name.isdigit() and i and look_up(cfg, whole)[1] is None:
             raise ValueError(
                 f'--cfg-options {key}: the config has no list {whole}; give the whole of it: "{whole}=[dict(type=...)]"'
             )
-    parent, before = _at(cfg, path[:-1]), _at(cfg, path)
+    parent, before = (look_up(cfg, place)[1] for place in ('.'.join(path[:-1]), key))
     if value is None and before is None:
         _check_takes_out(key, parent)
     if isinstance(before, Mapping) and before and not isinstance(value, Mapping) and value is not None:
@@ -113,14 +114,3 @@ def _check_takes_out(key: str, parent: Any) -> None:
     near = did_you_mean(last, there)
     if near or key.startswith('model.supervision.'):  # of hooks some are added later, and may be refused beforehand
         raise ValueError(f'--cfg-options {key}=None takes out what is not there{near}')
-
-
-def _at(cfg: Config, path: list[str]) -> Any:
-    """What stands in a config at a path; None where nothing does."""
-    value: Any = cfg
-    for name in path:
-        if isinstance(value, list | tuple):
-            value = value[int(name)] if name.isdigit() and int(name) < len(value) else None
-        else:
-            value = value.get(name) if isinstance(value, Mapping | Config) else None
-    return value

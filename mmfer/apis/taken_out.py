@@ -8,6 +8,7 @@ from typing import Any
 
 from mmengine.config import Config
 
+from mmfer.engine.checks.config_parts import look_up
 from mmfer.structures.naming import did_you_mean
 
 _PLACES = ('model.supervision', 'default_hooks')
@@ -33,7 +34,7 @@ def check_taken_out(cfg: Config, path: str | Path) -> None:
     for base, file in zip(bases, files, strict=True):
         check_taken_out(base, file)
     for key, near in missing:
-        if bases and not any(_has(base, key) for base in bases):
+        if bases and not any(look_up(base, key)[0] for base in bases):
             raise ValueError(f'{path}: {key}=None takes out what the config that it builds on does not have{near}')
 
 
@@ -55,12 +56,3 @@ def _nones(settings: Any, place: str) -> Iterator[tuple[str, str]]:
             yield f'{place}.{name}', near
         elif isinstance(value, Mapping) and 'type' not in value:
             yield from _nones(value, f'{place}.{name}')
-
-
-def _has(cfg: Config, key: str) -> bool:
-    settings: Any = cfg
-    for name in key.split('.'):
-        if not isinstance(settings, Mapping | Config) or name not in settings:
-            return False
-        settings = settings[name]
-    return True

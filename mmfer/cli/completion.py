@@ -11,24 +11,16 @@ from mmfer.cli.arguments import new_parser
 from mmfer.cli.main import COMMANDS, GROUPS, module_of
 from mmfer.shipped import shipped_configs
 
-CONFIG = {'bash': '_mmfer_config', 'zsh': '_mmfer_config', 'tcsh': 'f'}
 FILES = {'config', 'checkpoint', 'source', 'folder', 'out', 'work_dir'}
-PREAMBLE = {
-    'bash': '_mmfer_config() {{ compgen -W "{names}" -- "$1"; compgen -f -- "$1"; }}',
-    'zsh': '_mmfer_config() {{ compadd -- {names}; _files }}',
-}
-SOURCE = {
-    'bash': 'eval "$(mmfer completion bash)" in ~/.bashrc, or once into a file of bash-completion',
-    'zsh': 'eval "$(mmfer completion zsh)" in ~/.zshrc, behind compinit',
-    'tcsh': 'mmfer completion tcsh > ~/.mmfer.csh, and source that in ~/.tcshrc',
-}
+CONFIG = {'bash': '_mmfer_config'}
+PREAMBLE = '_mmfer_config() {{ compgen -W "{names}" -- "$1"; compgen -f -- "$1"; }}'
 
 
 def arguments() -> argparse.ArgumentParser:
     """What can be typed."""
     parser = new_parser('completion', 'Print a script that completes commands, options and the names of configs.')
-    parser.epilog = '; '.join(f'{shell}: {line}' for shell, line in SOURCE.items())
-    parser.add_argument('shell', choices=sorted(SOURCE))
+    parser.epilog = 'In ~/.bashrc: eval "$(mmfer completion bash)"'
+    parser.add_argument('shell', choices=['bash'])
     return parser
 
 
@@ -54,6 +46,5 @@ def main(argv: list[str] | None = None) -> None:
     """Prints the script."""
     args = arguments().parse_args(argv)
     with user_errors():
-        names = ' '.join(shipped_configs())
-        preamble = {shell: text.format(names=names) for shell, text in PREAMBLE.items()}
-        print(shtab.complete(everything(), shell=args.shell, preamble=preamble))
+        preamble = PREAMBLE.format(names=' '.join(shipped_configs()))
+        print(shtab.complete(everything(), shell=args.shell, preamble={args.shell: preamble}))

@@ -28,7 +28,7 @@ COMMANDS = {
     'analyze neighbours': "faces' neighbours and what a run believes of their labels (LA-Net)",
     'analyze relabels': 'the faces that a run has relabelled (SCN)',
     'analyze importance': 'the faces that a run trusts least and most (SCN, SNA)',
-    'completion': 'print a script for bash, zsh or tcsh that completes commands, options and configs',
+    'completion': 'print a script for bash that completes commands, options and configs',
 }
 """What can be typed behind `mmfer`, in the order of the help; `mmfer.cli` has a module of each name."""
 GROUPS = {'data': 'before training', 'analyze': 'after training'}

@@ -71,15 +71,17 @@ def _faces(runner: Runner) -> Iterator[str]:
 def _methods(supervision: Mapping[str, Mapping[str, Any] | None]) -> Iterator[str]:
     for name, method in supervision.items():
         given = method or {}
-        parts = [_kind(kind, given[kind]) for kind in ('branches', 'refiners', 'losses') if given.get(kind)]
-        if parts:
-            yield f'{name}: {"; ".join(parts)}'
+        texts = []
+        for kind in ('branches', 'refiners', 'losses'):
+            parts = {part: cfg for part, cfg in (given.get(kind) or {}).items() if cfg is not None}
+            texts += [_kind(kind, parts)] if parts else []
+        if texts:
+            yield f'{name}: {"; ".join(texts)}'
 
 
-def _kind(kind: str, parts: Mapping[str, Mapping[str, Any] | None]) -> str:
-    there = {name: part for name, part in parts.items() if part is not None}
-    weights = {name: part.get('loss_weight') for name, part in there.items()}
-    shown = [name if weights[name] in (None, 1) else f'{name} (weight {weights[name]})' for name in there]
+def _kind(kind: str, parts: Mapping[str, Mapping[str, Any]]) -> str:
+    weights = {name: part.get('loss_weight') for name, part in parts.items()}
+    shown = [name if weights[name] in (None, 1) else f'{name} (weight {weights[name]})' for name in parts]
     return f'{kind} {", ".join(shown)}'
 
 

@@ -185,6 +185,33 @@ def test_a_loss_that_is_no_number_is_refused():
         supervision(model, torch.rand(4, 3, 8, 8), batch)
 
 
+@pytest.mark.parametrize('names', ['publishes', 'shares', 'as_given'])
+def test_a_text_in_place_of_a_tuple_of_names_is_refused(names):
+    part = type('Odd', (Doubles,), {names: 'doubled'})
+    with pytest.raises(ValueError, match=f'supervision.a.branches.x: Odd.{names} must be a tuple of names, got a text'):
+        build(branches=part)
+
+
+def test_a_loss_that_publishes_is_refused():
+    part = type('Odd', (Part,), {'publishes': ('more',), 'forward': lambda self, logits: logits.sum()})
+    with pytest.raises(
+        ValueError, match=r'supervision.a.losses.x: Odd publishes, which branches and refiners do; a loss'
+    ):
+        build(losses=part)
+
+
+@pytest.mark.parametrize(
+    ('name', 'sentence'),
+    [
+        ('DistributionKLLos', 'did you mean "mmfer.DistributionKLLoss"'),
+        ('IslandTerm', 'a part of another package is named with it, "package.IslandTerm"'),
+    ],
+)
+def test_a_part_that_is_named_without_its_package_is_found_or_told_so(name, sentence):
+    with pytest.raises(ValueError, match=f'no part is registered as "{name}"; {sentence}'):
+        build(losses=name)
+
+
 # --- how parts find each other ---
 
 
@@ -230,5 +257,10 @@ def test_a_width_that_nobody_knows_is_said():
     supervision = build(branches=Doubles)
     with pytest.raises(ValueError, match='Doubles does not say how wide its "doubled" is: let it implement width_of'):
         supervision.width(ToyClassifier(), 'doubled')
+    model = classifier(dict(cls=CE, lanet=lanet()))
+    with pytest.raises(ValueError, match='MomentumKeys does not say how wide its "queue_label" is'):
+        model.supervision.width(model, 'queue_label')
+    with pytest.raises(ValueError, match='LandmarkBranch does not say how wide its "more" is'):
+        model.supervision.publisher('heatmaps').width_of('more')
     with pytest.raises(ValueError, match='nothing before it publishes "tripled", whose width a part asks for'):
         supervision.width(ToyClassifier(), 'tripled')

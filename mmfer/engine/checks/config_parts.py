@@ -81,6 +81,19 @@ def config_parts(cfg: Config) -> Iterator[ConfigPart]:
                 yield from _inside(key, cfg[key], TOP.get(key))
 
 
+def look_up(cfg: Config, place: str) -> tuple[bool, Any]:
+    """Whether a config has a dotted key, also through lists (`datasets.0`), and what stands there."""
+    value: Any = cfg
+    for key in place.split('.') if place else ():
+        if isinstance(value, list | tuple) and key.isdigit() and int(key) < len(value):
+            value = value[int(key)]
+        elif isinstance(value, Mapping | Config) and key in value:
+            value = value[key]
+        else:
+            return False, None
+    return True, value
+
+
 def parameters(kind: Callable[..., Any]) -> tuple[dict[str, inspect.Parameter], bool]:
     """What a part takes, by name, also what it hands to the classes that it inherits; and whether it takes others, too.
 

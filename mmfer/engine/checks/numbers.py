@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from typing import Any
 
 from mmengine.config import Config
 
+from mmfer.engine.checks.config_parts import look_up
 from mmfer.structures.naming import did_you_mean
 from mmfer.structures.ranges import check_range
 
@@ -50,13 +50,13 @@ def check_numbers(cfg: Config) -> None:
     loaders = [key for key in cfg if key.endswith('_dataloader')]
     ranges = _RANGES | {f'{key}.{name}': bounds for key in loaders for name, bounds in _RANGES_OF_LOADERS.items()}
     for place, bounds in ranges.items():
-        there, value = _look_up(cfg, place)
+        there, value = look_up(cfg, place)
         if there and not (value is None and place.endswith(_MAY_BE_NONE)):
             check_range(place, value, **bounds)
-    if _look_up(cfg, 'default_hooks.checkpoint.interval') == (True, 0):
+    if look_up(cfg, 'default_hooks.checkpoint.interval') == (True, 0):
         raise ValueError('default_hooks.checkpoint.interval must be at least 1, or -1 for no checkpoints, got 0')
     for place in (*_FLAGS, *(f'{key}.{name}' for key in loaders for name in _FLAGS_OF_LOADERS)):
-        _, value = _look_up(cfg, place)
+        _, value = look_up(cfg, place)
         if isinstance(value, str):
             raise ValueError(f'{place} must be True or False, got {value!r}')
     if (cfg.get('auto_scale_lr') or {}).get('enable') and cfg.auto_scale_lr.get('base_batch_size') is None:
@@ -67,12 +67,3 @@ def check_numbers(cfg: Config) -> None:
     if isinstance(level, str) and not isinstance(logging.getLevelName(level), int):  # it gives names for numbers, too
         near = did_you_mean(level, _LEVELS)
         raise ValueError(f'log_level={level!r} is no level{near} (there are {", ".join(_LEVELS)})')
-
-
-def _look_up(cfg: Config, place: str) -> tuple[bool, Any]:
-    value: Any = cfg
-    for key in place.split('.'):
-        if not isinstance(value, Mapping | Config) or key not in value:
-            return False, None
-        value = value[key]
-    return True, value

@@ -133,12 +133,18 @@ def check_is_part(module: nn.Module, kind: str, where: str) -> None:
         where: Its place in the config.
 
     Raises:
-        ValueError: A method takes something else, the module would not be asked for what it has, or is no loss.
+        ValueError: A method takes something else, a name stands in place of a tuple, a loss publishes, or the module
+            would not be asked for what it has, or is no loss.
     """
     name, cure = type(module).__name__, 'let it inherit mmfer.models.supervision.Part'
     if isinstance(module, Part):
         for method in PROTOCOL:
             _check_signature(module, method, where)
+        for names in ('publishes', 'shares', 'as_given'):
+            if isinstance(getattr(module, names), str):
+                raise ValueError(f'{where}: {name}.{names} must be a tuple of names, got a text: add a comma')
+        if kind == 'losses' and module.publishes:
+            raise ValueError(f'{where}: {name} publishes, which branches and refiners do; a loss returns one number')
         return
     if kind != 'losses':
         raise ValueError(f'{where}: {name} is no Part, as branches and refiners are: {cure}')

@@ -11,7 +11,7 @@ from torch import nn
 from mmfer.models.supervision.part import Part
 from mmfer.registry import MODELS
 from mmfer.structures import Trace
-from mmfer.structures.naming import did_you_mean
+from mmfer.structures.naming import closest, did_you_mean
 
 _SCORES = ('pred', 'cls_score', 'input')
 """What others call the class scores, such as mmpretrain's losses."""
@@ -107,7 +107,7 @@ def build_part(cfg: Mapping[str, Any], where: str) -> nn.Module:
     cls = MODELS.get(kind) if isinstance(kind, str) else kind
     if cls is None:
         theirs = ROOT.get(f'mmpretrain.{kind}') if kind.isidentifier() else None
-        near = f'; did you mean "mmpretrain.{kind}"?' if theirs else _nearest(kind, _registered())
+        near = f'; did you mean "mmpretrain.{kind}"?' if theirs else _nearest_part(kind)
         raise ValueError(f'{where}: no part is registered as "{kind}"{near}')
     arguments = [name for name in inspect.signature(cls).parameters if name != 'self']
     variadic = any(p.kind in _VARIADIC for p in inspect.signature(cls).parameters.values())
@@ -170,6 +170,16 @@ def _registered() -> list[str]:
     MODELS.import_from_location()
     packages = {scope: child for scope, child in ROOT.children.items() if scope != 'mmpretrain'}
     return [f'{scope}.{name}' for scope, child in packages.items() for name in child.module_dict]
+
+
+def _nearest_part(kind: str) -> str:
+    """The registered part that is meant; of a name without a package the one that is called nearly so."""
+    registered = _registered()
+    if '.' in kind:
+        return _nearest(kind, registered)
+    near = closest(kind, (name.rpartition('.')[2] for name in registered))
+    whole = next((name for name in registered if name.rpartition('.')[2] == near), None)
+    return f'; did you mean "{whole}"?' if whole else f'; a part of another package is named with it, "package.{kind}"'
 
 
 def _nearest(name: str, candidates: Iterable[str]) -> str:

@@ -119,7 +119,8 @@ class LandmarkBranch(Part):
 
     def width_of(self, name: str) -> int:
         """Channels of its maps and of its embedding."""
-        return {'heatmaps': self.num_landmarks, 'landmark_embedding': self.channels}[name]
+        widths = {'heatmaps': self.num_landmarks, 'landmark_embedding': self.channels}
+        return widths[name] if name in widths else super().width_of(name)
 
     def initialize(self, model: nn.Module, pretrained: bool) -> None:
         """Starts from the backbone's pretrained stages, or from a draw of its own."""

@@ -105,8 +105,8 @@ class MomentumKeys(Part):
         self.position.add_(count).remainder_(self.queue_size)
 
     def width_of(self, name: str) -> int:
-        """Of queries, keys and queues."""
-        return self.project_landmark[-1].out_features
+        """Of queries, keys and their queues."""
+        return super().width_of(name) if name == 'queue_label' else self.project_landmark[-1].out_features
 
     def _find_branch(self, supervision: Surroundings) -> LandmarkBranch:
         branch = supervision.publisher('landmark_embedding')
