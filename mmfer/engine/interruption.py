@@ -24,8 +24,7 @@ SIGNALS = ('SIGTERM', 'SIGUSR1', 'SIGUSR2', 'SIGHUP')
 PATIENCE = 30
 """Seconds that a rank has to save after its launcher is gone; torchrun grants as many after a SIGTERM."""
 
-LAUNCHER = int(os.environ.get('MMFER_LAUNCHER') or os.getppid())
-"""The process that started this one. tools/dist_train.sh says which, as it may be gone before anything is imported."""
+_PARENT = os.getppid()
 
 
 class TrainingStopped(Exception):
@@ -74,7 +73,9 @@ class StopRequest:
         self.reason = self.reason or signal.Signals(number).name
 
     def _watch(self, done: threading.Event) -> None:
-        while os.getppid() == LAUNCHER:
+        # tools/dist_train.sh says which it is, as it may be gone before anything is imported.
+        launcher = int(os.environ.get('MMFER_LAUNCHER') or _PARENT)
+        while os.getppid() == launcher:
             if done.wait(1):
                 return
         self.reason = self.reason or 'the end of the process that started it'

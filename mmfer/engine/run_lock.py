@@ -21,8 +21,8 @@ def only_run_in(folder: str | Path) -> Iterator[None]:
     """Holds a folder while a block runs; the file `.lock` in it says who does.
 
     The system forgets the lock with the process that holds it, however that ends, so that none is ever stale; the file
-    stays. Child processes, such as the loaders' workers, do not hold it. On network file systems it holds for all machines
-    where the file system has locks.
+    stays. Child processes, such as workers of loaders, do not hold it. On a network it holds for all machines where the
+    file system has locks.
 
     Raises:
         ValueError: Another process holds it.
