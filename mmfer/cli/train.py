@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -14,6 +15,7 @@ from mmengine.runner import Runner
 
 from mmfer.apis import read_config, train, user_errors
 from mmfer.apis.config import KeyValue, as_typed, typed_options
+from mmfer.apis.errors import NO_ROOM
 from mmfer.apis.following import next_command
 from mmfer.apis.processes import leave_together
 from mmfer.apis.training import is_first_process, protocol_of
@@ -116,18 +118,26 @@ def closing_lines(runner: Runner, config: str, options: list[str]) -> list[str]:
 def main(argv: list[str] | None = None) -> None:
     """Trains, and says what came of it."""
     args = parse_args(argv)
+    to_go_on = partial(_say_how_to_go_on, args, sys.argv[1:] if argv is None else argv)
     with user_errors():
         try:
             runner = train(configure(args), args.launcher, args.verbose)
-        except (KeyboardInterrupt, TrainingStopped) as stop:
-            if is_first_process(args.launcher):
-                to_go_on = resuming(sys.argv[1:] if argv is None else argv, args.config, args.launcher)
-                why = f'stopped by {stop.reason}' if isinstance(stop, TrainingStopped) else 'interrupted'
-                print(f'\nmmfer: {why}; to go on: {to_go_on}', file=sys.stderr)
-            if isinstance(stop, TrainingStopped):
-                leave_together(STOPPED, wait=stop.together)
-                raise SystemExit(STOPPED) from None
+        except KeyboardInterrupt:
+            to_go_on('interrupted')
             raise SystemExit(130) from None
+        except TrainingStopped as stop:
+            to_go_on(f'stopped by {stop.reason}')
+            leave_together(STOPPED, wait=stop.together)
+            raise SystemExit(STOPPED) from None
+        except OSError as error:
+            if error.errno in NO_ROOM:
+                to_go_on('there is no room on the disk')
+            raise
         if is_main_process():
             print('\n' + '\n'.join(closing_lines(runner, args.config, typed_options(args))))
         leave_together()
+
+
+def _say_how_to_go_on(args: argparse.Namespace, argv: list[str], why: str) -> None:
+    if is_first_process(args.launcher):
+        print(f'\nmmfer: {why}; to go on: {resuming(argv, args.config, args.launcher)}', file=sys.stderr)

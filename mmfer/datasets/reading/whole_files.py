@@ -34,6 +34,9 @@ def written_whole(
         os.replace(unfinished, path)
         if on_disk:
             _sync_folder(path.parent)
+    except OSError as error:
+        error.filename = error.filename or str(path)  # a full disk does not say what it has no room for
+        raise
     finally:
         unfinished.unlink(missing_ok=True)  # what a failure left
 
@@ -51,7 +54,10 @@ def _sync_folder(folder: Path) -> None:
 def cache_file(kind: str, key: str) -> Path | None:
     """Where something read is kept: ``$MMFER_CACHE/<kind>/<key>.npz``; by default in ``~/.cache/mmfer``.
 
-    None where the variable is empty: nothing is to be kept.
+    None where the variable is empty, or there is no home: nothing is kept.
     """
     folder = os.environ.get('MMFER_CACHE', '~/.cache/mmfer')
-    return Path(folder).expanduser() / kind / f'{key[:20]}.npz' if folder else None
+    try:
+        return Path(folder).expanduser() / kind / f'{key[:20]}.npz' if folder else None
+    except RuntimeError:  # in a container, with no HOME and a user that has no name
+        return None
