@@ -22,6 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -138,34 +139,22 @@ def chain(
     moment: Callable[[Path], Iterator[float]],
     whole: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Kills a run so many times, lets it end, and compares it."""
-    done, places, lost, began = 0, [], 0, time.monotonic()
+    """Kills a run up to so many times, lets it end, and compares it."""
+    places: list[int] = []
+    began = time.monotonic()
     while True:
         run = Run(name, processes, folder)
-        ended = False
-        if done < kills:
-            for seconds in moment(folder):
-                ended = run.wait(seconds)
-                if ended:
-                    break
-        else:
-            ended = run.wait(600)
-        if not ended:
+        waits = moment(folder) if len(places) < kills else iter([600.0])
+        if not any(run.wait(seconds) for seconds in waits):
             run.kill()
-            done += 1
-            place = _place(folder)
-            lost += bool(places) and place < max(places)
-            places.append(place)
+            places.append(_place(folder))
             continue
-        if run.code != 0:
-            return dict(kills=done, lost=lost + 1, equal=False, code=run.code, places=places)
-        if done < kills:  # it ended before it was killed: once more, from the beginning
-            shutil.rmtree(folder)
-            places = []
-            continue
-        differ = differences(whole, read_tensor_file(folder / 'epoch_3.pth'))
+        lost = sum(later < earlier for earlier, later in pairwise(places))
+        differ = (
+            differences(whole, read_tensor_file(folder / 'epoch_3.pth')) if run.code == 0 else [f'exit code {run.code}']
+        )
         seconds = round(time.monotonic() - began)
-        return dict(kills=done, lost=lost, equal=not differ, differ=differ[:3], places=places, seconds=seconds)
+        return dict(kills=len(places), lost=lost, equal=not differ, differ=differ[:3], places=places, seconds=seconds)
 
 
 def at_random(longest: float, chance: random.Random) -> Callable[[Path], Iterator[float]]:
