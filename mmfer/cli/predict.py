@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
@@ -60,7 +61,8 @@ def draw_sheets(predictions: list[Prediction], classes: list[str], source: Path,
     for start in range(0, len(predictions), FACES_A_SHEET):
         page = predictions[start : start + FACES_A_SHEET]
         single = len(predictions) == 1
-        path = folder / (f'{page[0].path.stem}_predicted.png' if single else f'sheet_{len(written) + 1:02}.png')
+        stem = os.fsencode(page[0].path.stem)[:200].decode(errors='ignore')  # a file's name has at most 255 bytes
+        path = folder / (f'{stem}_predicted.png' if single else f'sheet_{len(written) + 1:02}.png')
         draw_predictions(
             [face.picture for face in page],
             [label(face, source) for face in page],
