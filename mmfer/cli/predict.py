@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 from collections import Counter
-from contextlib import closing
 from pathlib import Path
 
 from mmengine.device import get_device
@@ -15,7 +14,7 @@ from mmfer.apis.checkpoints.agreement import FORCE
 from mmfer.apis.checkpoints.checkpoint_config import ALLOW, config_of
 from mmfer.apis.config import as_typed
 from mmfer.apis.prediction import Prediction, check_any
-from mmfer.apis.prediction_table import PredictionTable
+from mmfer.apis.prediction_table import prediction_table
 from mmfer.cli.arguments import add_cfg_options, new_parser
 from mmfer.visualization import draw_predictions
 
@@ -105,9 +104,9 @@ def main(argv: list[str] | None = None) -> None:
         larger: list[tuple[Path, str]] = []
         shown: list[Prediction] = []
         counts: Counter[str] = Counter()
-        with closing(PredictionTable(folder / 'predictions.csv', predictor.classes)) as table:
+        with prediction_table(folder / 'predictions.csv', predictor.classes) as add:
             for face in predict_pictures(predictor, pictures, aligner, skipped, args.aligned, larger):
-                table.add(face)
+                add(face)
                 ranked = sorted(zip(predictor.classes, face.score, strict=True), key=lambda pair: -pair[1])
                 if sum(counts.values()) < PRINTED:
                     shares = ', '.join(f'{name} {100 * share:.1f} %' for name, share in ranked)

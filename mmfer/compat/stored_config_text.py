@@ -11,7 +11,7 @@ from mmengine.runner import runner
 # how many GPUs it names; so whoever wrote the file runs what they like. No thread upstream. Delete when
 # `Runner.resume` does not call `Config.fromstring` any more.
 def forget_stored_config_text() -> None:
-    """Takes `meta['config']` out of what MMEngine's runner loads; `meta['cfg']`, which it writes now, it does not run."""
+    """Takes `meta['config']` out of what MMEngine's runner loads; `meta['cfg']`, its successor, is not run."""
     theirs = runner._load_checkpoint
     if theirs.__module__ == __name__:
         return

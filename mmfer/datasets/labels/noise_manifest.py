@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from mmfer.datasets.labels.schema import canonical
+from mmfer.datasets.reading.csv_cells import CellWriter, restored_rows
 from mmfer.datasets.reading.files import read_lines
 from mmfer.datasets.reading.whole_files import written_whole
 
@@ -60,7 +61,7 @@ class NoiseManifest:
         text = io.StringIO()
         text.write(f'{COLUMNS}\n')
         clean, noisy = ([self.classes[label] for label in labels.tolist()] for labels in (self.clean, self.noisy))
-        csv.writer(text, lineterminator='\n').writerows(zip(self.names, clean, noisy, strict=True))
+        CellWriter(text, lineterminator='\n').writerows(zip(self.names, clean, noisy, strict=True))
         return text.getvalue()
 
     @property
@@ -137,7 +138,7 @@ def read_manifest(path: str) -> NoiseManifest:
     classes = json.loads(made['classes'])
     ids = {name: i for i, name in enumerate(classes)}
     names, labels = [], np.empty((len(lines) - start - 1, 2), dtype=np.int64)
-    for row, (name, clean, noisy) in enumerate(csv.reader(lines[start + 1 :])):
+    for row, (name, clean, noisy) in enumerate(restored_rows(csv.reader(lines[start + 1 :]))):
         names.append(name)
         labels[row] = ids[clean], ids[noisy]
     derived = ('realised', 'realised by class', 'classes', 'sha256')
