@@ -20,7 +20,7 @@ from mmfer.progress import ProgressBar
 _THREADS = 16
 """A network disk answers many questions at once."""
 _CHUNK = 64
-_VERSION = '2'
+_VERSION = '3'
 """Of what is looked at: what an earlier one has found in order does not count."""
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from mmfer.datasets.labels.noise_manifest import FIRST_LINE
 from mmfer.datasets.labels.schema import SYNONYMS, canonical
 from mmfer.datasets.reading.files import IMAGE_EXTENSIONS, BadLines, name_a_few, read_lines
+from mmfer.datasets.reading.names import normal_name, normal_names
 
 _BETWEEN = r'(?:\s*[,;\t]\s*|\s+)'
 _EXPECTED = "'train_00001.jpg 5': an image and its class; a number of the row may stand before, a second label behind"
@@ -129,8 +130,9 @@ def _places(path: str, listed: list[str], names: Sequence[str]) -> list[int]:
 
 
 def _comparable(listed: list[str], names: Sequence[str]) -> tuple[list[str], list[str]]:
+    listed, names = normal_names(listed), normal_names(names)
     if set(listed) == set(names):
-        return listed, list(names)
+        return list(listed), list(names)
     return [_stem(name) for name in listed], [_stem(name) for name in names]
 
 
@@ -139,6 +141,6 @@ def _bare(name: str) -> str:
 
 
 def _stem(name: str) -> str:
-    name = name.replace('\\', '/').rsplit('/', 1)[-1]
+    name = normal_name(name).rsplit('/', 1)[-1]
     stem, extension = osp.splitext(name)
     return (stem if extension.lower() in IMAGE_EXTENSIONS else name).removesuffix('_aligned')

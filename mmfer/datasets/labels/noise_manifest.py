@@ -16,6 +16,7 @@ import numpy as np
 
 from mmfer.datasets.labels.schema import canonical
 from mmfer.datasets.reading.files import read_lines
+from mmfer.datasets.reading.names import normal_names
 from mmfer.datasets.reading.whole_files import written_whole
 
 FIRST_LINE = '# mmfer label noise manifest, version 1'
@@ -168,7 +169,8 @@ def labels_from(path: str, names: Sequence[str], labels: np.ndarray, classes: Se
         raise ValueError(
             f'{path} is the noise of {len(manifest.names):,} faces, the training set has {len(names):,}; {cure}'
         )
-    other = next((i for i, (a, b) in enumerate(zip(manifest.names, names, strict=True)) if a != b), None)
+    pairs = zip(normal_names(manifest.names), normal_names(names), strict=True)
+    other = next((i for i, (a, b) in enumerate(pairs) if a != b), None)
     if other is not None:
         raise ValueError(
             f'{path} is the noise of other faces: row {other + 1:,} is {manifest.names[other]} there and '

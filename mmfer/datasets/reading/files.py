@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import codecs
 import os
-import posixpath
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from typing import TextIO, TypeVar
 
 import numpy as np
 
+from mmfer.datasets.reading.names import normal_names
+
 Row = TypeVar('Row')
 _SHOWN_LINES = 10
 SHOWN_NAMES = 3
-IMAGE_EXTENSIONS = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp', '.ppm', '.pgm')
+_AT_ONCE = 100_000
+"""Names; ten million at once would be a gigabyte of str."""
+IMAGE_EXTENSIONS = ('.jpg', '.jpeg', '.jpe', '.jfif', '.png', '.bmp', '.tif', '.tiff', '.webp', '.ppm', '.pgm')
 
 
 _KINDS = (
@@ -34,14 +37,17 @@ def require_regular_file(path: str | os.PathLike[str]) -> os.stat_result:
         ValueError: It is no file but a folder, pipe or device, or a link to one.
     """
     state = os.stat(path)
-    if not stat.S_ISREG(state.st_mode):
-        kind = next((name for is_kind, name in _KINDS if is_kind(state.st_mode)), 'no file')
-        raise ValueError(f'{os.fspath(path)} is {kind}{_through(path)}; give a file')
+    if kind := irregular_kind(path, state):
+        raise ValueError(f'{os.fspath(path)} is {kind}; give a file')
     return state
 
 
-def _through(path: str | os.PathLike[str]) -> str:
-    return f' (a link to {os.path.realpath(path)})' if os.path.islink(path) else ''
+def irregular_kind(path: str | os.PathLike[str], state: os.stat_result) -> str:
+    """What something is that is no file, such as 'a device (a link to /dev/zero)'; '' for a file."""
+    if stat.S_ISREG(state.st_mode):
+        return ''
+    kind = next((name for is_kind, name in _KINDS if is_kind(state.st_mode)), 'no file')
+    return kind + (f' (a link to {os.path.realpath(path)})' if os.path.islink(path) else '')
 
 
 def open_text(path: str) -> TextIO:
@@ -123,24 +129,33 @@ def parse_lines(path: str, parse: Callable[[str], Row], expected: str) -> list[R
 
 
 def names_array(names: Sequence[str]) -> np.ndarray:
-    """Names as numpy's compact strings: 16 bytes each and what exceeds 15 letters, shared by workers after a fork."""
-    return np.array(names, dtype=np.dtypes.StringDType())
+    """Names as numpy's compact strings: 16 bytes each and what exceeds 15 letters, shared by workers after a fork.
+
+    Where a file's name is no UTF-8, which these cannot hold, as strings of equal length.
+    """
+    try:
+        return np.asarray(names, dtype=np.dtypes.StringDType())
+    except UnicodeEncodeError:
+        return np.asarray(names, dtype=np.str_)
 
 
 def add_repeated(names: np.ndarray, lines: np.ndarray, bad: BadLines) -> None:
     """Adds the lines whose name has stood before; for ten million names without a set of them.
 
-    './a.jpg' and 'b//a.jpg' are 'a.jpg' and 'b/a.jpg'.
+    Names are compared by :func:`~mmfer.datasets.reading.names.normal_name`.
 
     Args:
         names: numpy's compact strings, [N].
         lines: Where they stand, [N].
         bad: What they are added to.
     """
-    odd = np.flatnonzero((np.strings.find(names, './') >= 0) | (np.strings.find(names, '//') >= 0))
-    if len(odd):
-        names = names.copy()
-        names[odd] = [posixpath.normpath(name) for name in names[odd].tolist()]
+    given = names
+    for start in range(0, len(names), _AT_ONCE):
+        some = given[start : start + _AT_ONCE].tolist()
+        normal = normal_names(some)
+        if normal is not some:
+            names = names.copy() if names is given else names
+            names[start : start + _AT_ONCE] = normal
     hashes = np.fromiter((hash(name) for name in names), dtype=np.int64, count=len(names))
     order = np.argsort(hashes, kind='stable')
     hashes = hashes[order]
