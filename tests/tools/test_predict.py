@@ -108,7 +108,7 @@ def test_what_cannot_be_read_is_named_and_counted(predict, run, tmp_path):
     ('make', 'sentence'),
     [
         (lambda folder: folder / 'absent.jpg', 'there is no picture or folder'),
-        (lambda folder: folder, 'has no picture (looked for'),
+        (lambda folder: folder, 'has no image (looked for'),
         (lambda folder: [(folder / 'a.png').write_bytes(b'x'), folder][1], 'none of the 1 pictures'),
     ],
 )

@@ -15,25 +15,10 @@ HIDDEN, HIDDEN_FOLDER = 'hidden', 'hidden folder'
 SUB_FOLDER, LINKED_FOLDER = 'sub-folder', 'linked folder'
 _SYSTEMS = ('thumbs.db', 'ehthumbs.db', 'desktop.ini', '@eadir')
 """What Windows and Synology's disks leave beside pictures, and hide."""
-OTHER_PICTURES = (
-    *(
-        '.gif',
-        '.heic',
-        '.heif',
-        '.avif',
-        '.jp2',
-        '.j2k',
-        '.jxl',
-        '.jxr',
-        '.tga',
-        '.psd',
-        '.svg',
-        '.eps',
-        '.pbm',
-        '.ico',
-    ),
-    *('.dng', '.cr2', '.cr3', '.nef', '.arw', '.raf', '.orf', '.rw2', '.raw', '.exr', '.hdr', '.pcx'),
-)
+OTHER_PICTURES = {
+    *('.gif', '.heic', '.heif', '.avif', '.jp2', '.j2k', '.jxl', '.jxr', '.tga', '.psd', '.svg', '.eps', '.pbm'),
+    *('.dng', '.cr2', '.cr3', '.nef', '.arw', '.raf', '.orf', '.rw2', '.raw', '.exr', '.hdr', '.pcx', '.ico'),
+}
 """Pictures of kinds that are not read: animated, or of no decoder that is always there."""
 
 
@@ -97,21 +82,21 @@ def passed_over(folder: str | os.PathLike[str], passed: Counter[str]) -> str:
     if not count:
         return ''
     folders = sum(number for kind, number in passed.items() if kind.endswith('folder'))
-    what = [name for name, number in (('file', count - folders), ('folder', folders)) if number]
+    many = count > 1
+    what = ' and '.join(
+        f'{name}{"s" * many}' for name, number in (('file', count - folders), ('folder', folders)) if number
+    )
     kinds = ', '.join(
         f'{number:,} {kind}{"s" * (kind.endswith("folder") and number > 1)}'
         for kind, number in sorted(passed.items(), key=lambda item: (-item[1], item[0]))
     )
-    return (
-        f'{count:,} {" or ".join(what) if count == 1 else " and ".join(f"{name}s" for name in what)} of {folder} '
-        f'{"is" if count == 1 else "are"} passed over: {kinds}{_cures(passed)}'
-    )
+    return f'{count:,} {what} of {folder} {"are" if many else "is"} passed over: {kinds}{_cures(passed)}'
 
 
 def _cures(passed: Iterable[str]) -> str:
     kinds = set(passed)
     cures = [
-        *(['convert pictures to .jpg or .png'] if kinds & set(OTHER_PICTURES) else []),
+        *(['convert pictures to .jpg or .png'] if kinds & OTHER_PICTURES else []),
         *(['the pictures of a class lie in its folder itself'] if SUB_FOLDER in kinds else []),
         *(['folders themselves are looked into, links to folders are not'] if LINKED_FOLDER in kinds else []),
     ]

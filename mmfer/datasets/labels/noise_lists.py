@@ -130,10 +130,10 @@ def _places(path: str, listed: list[str], names: Sequence[str]) -> list[int]:
 
 
 def _comparable(listed: list[str], names: Sequence[str]) -> tuple[list[str], list[str]]:
-    listed, names = normal_names(listed), normal_names(names)
-    if set(listed) == set(names):
-        return list(listed), list(names)
-    return [_stem(name) for name in listed], [_stem(name) for name in names]
+    these, those = list(normal_names(listed)), list(normal_names(names))
+    if set(these) == set(those):
+        return these, those
+    return [_stem(name) for name in these], [_stem(name) for name in those]
 
 
 def _bare(name: str) -> str:

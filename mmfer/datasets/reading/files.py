@@ -128,7 +128,7 @@ def parse_lines(path: str, parse: Callable[[str], Row], expected: str) -> list[R
     return rows
 
 
-def names_array(names: Sequence[str]) -> np.ndarray:
+def names_array(names: Sequence[str] | np.ndarray) -> np.ndarray:
     """Names as numpy's compact strings: 16 bytes each and what exceeds 15 letters, shared by workers after a fork.
 
     Where a file's name is no UTF-8, which these cannot hold, as strings of equal length.

@@ -10,7 +10,7 @@ _MARKS = ('./', '//', '\\')
 
 
 def normal_name(name: str) -> str:
-    r"""What a name is compared by: ``./a.jpg``, ``x//a.jpg`` and ``x\a.jpg`` are ``a.jpg``, ``x/a.jpg`` and ``x/a.jpg``.
+    r"""What a name is compared by: ``./a.jpg`` is ``a.jpg``, ``x//a.jpg`` and ``x\a.jpg`` are ``x/a.jpg``.
 
     Letters with accents are one character each (Unicode's NFC): archives made on a Mac have them in two.
     """

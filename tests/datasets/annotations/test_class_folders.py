@@ -146,9 +146,9 @@ def test_numbers_alone_do_not_say_what_the_classes_are(folders):
     numbered(folders, KAGGLE)
     with pytest.raises(
         ValueError,
-        match=r'the class folders of .* are named by numbers \(1, 2, 3, \.\.\.\), which do not say what the classes are: '
-        r"name them with metainfo=dict\(classes=\[\.\.\.\]\), a name for each number in their order, or classes='rafdb' "
-        r"for RAF-DB's",
+        match=r'the class folders of .* are named by numbers \(1, 2, 3, \.\.\.\), which do not say what the classes '
+        r'are: name them with metainfo=dict\(classes=\[\.\.\.\]\), a name for each number in their order, or '
+        r"classes='rafdb' for RAF-DB's",
     ):
         FolderFaces(str(folders))
     with pytest.raises(
