@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import os
 import posixpath
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from typing import TextIO, TypeVar
 
@@ -14,6 +15,33 @@ Row = TypeVar('Row')
 _SHOWN_LINES = 10
 SHOWN_NAMES = 3
 IMAGE_EXTENSIONS = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp', '.ppm', '.pgm')
+
+
+_KINDS = (
+    (stat.S_ISDIR, 'a folder'),
+    (stat.S_ISFIFO, 'a pipe'),
+    (stat.S_ISSOCK, 'a socket'),
+    (stat.S_ISCHR, 'a device'),
+    (stat.S_ISBLK, 'a device'),
+)
+
+
+def require_regular_file(path: str | os.PathLike[str]) -> os.stat_result:
+    """What the system says of a file, before it is opened: a pipe would wait for ever, ``/dev/zero`` never end.
+
+    Raises:
+        OSError: There is no such file (FileNotFoundError), or it may not be looked at.
+        ValueError: It is no file but a folder, pipe or device, or a link to one.
+    """
+    state = os.stat(path)
+    if not stat.S_ISREG(state.st_mode):
+        kind = next((name for is_kind, name in _KINDS if is_kind(state.st_mode)), 'no file')
+        raise ValueError(f'{os.fspath(path)} is {kind}{_through(path)}; give a file')
+    return state
+
+
+def _through(path: str | os.PathLike[str]) -> str:
+    return f' (a link to {os.path.realpath(path)})' if os.path.islink(path) else ''
 
 
 def open_text(path: str) -> TextIO:

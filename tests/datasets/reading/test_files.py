@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ from mmfer.datasets.reading.files import (
     parse_lines,
     read_lines,
     require_inside,
+    require_regular_file,
 )
 
 
@@ -79,3 +82,20 @@ def test_repeated_names_in_the_order_of_the_lines():
         f'x.csv:{line}: {name!r} (the image is listed twice, first in line {first})'
         for line, name, first in ((12, 'a', 10), (14, 'b', 11), (15, 'a', 10))
     ]
+
+
+def test_only_files_are_opened(tmp_path):
+    file, folder, pipe, link, gone = (tmp_path / name for name in ('a.txt', 'folder', 'pipe', 'link', 'gone'))
+    file.write_text('abc')
+    folder.mkdir()
+    os.mkfifo(pipe)
+    link.symlink_to('/dev/zero')
+    assert require_regular_file(file).st_size == 3
+    with pytest.raises(ValueError, match=f'^{folder} is a folder; give a file$'):
+        require_regular_file(str(folder))
+    with pytest.raises(ValueError, match=f'^{pipe} is a pipe; give a file$'):
+        require_regular_file(pipe)
+    with pytest.raises(ValueError, match=rf'^{link} is a device \(a link to /dev/zero\); give a file$'):
+        require_regular_file(link)
+    with pytest.raises(FileNotFoundError):
+        require_regular_file(gone)
