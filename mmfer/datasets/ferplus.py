@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os.path as osp
 from typing import Any, ClassVar
 
@@ -15,8 +14,9 @@ from mmfer.datasets.face_dataset import FaceDataset
 from mmfer.datasets.images.image_files import log_unlisted
 from mmfer.datasets.labels.numbers import whole_number
 from mmfer.datasets.labels.schema import ORDERS
-from mmfer.datasets.reading.csv_table import read_csv
-from mmfer.datasets.reading.files import BadLines, add_repeated, iter_lines, names_array, require_inside, require_paths
+from mmfer.datasets.reading.csv_table import csv_rows, read_csv
+from mmfer.datasets.reading.files import BadLines, add_repeated, names_array, require_inside, require_paths
+from mmfer.datasets.reading.lines import iter_lines
 from mmfer.registry import DATASETS
 
 _VOTES = ('neutral', 'happiness', 'surprise', 'sadness', 'anger', 'disgust', 'fear', 'contempt', 'unknown', 'NF')
@@ -116,7 +116,7 @@ class FERPlus(FaceDataset):
         for split, folder in _FOLDER_OF.items():
             path = osp.join(self.data_root, folder, 'label.csv')
             if osp.isfile(path):
-                sources[split] = _OWN if _has_box(next(csv.reader(iter_lines(path)), [])) else _FIRST
+                sources[split] = _OWN if _has_box(next(csv_rows(path, iter_lines(path)), [])) else _FIRST
         mine = sources.get(self.source_split, _FIRST)
         other = next((split for split, source in sources.items() if source != mine), None)
         if other is not None:
@@ -133,10 +133,13 @@ class FERPlus(FaceDataset):
         self.label_file = path = osp.join(folder, 'label.csv')
         bad = BadLines(path, f"'fer0000000.png,4,0,0,1,3,2,0,0,0,0': an image and {_EXPECTED}")
         names, votes, lines, boxes = [], [], [], None
-        for line, cells in enumerate(csv.reader(iter_lines(path)), 1):
+        for line, cells in enumerate(csv_rows(path, iter_lines(path)), 1):
             if cells:
+                bad.looked_at += 1
                 boxes = _has_box(cells) if boxes is None else boxes
                 try:
+                    if '\ufffd' in ''.join(cells):
+                        raise ValueError
                     if _has_box(cells) != boxes:
                         odd = 'no box here, one' if boxes else 'a box here, none'
                         raise ValueError(f'{odd} in the first line: rows of two sets of votes')
