@@ -122,10 +122,12 @@ def require_inside(name: str) -> str:
     """The name itself, if it stays in its folder.
 
     Raises:
-        ValueError: It is empty, absolute, or climbs out with '..'.
+        ValueError: It is empty, absolute, climbs out with '..', or is not UTF-8.
     """
     if not name:
         raise ValueError('the name is empty')
+    if '\ufffd' in name:
+        raise ValueError('the name is not UTF-8')
     if name[0] in '/\\' or name[1:2] == ':' or ('..' in name and '..' in name.replace('\\', '/').split('/')):
         raise ValueError('the path leaves the data folder: give one relative to it, without ..')
     return name
