@@ -73,15 +73,32 @@ def keep_settings(path: Path, settings: dict[str, Any]) -> None:
     """Writes what a run is made of beside what it makes, or compares it with what is there.
 
     Raises:
-        ValueError: The work in that folder was begun with other settings.
+        ValueError: The work in that folder was begun with other settings, or they cannot be read.
     """
+    now = json.loads(json.dumps(settings))
     if not path.exists():
         with written_whole(path) as stream:
-            stream.write(json.dumps(settings, indent=1) + '\n')
-    before, now = json.loads(path.read_text()), json.loads(json.dumps(settings))
+            stream.write(json.dumps({**now, 'checksum': _checksum(now)}, indent=1) + '\n')
+    before = kept_settings(path)
+    if before is None:
+        raise ValueError(f'{path} is damaged: delete the folder {path.parent} to begin anew')
     other = [key for key in now if before.get(key) != now[key]]
     if other:
         raise ValueError(
             f'{path.parent} was begun with other {" and other ".join(other)} (see {path.name} there): '
             'give the same again to go on, delete that folder to begin anew, or write to another place'
         )
+
+
+def kept_settings(path: Path) -> dict[str, Any] | None:
+    """What :func:`keep_settings` has written; None where that is damaged, or not there."""
+    try:
+        settings = json.loads(path.read_text())
+        whole = settings.pop('checksum', None) in (None, _checksum(settings))  # those of earlier versions have none
+    except Exception:
+        return None
+    return settings if whole else None
+
+
+def _checksum(settings: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()

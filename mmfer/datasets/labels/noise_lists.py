@@ -10,10 +10,13 @@ from dataclasses import dataclass
 
 from mmfer.datasets.labels.noise_manifest import FIRST_LINE
 from mmfer.datasets.labels.schema import SYNONYMS, canonical
-from mmfer.datasets.reading.files import IMAGE_EXTENSIONS, BadLines, name_a_few, read_lines
+from mmfer.datasets.reading.files import IMAGE_EXTENSIONS, BadLines, name_a_few
+from mmfer.datasets.reading.lines import lines_of
 from mmfer.datasets.reading.names import normal_name, normal_names
 
-_BETWEEN = r'(?:\s*[,;\t]\s*|\s+)'
+_LONGEST = 5_000
+"""Characters of a line: more than any path has. A pattern may take ages to see that it does not match a longer one."""
+_BETWEEN = r'(?:\s*[,;]\s*|\s+)'
 _EXPECTED = "'train_00001.jpg 5': an image and its class; a number of the row may stand before, a second label behind"
 
 
@@ -56,7 +59,12 @@ def read_noise_list(path: str, names: Sequence[str], classes: Collection[str]) -
     """
     if not osp.isfile(path):
         raise FileNotFoundError(f'there is no list of noisy labels {path}')
-    lines = [(number, text) for number, line in enumerate(read_lines(path), 1) if (text := line.strip())]
+    bad = BadLines(path, _EXPECTED)
+    lines = [(number, line.strip()) for number, line in lines_of(path, bad)]
+    for number, text in lines:
+        if len(text) > _LONGEST:
+            bad.add(number, text, f'more than {_LONGEST:,} characters')
+    bad.raise_if_any()
     if lines and lines[0][1] == FIRST_LINE:
         raise ValueError(
             f'{path} is a manifest, not a list to make one from: train with it, '
@@ -77,7 +85,6 @@ def read_noise_list(path: str, names: Sequence[str], classes: Collection[str]) -
         known = set(wanted)
         tried.append((-sum(name in known for name in listed), layout, rows, titles))
     _, layout, rows, titles = min(tried, key=lambda attempt: attempt[0])
-    bad = BadLines(path, _EXPECTED)
     for (number, text), row in zip(lines[bool(titles) :], rows[bool(titles) :], strict=True):
         if row is None:
             bad.add(number, text)

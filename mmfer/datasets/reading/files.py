@@ -1,18 +1,15 @@
-"""Reading what people have on disk, and saying plainly what is wrong with it."""
+"""Files and names of files as people have them, and saying plainly what is wrong with them."""
 
 from __future__ import annotations
 
-import codecs
 import os
 import stat
-from collections.abc import Callable, Iterator, Sequence
-from typing import TextIO, TypeVar
+from collections.abc import Sequence
 
 import numpy as np
 
 from mmfer.datasets.reading.names import normal_names
 
-Row = TypeVar('Row')
 _SHOWN_LINES = 10
 SHOWN_NAMES = 3
 _AT_ONCE = 100_000
@@ -50,28 +47,6 @@ def irregular_kind(path: str | os.PathLike[str], state: os.stat_result) -> str:
     return kind + (f' (a link to {os.path.realpath(path)})' if os.path.islink(path) else '')
 
 
-def open_text(path: str) -> TextIO:
-    """Opens a text file of whatever editor: byte-order marks, UTF-16, CRLF.
-
-    What is not UTF-8 becomes U+FFFD, by which :class:`BadLines` knows it.
-    """
-    with open(path, 'rb') as stream:
-        wide = stream.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-    return open(path, encoding='utf-16' if wide else 'utf-8-sig', errors='replace')
-
-
-def iter_lines(path: str) -> Iterator[str]:
-    """The lines of :func:`open_text` without line ends."""
-    with open_text(path) as stream:
-        for line in stream:
-            yield line.rstrip('\n')
-
-
-def read_lines(path: str) -> list[str]:
-    """All of :func:`iter_lines`."""
-    return list(iter_lines(path))
-
-
 class BadLines:
     """Collects the lines of a file that cannot be used, to name them all in one error.
 
@@ -82,50 +57,40 @@ class BadLines:
 
     def __init__(self, path: str, expected: str):
         self.path, self.expected = path, expected
+        self.looked_at = 0
+        """How many lines were read, good or bad: whoever reads them counts."""
+        self.read_as = ''
+        """What was taken for what, where the file does not say it in our words."""
+        self._bad = bytearray()  # of ten million lines a set would take half a gigabyte
         self._count = 0
         self._shown: list[tuple[int, str]] = []
 
     def add(self, number: int, line: str, reason: str = '') -> None:
         """A line, counted from 1, and why it is bad."""
-        self._count += 1
-        if self._count <= _SHOWN_LINES:
+        if number >= len(self._bad):
+            self._bad.extend(bytes(number + 1 - len(self._bad)))
+        self._count += not self._bad[number]
+        self._bad[number] = 1
+        if len(self._shown) < _SHOWN_LINES:
             reason = 'it is not UTF-8: save the file as UTF-8' if '\ufffd' in line else reason
             text = f'\n  {self.path}:{number}: {line.strip()[:80]!r}' + (f' ({reason})' if reason else '')
             self._shown.append((number, text))
 
     def raise_if_any(self) -> None:
         """Raises ValueError with count, and file, number and text of the first ten."""
-        if self._count:
-            more = f'\n  ... and {self._count - _SHOWN_LINES:,} more' if self._count > _SHOWN_LINES else ''
-            raise ValueError(
-                f'{self.path} has {self._count:,} bad line{"s" * (self._count > 1)}; expected '
-                f'{self.expected}; correct or remove:{"".join(text for _, text in sorted(self._shown))}'
-                f'{more}'
-            )
-
-
-def parse_lines(path: str, parse: Callable[[str], Row], expected: str) -> list[Row]:
-    """Parses every line that is not blank, and names all that cannot be parsed at once.
-
-    Args:
-        path: The text file.
-        parse: Makes a row of a line; raises ValueError where it cannot.
-        expected: What a line should look like, for the message.
-
-    Raises:
-        ValueError: Some line cannot be parsed. The message has file, number and text of the first ten.
-    """
-    rows, bad = [], BadLines(path, expected)
-    for number, line in enumerate(iter_lines(path), 1):
-        if line.strip():
-            try:
-                if '\ufffd' in line:
-                    raise ValueError
-                rows.append(parse(line))
-            except ValueError as error:
-                bad.add(number, line, str(error))
-    bad.raise_if_any()
-    return rows
+        if not self._count:
+            return
+        every = ''
+        if self._count >= self.looked_at > 1:
+            columns = f', or other columns may be meant than {self.read_as}' if self.read_as else ''
+            every = f', which is every line there is: it may be another file{columns}'
+        shown = ''.join(text for _, text in sorted(self._shown))
+        numbers = {number for number, _ in self._shown}
+        more = f'\n  ... and {self._count - len(numbers):,} more' if self._count > len(numbers) else ''
+        raise ValueError(
+            f'{self.path} has {self._count:,} bad line{"s" * (self._count > 1)}{every}; expected {self.expected}; '
+            f'correct or remove:{shown}{more}'
+        )
 
 
 def names_array(names: Sequence[str] | np.ndarray) -> np.ndarray:
@@ -171,10 +136,12 @@ def require_inside(name: str) -> str:
     """The name itself, if it stays in its folder.
 
     Raises:
-        ValueError: It is empty, absolute, or climbs out with '..'.
+        ValueError: It is empty, absolute, climbs out with '..', or is not UTF-8.
     """
     if not name:
         raise ValueError('the name is empty')
+    if '\ufffd' in name:
+        raise ValueError('the name is not UTF-8')
     if name[0] in '/\\' or name[1:2] == ':' or ('..' in name and '..' in name.replace('\\', '/').split('/')):
         raise ValueError('the path leaves the data folder: give one relative to it, without ..')
     return name
