@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from mmfer.apis.checkpoints.agreement import check_agreement, trained_classes
 from mmfer.apis.checkpoints.checkpoint_file import read_checkpoint
 from mmfer.apis.deployment import build_deployed, load_deployed
 from mmfer.apis.training import forget_workers, pin_memory
+from mmfer.datasets.reading.csv_cells import written_csv
 from mmfer.datasets.transforms.pipeline_trial import try_pipeline
 from mmfer.engine.checks.classes import check_dataset_classes
 from mmfer.engine.checks.held_out import check_tested
@@ -145,9 +145,7 @@ def evaluate(
 
 def write_table(metric: FERMetric, names: list[str], path: Path) -> None:
     """Writes one row a face: name, label, predicted class, probability of each class."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open('w', newline='', encoding='utf-8') as stream:
-        writer = csv.writer(stream)
+    with written_csv(path) as writer:
         writer.writerow(['name', 'label', 'predicted', *metric.classes])
         for name, face in zip(names, metric.faces, strict=True):
             predicted = metric.classes[face.score.argmax()]

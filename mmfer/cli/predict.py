@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections import Counter
-from contextlib import closing
 from pathlib import Path
 
 from mmengine.device import get_device
@@ -14,7 +14,7 @@ from mmfer.apis.checkpoints.agreement import FORCE
 from mmfer.apis.checkpoints.checkpoint_config import ALLOW, config_of
 from mmfer.apis.config import as_typed
 from mmfer.apis.prediction import Prediction, check_any
-from mmfer.apis.prediction_table import PredictionTable
+from mmfer.apis.prediction_table import prediction_table
 from mmfer.cli.arguments import add_cfg_options, new_parser
 from mmfer.visualization import draw_predictions
 
@@ -60,7 +60,8 @@ def draw_sheets(predictions: list[Prediction], classes: list[str], source: Path,
     for start in range(0, len(predictions), FACES_A_SHEET):
         page = predictions[start : start + FACES_A_SHEET]
         single = len(predictions) == 1
-        path = folder / (f'{page[0].path.stem}_predicted.png' if single else f'sheet_{len(written) + 1:02}.png')
+        stem = os.fsencode(page[0].path.stem)[:200].decode(errors='ignore')  # a file's name has at most 255 bytes
+        path = folder / (f'{stem}_predicted.png' if single else f'sheet_{len(written) + 1:02}.png')
         draw_predictions(
             [face.picture for face in page],
             [label(face, source) for face in page],
@@ -103,9 +104,9 @@ def main(argv: list[str] | None = None) -> None:
         larger: list[tuple[Path, str]] = []
         shown: list[Prediction] = []
         counts: Counter[str] = Counter()
-        with closing(PredictionTable(folder / 'predictions.csv', predictor.classes)) as table:
+        with prediction_table(folder / 'predictions.csv', predictor.classes) as add:
             for face in predict_pictures(predictor, pictures, aligner, skipped, args.aligned, larger):
-                table.add(face)
+                add(face)
                 ranked = sorted(zip(predictor.classes, face.score, strict=True), key=lambda pair: -pair[1])
                 if sum(counts.values()) < PRINTED:
                     shares = ', '.join(f'{name} {100 * share:.1f} %' for name, share in ranked)

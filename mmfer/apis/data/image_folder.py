@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import os
@@ -14,6 +13,7 @@ import numpy as np
 
 from mmfer.datasets.images.listing import list_files, passed_over, say_passed_over
 from mmfer.datasets.images.pictures import look_at, read_picture
+from mmfer.datasets.reading.csv_cells import written_csv
 from mmfer.datasets.reading.files import IMAGE_EXTENSIONS
 from mmfer.datasets.reading.whole_files import written_whole
 
@@ -53,8 +53,7 @@ def read_or_reason(path: str | Path) -> tuple[np.ndarray | None, str]:
 
 def write_failures(path: Path, names: Sequence[str], reasons: Sequence[str]) -> None:
     """Writes a csv of name and reason for all names with one; the file is there when it is complete."""
-    with written_whole(path, newline='', encoding='utf-8', errors='surrogateescape') as stream:
-        writer = csv.writer(stream)
+    with written_csv(path) as writer:
         writer.writerow(['name', 'reason'])
         writer.writerows(row for row in zip(names, reasons, strict=True) if row[1])
 

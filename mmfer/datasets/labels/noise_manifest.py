@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import io
 import json
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from mmfer.datasets.labels.schema import canonical, stored_classes
+from mmfer.datasets.reading.csv_cells import CellWriter, restored_rows
 from mmfer.datasets.reading.csv_table import csv_rows
 from mmfer.datasets.reading.files import BadLines
 from mmfer.datasets.reading.lines import read_lines
@@ -63,7 +63,7 @@ class NoiseManifest:
         text = io.StringIO()
         text.write(f'{COLUMNS}\n')
         clean, noisy = ([self.classes[label] for label in labels.tolist()] for labels in (self.clean, self.noisy))
-        csv.writer(text, lineterminator='\n').writerows(zip(self.names, clean, noisy, strict=True))
+        CellWriter(text, lineterminator='\n').writerows(zip(self.names, clean, noisy, strict=True))
         return text.getvalue()
 
     @property
@@ -141,7 +141,7 @@ def read_manifest(path: str) -> NoiseManifest:
     ids = {name: i for i, name in enumerate(classes)}
     bad = BadLines(path, f'{COLUMNS}, of the classes {", ".join(classes)}')
     names, labels = [], np.zeros((len(lines) - start - 1, 2), dtype=np.int64)
-    for row, cells in enumerate(csv_rows(path, lines[start + 1 :], start + 2)):
+    for row, cells in enumerate(restored_rows(csv_rows(path, lines[start + 1 :], start + 2))):
         bad.looked_at += 1
         if len(cells) != 3 or not ids.keys() >= {*cells[1:]}:
             bad.add(start + 2 + row, lines[start + 1 + row], 'no name and two classes of the header')

@@ -136,12 +136,15 @@ def require_inside(name: str) -> str:
     """The name itself, if it stays in its folder.
 
     Raises:
-        ValueError: It is empty, absolute, climbs out with '..', or is not UTF-8.
+        ValueError: It is empty, absolute, climbs out with '..', is not UTF-8, or has a zero byte, which no file's
+            name has.
     """
     if not name:
         raise ValueError('the name is empty')
     if '\ufffd' in name:
         raise ValueError('the name is not UTF-8')
+    if '\0' in name:
+        raise ValueError('the name has a zero byte')
     if name[0] in '/\\' or name[1:2] == ':' or ('..' in name and '..' in name.replace('\\', '/').split('/')):
         raise ValueError('the path leaves the data folder: give one relative to it, without ..')
     return name
@@ -150,7 +153,7 @@ def require_inside(name: str) -> str:
 def add_outside(names: Sequence[str], lines: np.ndarray, bad: BadLines) -> None:
     """Adds the lines whose name does not stay in its folder."""
     text = '\n'.join(['', *names, ''])
-    if any(mark in text for mark in ('\n\n', '\n/', '..', '\\', ':')):  # which takes no time where there is none
+    if any(mark in text for mark in ('\n\n', '\n/', '..', '\\', ':', '\0')):  # which takes no time where there is none
         for line, name in zip(lines.tolist(), names, strict=True):
             try:
                 require_inside(name)
