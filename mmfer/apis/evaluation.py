@@ -8,7 +8,6 @@ from typing import Any
 
 from mmengine.config import Config
 from mmengine.dist import is_main_process
-from mmengine.runner import Runner
 
 from mmfer import compat
 from mmfer.apis.checkpoints.agreement import check_agreement, trained_classes
@@ -21,7 +20,7 @@ from mmfer.engine.checks.classes import check_dataset_classes
 from mmfer.engine.checks.held_out import check_tested
 from mmfer.engine.checks.images import check_images
 from mmfer.engine.dataset_parts import face_datasets
-from mmfer.engine.terminal import FILE_ONLY, TerminalRunner, progress_of
+from mmfer.engine.terminal import FILE_ONLY, TerminalRunner, VerboseRunner, progress_of
 from mmfer.evaluation import FERMetric, majority_class, write_report
 from mmfer.visualization import draw_confusion_matrix
 
@@ -103,7 +102,7 @@ def evaluate(
     compat.prepare(cfg, launcher)
     pin_memory(cfg)
     forget_workers(cfg)
-    runner = (Runner if verbose else TerminalRunner).from_cfg(cfg)
+    runner = (VerboseRunner if verbose else TerminalRunner).from_cfg(cfg)
     model = runner.model.module if runner.distributed else runner.model
     load_deployed(model, content, checkpoint)
     check_dataset_classes(runner.test_dataloader.dataset, trained_classes(content), 'test_dataloader.dataset')

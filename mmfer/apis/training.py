@@ -24,7 +24,7 @@ from mmfer.engine.dataset_parts import face_datasets
 from mmfer.engine.hooks.protocol import ProtocolHook
 from mmfer.engine.hooks.training_faces import TrainingFacesHook
 from mmfer.engine.run_summary import run_summary
-from mmfer.engine.terminal import TerminalRunner, progress_of
+from mmfer.engine.terminal import TerminalRunner, VerboseRunner, progress_of
 
 
 def train(cfg: Config, launcher: str = 'none', verbose: bool = False) -> Runner:
@@ -45,7 +45,7 @@ def train(cfg: Config, launcher: str = 'none', verbose: bool = False) -> Runner:
     complete_hooks(cfg, launcher)
     pin_memory(cfg)
     forget_workers(cfg)
-    runner_type = Runner if verbose else TerminalRunner
+    runner_type = VerboseRunner if verbose else TerminalRunner
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else runner_type.from_cfg(cfg)
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
     if cfg.get('resume') and (cfg.get('load_from') or find_latest_checkpoint(runner.work_dir)):

@@ -16,6 +16,7 @@ from mmfer.apis.config import as_typed
 from mmfer.apis.prediction import Prediction, check_any
 from mmfer.apis.prediction_table import prediction_table
 from mmfer.cli.arguments import add_cfg_options, new_parser
+from mmfer.structures.printable import printable_name
 from mmfer.visualization import draw_predictions
 
 FACES_A_SHEET = 32
@@ -51,7 +52,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def label(prediction: Prediction, root: Path) -> str:
     """Name of a face as it is printed and drawn."""
     path = prediction.path.relative_to(root) if root.is_dir() else Path(prediction.path.name)
-    return f'{path}' if prediction.box is None else f'{path} #{prediction.face}'
+    name = printable_name(path)
+    return name if prediction.box is None else f'{name} #{prediction.face}'
 
 
 def draw_sheets(predictions: list[Prediction], classes: list[str], source: Path, folder: Path) -> list[Path]:
@@ -60,7 +62,7 @@ def draw_sheets(predictions: list[Prediction], classes: list[str], source: Path,
     for start in range(0, len(predictions), FACES_A_SHEET):
         page = predictions[start : start + FACES_A_SHEET]
         single = len(predictions) == 1
-        stem = os.fsencode(page[0].path.stem)[:200].decode(errors='ignore')  # a file's name has at most 255 bytes
+        stem = os.fsencode(printable_name(page[0].path.stem))[:200].decode(errors='ignore')  # of 255 bytes
         path = folder / (f'{stem}_predicted.png' if single else f'sheet_{len(written) + 1:02}.png')
         draw_predictions(
             [face.picture for face in page],
@@ -84,7 +86,7 @@ def assumption(predictor: FacePredictor, larger: list[tuple[Path, str]]) -> str:
     (path, size), count = min(larger), len(larger)
     return (
         f'{said}; {count} of them {"are" if count > 1 else "is"} larger than the faces of training '
-        f'({predictor.training_faces}), first {path} ({size}): of a photo the labels above mean nothing'
+        f'({predictor.training_faces}), first {printable_name(path)} ({size}): of a photo the labels above mean nothing'
     )
 
 
@@ -117,7 +119,7 @@ def main(argv: list[str] | None = None) -> None:
 
         faces = sum(counts.values())
         for path, why in skipped:
-            print(f'skipped {path}: {why}')
+            print(f'skipped {printable_name(path)}: {why}')
         check_any(faces, pictures, source, skipped)
         if faces > PRINTED:
             print(f'... {faces} faces in all: ' + ', '.join(f'{name} {count}' for name, count in counts.most_common()))

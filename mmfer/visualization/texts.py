@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-NO_LETTER = '\ufffd'
-"""What is drawn for a character that has no shape."""
+from mmfer.structures.printable import printable
 
 
 def plain(text: str) -> str:
-    r"""A text as matplotlib draws it to the letter.
+    r"""A text as matplotlib draws it to the letter: ``$`` begins no formula, and escapes are shown as on the terminal.
 
-    ``$`` begins no formula, and what is no character (a byte that is no UTF-8, a control character) becomes U+FFFD.
     Line ends stay.
     """
-    text = ''.join(letter if letter.isprintable() or letter == '\n' else NO_LETTER for letter in str(text))
-    return text.replace('$', r'\$')
+    return printable(str(text).replace('\t', ' ')).replace('$', r'\$')

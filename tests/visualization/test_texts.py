@@ -98,4 +98,4 @@ def test_no_name_ends_a_drawing(draw, tmp_path):
 
 def test_a_name_is_drawn_to_the_letter():
     assert plain('a$b$.jpg') == r'a\$b\$.jpg'
-    assert plain('é 笑\n\udcff\x1b[1m\u202e') == 'é 笑\n\ufffd\ufffd[1m\ufffd'
+    assert plain('é 笑\n\udcff\x1b[1m\t\u202e') == 'é 笑\n\\udcff\\x1b[1m \\u202e'

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mmfer.datasets.reading.names import normal_names
+from mmfer.structures.printable import printable_name
 
 _SHOWN_LINES = 10
 SHOWN_NAMES = 3
@@ -163,7 +164,7 @@ def add_outside(names: Sequence[str], lines: np.ndarray, bad: BadLines) -> None:
 
 def name_a_few(names: Sequence[str]) -> str:
     """``a.jpg, b.jpg, c.jpg, ...``: the first three names."""
-    return ', '.join(names[:SHOWN_NAMES]) + (', ...' if len(names) > SHOWN_NAMES else '')
+    return ', '.join(map(printable_name, names[:SHOWN_NAMES])) + (', ...' if len(names) > SHOWN_NAMES else '')
 
 
 def require_paths(dataset: str, root: str, paths: Sequence[str], how_to_get: str) -> None:
