@@ -14,6 +14,7 @@ import numpy as np
 from mmfer.datasets.labels.noise import noisy_labels
 from mmfer.datasets.labels.noise_manifest import labels_from
 from mmfer.datasets.labels.schema import label_map
+from mmfer.datasets.reading.files import names_array
 from mmfer.structures.ranges import check_range
 
 Columns = dict[str, np.ndarray]
@@ -56,7 +57,7 @@ def check_columns(columns: Columns) -> Columns:
     return {
         **columns,
         'label': np.asarray(columns['label'], dtype=np.int64),
-        'name': np.asarray(columns['name'], dtype=np.dtypes.StringDType()),
+        'name': names_array(columns['name']),
     }
 
 

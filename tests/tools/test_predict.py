@@ -134,7 +134,7 @@ def test_the_longest_names_are_drawn_too(name, predict, run, tmp_path):
     ('make', 'sentence'),
     [
         (lambda folder: folder / 'absent.jpg', 'there is no picture or folder'),
-        (lambda folder: folder, 'has no picture (looked for'),
+        (lambda folder: folder, 'has no image (looked for'),
         (lambda folder: [(folder / 'a.png').write_bytes(b'x'), folder][1], 'none of the 1 pictures'),
     ],
 )
