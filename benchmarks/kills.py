@@ -227,7 +227,7 @@ def campaign(out: Path, kills: int, writes: int, names: list[str], folder: Path,
                         raise SystemExit(f'the run that is left alone failed: {folder}/{name}-{count}-whole.0.log')
                     longest = time.monotonic() - began
                     whole = read_tensor_file(folder / f'{name}-{count}-whole' / 'epoch_3.pth')
-                chance = random.Random(key)
+                chance = random.Random(key)  # noqa: S311
                 choose = at_random if kind == 'at random moments' else while_writing
                 chains = []
                 while (left := number - sum(one['kills'] for one in chains)) > 0:

@@ -9,10 +9,10 @@ import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, TextIO, cast
 
 from mmengine import registry as mmengine_registry
 from mmengine.config.utils import ConfigParsingError
@@ -23,8 +23,9 @@ import mmfer
 from mmfer import registry as mmfer_registry
 from mmfer.commands import here
 from mmfer.engine.checks.config_parts import unknown_parameter
-from mmfer.engine.terminal import tell_people
+from mmfer.engine.terminal import PrintableStream, tell_people
 from mmfer.structures.naming import closest, did_you_mean
+from mmfer.structures.printable import printable
 
 UNKNOWN_PART = re.compile(r'^(\S+) is not in the (?:\S+::)?(.+?) registry\.')
 UNKNOWN_PARAMETER = re.compile(r"([\w.]+)\(\) got an unexpected keyword argument '(\w+)'")
@@ -46,11 +47,12 @@ def user_errors() -> Iterator[None]:
 
     These are `ValueError`, `FileNotFoundError`, `KeyError`, errors of a config file, packages to be installed, and
     parts built with parameters that they do not have. Everything else is our mistake and keeps its traceback, as do
-    all with `MMFER_TRACEBACK=1`.
+    all with `MMFER_TRACEBACK=1`. Names that are printed meanwhile have no hold on the terminal (`printable`).
     """
     tell_people(MMLogger.get_current_instance())
     try:
-        yield
+        with redirect_stdout(cast(TextIO, PrintableStream(sys.stdout))):
+            yield
     except USERS as error:
         if isinstance(error, TypeError) and not _is_about_parameters(error):
             raise
@@ -60,7 +62,8 @@ def user_errors() -> Iterator[None]:
             traceback.print_exc()
         rank = os.environ.get('RANK', '0')
         where = '' if _is_ours(error) else f' ({_origin(error)}MMFER_TRACEBACK=1 in front of the command shows where)'
-        print(f'mmfer: error{"" if rank == "0" else f" (rank {rank})"}: {sentence_of(error)}{where}', file=sys.stderr)
+        sentence = printable(f'{sentence_of(error)}{where}')
+        print(f'mmfer: error{"" if rank == "0" else f" (rank {rank})"}: {sentence}', file=sys.stderr)
         raise SystemExit(1) from None
 
 

@@ -82,9 +82,8 @@ def _begin(work: Callable[..., Any]) -> None:
 
 def _end_with_parent() -> None:
     """A pool's process would wait forever for a parent that was killed."""
-    parent = parent_process()
-    assert parent is not None
-    parent.join()
+    if (parent := parent_process()) is not None:  # it is
+        parent.join()
     os._exit(1)
 
 

@@ -31,7 +31,7 @@ from mmfer.engine.interruption import StopRequest
 from mmfer.engine.loader_workers import keep_through_signals
 from mmfer.engine.run_lock import only_run_in
 from mmfer.engine.run_summary import run_summary
-from mmfer.engine.terminal import TerminalRunner, outlast_a_full_disk, progress_of
+from mmfer.engine.terminal import TerminalRunner, VerboseRunner, outlast_a_full_disk, progress_of
 
 
 def train(cfg: Config, launcher: str = 'none', verbose: bool = False) -> Runner:
@@ -62,7 +62,7 @@ def train(cfg: Config, launcher: str = 'none', verbose: bool = False) -> Runner:
 
 
 def _run(cfg: Config, launcher: str, verbose: bool) -> Runner:
-    runner_type = Runner if verbose else TerminalRunner
+    runner_type = VerboseRunner if verbose else TerminalRunner
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else runner_type.from_cfg(cfg)
     outlast_a_full_disk(runner.logger)
     choose_beginning(runner)

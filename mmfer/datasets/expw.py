@@ -11,7 +11,8 @@ from mmfer.datasets.face_dataset import FaceDataset
 from mmfer.datasets.images.image_files import log_unlisted
 from mmfer.datasets.labels.numbers import whole_number
 from mmfer.datasets.labels.schema import ORDERS
-from mmfer.datasets.reading.files import BadLines, add_repeated, iter_lines, names_array, require_inside
+from mmfer.datasets.reading.files import BadLines, add_repeated, names_array, require_inside
+from mmfer.datasets.reading.lines import lines_of
 from mmfer.registry import DATASETS
 
 
@@ -57,18 +58,17 @@ class ExpW(FaceDataset):
             f'of the box, label from 0 to {len(self.source_classes) - 1}',
         )
         names, files, numbers, lines = [], [], [], []
-        for number, text in enumerate(iter_lines(path), 1):
-            if text.strip():
-                try:
-                    file, face, *box_and_label = _parse(text, len(self.source_classes))
-                except ValueError as error:
-                    bad.add(number, text, str(error))
-                    continue
-                stem, extension = osp.splitext(file)
-                names.append(f'{stem}_{face}{extension}')
-                files.append(file)
-                numbers.append(box_and_label)
-                lines.append(number)
+        for number, text in lines_of(path, bad):
+            try:
+                file, face, *box_and_label = _parse(text, len(self.source_classes))
+            except ValueError as error:
+                bad.add(number, text, str(error))
+                continue
+            stem, extension = osp.splitext(file)
+            names.append(f'{stem}_{face}{extension}')
+            files.append(file)
+            numbers.append(box_and_label)
+            lines.append(number)
         name, line = names_array(names), np.array(lines, dtype=np.int32)
         add_repeated(name, line, bad)
         bad.raise_if_any()

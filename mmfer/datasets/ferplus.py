@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os.path as osp
 from typing import Any, ClassVar
 
@@ -10,20 +9,19 @@ import numpy as np
 from mmengine.logging import print_log
 
 from mmfer.datasets.annotations.fer_csv import SPLIT_OF_USAGE, read_fer_csv
-from mmfer.datasets.annotations.ferplus_votes import READINGS
+from mmfer.datasets.annotations.ferplus_votes import READINGS, VOTES, votes_of
 from mmfer.datasets.face_dataset import FaceDataset
 from mmfer.datasets.images.image_files import log_unlisted
-from mmfer.datasets.labels.numbers import whole_number
 from mmfer.datasets.labels.schema import ORDERS
-from mmfer.datasets.reading.csv_table import read_csv
-from mmfer.datasets.reading.files import BadLines, add_repeated, iter_lines, names_array, require_inside, require_paths
+from mmfer.datasets.reading.csv_table import csv_rows, read_csv
+from mmfer.datasets.reading.files import BadLines, add_repeated, names_array, require_inside, require_paths
+from mmfer.datasets.reading.lines import iter_lines
 from mmfer.registry import DATASETS
 
-_VOTES = ('neutral', 'happiness', 'surprise', 'sadness', 'anger', 'disgust', 'fear', 'contempt', 'unknown', 'NF')
 _FOLDER_OF = {'train': 'FER2013Train', 'val': 'FER2013Valid', 'test': 'FER2013Test'}
 _OWN = 'the votes of label.csv with boxes, of each face its own'
 _FIRST = 'the votes of fer2013new.csv, of a picture that occurs again those of its first row'
-_EXPECTED = f'{len(_VOTES)} whole numbers of votes, for {", ".join(_VOTES)}'
+_EXPECTED = f'{len(VOTES)} whole numbers of votes, for {", ".join(VOTES)}'
 
 
 @DATASETS.register_module()
@@ -116,7 +114,7 @@ class FERPlus(FaceDataset):
         for split, folder in _FOLDER_OF.items():
             path = osp.join(self.data_root, folder, 'label.csv')
             if osp.isfile(path):
-                sources[split] = _OWN if _has_box(next(csv.reader(iter_lines(path)), [])) else _FIRST
+                sources[split] = _OWN if _has_box(next(csv_rows(path, iter_lines(path)), [])) else _FIRST
         mine = sources.get(self.source_split, _FIRST)
         other = next((split for split, source in sources.items() if source != mine), None)
         if other is not None:
@@ -133,19 +131,20 @@ class FERPlus(FaceDataset):
         self.label_file = path = osp.join(folder, 'label.csv')
         bad = BadLines(path, f"'fer0000000.png,4,0,0,1,3,2,0,0,0,0': an image and {_EXPECTED}")
         names, votes, lines, boxes = [], [], [], None
-        for line, cells in enumerate(csv.reader(iter_lines(path)), 1):
+        for line, cells in enumerate(csv_rows(path, iter_lines(path)), 1):
             if cells:
+                bad.looked_at += 1
                 boxes = _has_box(cells) if boxes is None else boxes
                 try:
                     if _has_box(cells) != boxes:
                         odd = 'no box here, one' if boxes else 'a box here, none'
                         raise ValueError(f'{odd} in the first line: rows of two sets of votes')
-                    votes.append(_votes(cells[2:] if boxes else cells[1:]))
+                    votes.append(votes_of(cells[2:] if boxes else cells[1:]))
                     names.append(require_inside(cells[0].strip()))
                     lines.append(line)
                 except ValueError as error:
                     bad.add(line, ','.join(cells), str(error))
-        return self._checked(names, lines, bad), np.array(votes).reshape(-1, len(_VOTES))
+        return self._checked(names, lines, bad), np.array(votes).reshape(-1, len(VOTES))
 
     def _checked(self, names: list[str], lines: list[int], bad: BadLines) -> dict[str, np.ndarray]:
         columns = dict(name=names_array(names), line=np.array(lines, dtype=np.int32))
@@ -160,14 +159,15 @@ class FERPlus(FaceDataset):
         self.label_file, pixels = (osp.join(self.data_root, file) for file in files)
         bad = BadLines(self.label_file, f"'Training,fer0000000.png,4,0,0,1,3,2,0,0,0,0': {_EXPECTED}")
         names, votes, usages, lines = [], [], [], []
-        keys = {key: (key.lower(),) for key in (*_VOTES, 'usage')} | dict(name=('image name',))
+        keys = {key: (key.lower(),) for key in (*VOTES, 'usage')} | dict(name=('image name',))
         for line, cells in read_csv(self.label_file, keys, bad):
             for i, number in enumerate(line.tolist()):
                 try:
                     if cells['usage'][i] not in SPLIT_OF_USAGE:
                         raise ValueError(f'usage {cells["usage"][i]!r} is unknown')
-                    votes.append(_votes([cells[key][i] for key in _VOTES]))
-                    names.append(cells['name'][i])
+                    name = cells['name'][i] and require_inside(cells['name'][i])
+                    votes.append(votes_of([cells[key][i] for key in VOTES]))
+                    names.append(name)
                     usages.append(SPLIT_OF_USAGE[cells['usage'][i]])
                     lines.append(number)
                 except ValueError as error:
@@ -189,12 +189,3 @@ class FERPlus(FaceDataset):
 def _has_box(cells: list[str]) -> bool:
     """In the authors' own files a box, '(0, 0, 48, 48)', stands between name and votes."""
     return ''.join(cells[1:2]).startswith('(')
-
-
-def _votes(cells: list[str]) -> list[int]:
-    if len(cells) != len(_VOTES):
-        raise ValueError(f'{len(cells)} votes')
-    votes = [vote for cell in cells if (vote := whole_number(cell)) is not None and vote >= 0]
-    if len(votes) < len(cells):
-        raise ValueError('votes must be whole numbers')
-    return votes

@@ -11,7 +11,8 @@ from mmfer.datasets.face_dataset import FaceDataset
 from mmfer.datasets.images.image_files import log_unlisted
 from mmfer.datasets.labels.numbers import whole_number
 from mmfer.datasets.labels.schema import ORDERS
-from mmfer.datasets.reading.files import BadLines, iter_lines, names_array
+from mmfer.datasets.reading.files import BadLines, names_array
+from mmfer.datasets.reading.lines import lines_of
 from mmfer.registry import DATASETS
 
 
@@ -52,10 +53,8 @@ class RAFDB(FaceDataset):
         names, labels, lines = [], [], []
         seen: dict[str, int] = {}
         bad = BadLines(path, f"'train_00001.jpg 5': a train_ or test_ image and a label from 1 to {kinds}")
-        for number, line in enumerate(iter_lines(path), 1):
+        for number, line in lines_of(path, bad):
             fields = line.split()
-            if not fields:
-                continue
             label = whole_number(fields[-1])
             if len(fields) != 2:
                 bad.add(number, line, f'{len(fields)} fields')

@@ -7,9 +7,8 @@ from pathlib import Path
 from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.runner import Runner
 
-from mmfer.engine.newest_checkpoint import EARLIER, newest_checkpoint, remove_unfinished, set_aside
-from mmfer.engine.whole_checkpoints import not_whole
-from mmfer.structures.tensor_file import DamagedFile, check_whole
+from mmfer.engine.newest_checkpoint import EARLIER, newest_checkpoint, not_whole, remove_unfinished, set_aside
+from mmfer.structures.tensor_file import UnreadableError, check_whole
 
 AUTO = 'auto'
 """`resume=AUTO` goes on where there is a checkpoint, and begins anew where there is none."""
@@ -87,8 +86,6 @@ def _check(runner: Runner, named: Path, folder: Path) -> None:
         )
     try:
         check_whole(named)
-    except DamagedFile as error:
-        other = newest_checkpoint(named.parent).newest
-        hint = f': {other} reads whole' if other else ''
-        raise ValueError(not_whole(named, error) + hint) from None
+    except UnreadableError as error:
+        raise ValueError(not_whole(named, error)) from None
     runner.logger.info(f'resumed from {named}')

@@ -8,10 +8,19 @@ from typing import Any
 
 import torch
 
-from mmfer.structures.tensor_file import DamagedFile, check_whole
+from mmfer.structures.tensor_file import UnreadableError, check_whole
 
 EARLIER = 'earlier'
 """The folder, in a work folder, for checkpoints that are not of the run in it."""
+
+
+def not_whole(path: str | Path, error: UnreadableError) -> str:
+    """The sentence that a file is no checkpoint that can be read; names the newest of its folder that can."""
+    other = newest_checkpoint(Path(path).parent).newest
+    return (
+        f'{path} cannot be read as a checkpoint of plain values ({error}): it is damaged, or no checkpoint of mmfer; '
+        + (f'take {other}, which reads whole' if other else 'copy it again, or train anew')
+    )
 
 
 @dataclass(frozen=True)
@@ -40,12 +49,12 @@ def newest_checkpoint(folder: Path) -> Found:
     for path in _candidates(folder):
         try:
             places[path] = _place(path)
-        except (DamagedFile, OSError) as error:
+        except (UnreadableError, OSError) as error:
             damaged[path] = f'{path} cannot be read ({error})'
     for path in sorted(places, key=places.__getitem__, reverse=True):
         try:
             check_whole(path)
-        except (DamagedFile, OSError) as error:
+        except (UnreadableError, OSError) as error:
             damaged[path] = f'{path} is damaged ({error})'
             continue
         epoch, iteration = places[path]
@@ -94,7 +103,7 @@ def _candidates(folder: Path) -> list[Path]:
 def _is_beyond(path: Path, place: tuple[int, int]) -> bool:
     try:
         return _place(path) > place
-    except (DamagedFile, OSError):
+    except (UnreadableError, OSError):
         return False  # damaged: no run goes on from it
 
 
@@ -107,4 +116,4 @@ def _place(path: Path) -> tuple[int, int]:
     except OSError:
         raise
     except Exception as error:  # of a damaged file, or of one that is no checkpoint of a training
-        raise DamagedFile(f'{type(error).__name__}: no whole checkpoint of a training') from None
+        raise UnreadableError(f'{type(error).__name__}: no whole checkpoint of a training') from None

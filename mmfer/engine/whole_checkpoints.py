@@ -10,7 +10,8 @@ from mmengine.fileio import LocalBackend, register_backend
 from mmengine.runner.checkpoint import CheckpointLoader
 
 from mmfer.datasets.reading.whole_files import written_whole
-from mmfer.structures.tensor_file import DamagedFile, read_tensor_file, write_sealed
+from mmfer.engine.newest_checkpoint import not_whole
+from mmfer.structures.tensor_file import UnreadableError, read_tensor_file, write_sealed
 
 WHOLE = 'mmfer.whole'
 """Its name, for `backend_args=dict(backend=...)`."""
@@ -53,13 +54,5 @@ def load_from_local(filename: str, map_location: Any = None) -> Any:
         raise FileNotFoundError(f'there is no checkpoint {filename}')
     try:
         return read_tensor_file(path, map_location or 'cpu')
-    except DamagedFile as error:
+    except UnreadableError as error:
         raise ValueError(not_whole(path, error)) from None
-
-
-def not_whole(path: str | Path, error: DamagedFile) -> str:
-    """The sentence that a file is no checkpoint that can be read."""
-    return (
-        f'{path} cannot be read as a checkpoint of plain values ({error}): it is damaged, or no checkpoint of mmfer; '
-        'copy it again, or take another'
-    )

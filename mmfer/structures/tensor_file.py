@@ -21,7 +21,7 @@ _SEAL_SIZE = 2 + len(_MARK) + 64
 _CHUNK = 1 << 22
 
 
-class DamagedFile(ValueError):
+class UnreadableError(ValueError):
     """A file that is not as it was written, or never was a file of tensors."""
 
 
@@ -40,7 +40,7 @@ def check_whole(path: str | Path) -> None:
     """Compares a file with its seal; one without is compared with the checksums that zip archives have.
 
     Raises:
-        DamagedFile: It is not as it was written.
+        UnreadableError: It is not as it was written.
         OSError: It cannot be read.
     """
     path = Path(path)
@@ -55,23 +55,23 @@ def check_whole(path: str | Path) -> None:
             stream.seek(0)
             if end == _seal(_digest(stream, size - _SEAL_SIZE)):
                 return
-            raise DamagedFile('its contents are not those that its seal is of')
+            raise UnreadableError('its contents are not those that its seal is of')
         if end[-_END_SIZE:-18] != _END or end[-2:] != b'\0\0':
-            raise DamagedFile('its end is missing or damaged')
+            raise UnreadableError('its end is missing or damaged')
     try:
         with zipfile.ZipFile(path) as archive:
             bad = archive.testzip()
     except Exception as error:  # whatever zip says of a damaged archive
-        raise DamagedFile(str(error)) from None
+        raise UnreadableError(str(error)) from None
     if bad is not None:
-        raise DamagedFile(f'its part {bad} is damaged')
+        raise UnreadableError(f'its part {bad} is damaged')
 
 
 def read_tensor_file(path: str | Path, map_location: Any = 'cpu') -> Any:
     """What torch.save wrote, once it is known to be whole; no code of the file is run.
 
     Raises:
-        DamagedFile: It is damaged, no file of tensors, or holds more than tensors and plain values.
+        UnreadableError: It is damaged, no file of tensors, or holds more than tensors and plain values.
         OSError: It cannot be read.
     """
     check_whole(path)
@@ -80,7 +80,7 @@ def read_tensor_file(path: str | Path, map_location: Any = 'cpu') -> Any:
     except OSError:
         raise
     except Exception as error:  # of a file from others: torch, pickle and zip raise what they like
-        raise DamagedFile(str(error).partition('\n')[0]) from None
+        raise UnreadableError(str(error).partition('\n')[0]) from None
 
 
 def _seal(digest: str) -> bytes:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import zipfile
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,10 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from mmfer.apis.data.image_folder import image_names, keep_settings, names_and_sizes, read_or_reason, write_failures
+from mmfer.apis.data.image_folder import (
+    image_names,
+    keep_settings,
+    kept_settings,
+    names_and_sizes,
+    read_or_reason,
+    write_failures,
+)
+from mmfer.apis.data.landmark_chunks import kept_chunk, read_chunk, write_chunk
 from mmfer.apis.processes import in_processes
 from mmfer.datasets.landmarks.landmark_file import LandmarkFile, read_landmarks, write_landmarks
-from mmfer.datasets.reading.whole_files import written_whole
 from mmfer.progress import ProgressBar
 from mmfer.registry import LANDMARK_DETECTORS
 from mmfer.structures.landmark_sets import NUM_POINTS
@@ -87,8 +93,8 @@ def extract_landmarks(
             )
     else:
         settings = progress / 'settings.json'
-        if not settings.exists() or not any(progress.glob('*.npz')):
-            shutil.rmtree(progress, ignore_errors=True)  # half deleted, or of a run that found nothing
+        if kept_settings(settings) is None or not any(progress.glob('*.npz')):
+            shutil.rmtree(progress, ignore_errors=True)  # half deleted, damaged, or of a run that found nothing
         keep_settings(
             settings,
             dict(
@@ -140,8 +146,7 @@ class _Finder:
         found = (score > 0) & np.isfinite(points).all((1, 2))
         points[~found], score[~found] = 0, 0
         reasons = ['' if ok else reason for ok, reason in zip(found, reasons, strict=True)]
-        with written_whole(path, 'wb') as stream:
-            np.savez(stream, points=points, score=score, reasons=np.array(reasons, dtype=np.str_))
+        write_chunk(path, points, score, reasons)
         return len(names)
 
     def _detect(self, images: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
@@ -159,15 +164,13 @@ def _find_all(finder: _Finder, names: list[str], progress: Path, jobs: int) -> t
     tasks = [
         (progress / f'{start // CHUNK:07}.npz', names[start : start + CHUNK]) for start in range(0, len(names), CHUNK)
     ]
-    todo = [task for task in tasks if not zipfile.is_zipfile(task[0])]
+    known = [kept_chunk(*task) for task in tasks]
+    todo = [task for task, chunk in zip(tasks, known, strict=True) if chunk is None]
     done = len(names) - sum(len(chunk) for _, chunk in todo)
     with ProgressBar(total=len(names), initial=done, unit='image', desc='landmarks') as bar:
         for count in in_processes(finder, todo, jobs):
             bar.update(count)
-    chunks = []
-    for path, _ in tasks:
-        with np.load(path, allow_pickle=False) as arrays:
-            chunks.append([arrays[key] for key in ('points', 'score', 'reasons')])
+    chunks = [read_chunk(*task) if chunk is None else chunk for task, chunk in zip(tasks, known, strict=True)]
     points, score, reasons = map(np.concatenate, zip(*chunks, strict=True))
     return LandmarkFile(np.array(names), points, score), reasons.tolist()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import os.path as osp
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -10,8 +9,11 @@ from itertools import compress
 
 import numpy as np
 
+from mmfer.datasets.images.listing import list_files, say_passed_over
 from mmfer.datasets.labels.numbers import whole_number
 from mmfer.datasets.landmarks.folder import xy_of
+from mmfer.datasets.landmarks.formats import coordinates, float32
+from mmfer.datasets.reading.arrays import read_npy
 from mmfer.datasets.reading.csv_table import read_csv
 from mmfer.datasets.reading.files import BadLines, add_outside, add_repeated, name_a_few, names_array
 from mmfer.progress import ProgressBar
@@ -20,7 +22,10 @@ EXPRESSIONS = 8
 OTHERS = ('none', 'uncertain', 'no face')
 _LABELS = EXPRESSIONS + len(OTHERS)
 _POINTS = 68
+_ENDINGS = ('_exp.npy', '_val.npy', '_aro.npy', '_lnd.npy')
 _CSV_HEADER = 'subDirectory_filePath,face_x,face_y,face_width,face_height,facial_landmarks,expression,valence,arousal'
+_FAR = 10**6
+"""Pixels that no picture has."""
 _BOX = ('face_x', 'face_y', 'face_width', 'face_height')
 
 
@@ -35,8 +40,9 @@ def read_annotations(root: str, folder: str) -> dict[str, np.ndarray]:
         ValueError: Some file holds something else; the first are named.
     """
     place = osp.join(root, folder, 'annotations')
-    with os.scandir(place) as entries:
-        files = {entry.name for entry in entries}
+    found, passed = list_files(place, below=False, wanted=lambda name: name.endswith(_ENDINGS))
+    say_passed_over(place, passed)
+    files = set(found)
     ids = [file.removesuffix('_exp.npy') for file in files if file.endswith('_exp.npy')]
     ids.sort(key=lambda id_: (len(id_), id_))  # numbers in order
     label = np.full(len(ids), -1, dtype=np.int64)
@@ -56,11 +62,11 @@ def read_annotations(root: str, folder: str) -> dict[str, np.ndarray]:
             for values, kind in zip(affect, ('val', 'aro'), strict=True):
                 file = f'{id_}_{kind}.npy'
                 if file in files:
-                    values[row] = float(_load(place, file).item())
+                    values[row] = float32(_load(place, file)).item()
             file = f'{id_}_lnd.npy'
             if file in files:
                 landmarks[row] = xy_of(_load(place, file)).reshape(_POINTS, 2)
-        except (ValueError, OSError, EOFError) as error:
+        except (ValueError, OSError) as error:
             bad.append(f'{file} ({error})')
 
     with ThreadPoolExecutor(16) as pool:  # they wait for the disk, above all where it is a network's
@@ -84,7 +90,7 @@ def read_annotations(root: str, folder: str) -> dict[str, np.ndarray]:
 
 
 def _load(folder: str, file: str) -> np.ndarray:
-    return np.load(osp.join(folder, file), allow_pickle=False)
+    return read_npy(osp.join(folder, file))
 
 
 def _left_out(label: np.ndarray) -> np.ndarray:
@@ -135,13 +141,18 @@ def _piece(cells: dict[str, list[str]], line: np.ndarray, bad: BadLines) -> dict
     add_outside(names, line, bad)
     affect = [_numbers(cells[key], 1, key, line, names, bad)[:, 0] for key in ('valence', 'arousal')]
     x, y, width, height = (_numbers(cells[key], 1, key, line, names, bad)[:, 0] for key in _BOX)
-    box = np.nan_to_num(np.stack([x, y, x + width, y + height], axis=1).clip(min=0)).astype(np.int32)
+    with np.errstate(over='ignore', invalid='ignore'):
+        corners = np.stack([x, y, x + width, y + height], axis=1).clip(min=0)
+    far = corners.max(axis=1, keepdims=True)
+    box = np.where(far < _FAR, corners, 0).astype(np.int32)  # of NaN zeros, too
     for row in np.flatnonzero((box[:, 0] >= box[:, 2]) | (box[:, 1] >= box[:, 3])):
-        found = ', '.join(f'{key} {cells[key][row]}' for key in _BOX)
-        bad.add(int(line[row]), names[row], f'the box is empty: {found}')
+        found = ', '.join(f'{key} {cells[key][row][:20]}' for key in _BOX)
+        bad.add(
+            int(line[row]), names[row], f'the box is {"beyond any picture" if far[row] >= _FAR else "empty"}: {found}'
+        )
     landmarks = _numbers(cells['facial_landmarks'], 2 * _POINTS, 'facial_landmarks', line, names, bad)
     landmarks = landmarks.reshape(-1, _POINTS, 2) - box[:, None, :2]
-    return dict(name=names_array(names), **_affect(np.array(affect)), box=box, landmarks=landmarks.astype(np.float32))
+    return dict(name=names_array(names), **_affect(np.array(affect)), box=box, landmarks=coordinates(landmarks))
 
 
 def _numbers(cells: list[str], count: int, key: str, line: np.ndarray, names: list[str], bad: BadLines) -> np.ndarray:

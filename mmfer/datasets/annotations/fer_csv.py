@@ -49,7 +49,12 @@ def read_fer_csv(path: str, split: str) -> FerRows:
         mine = np.array([SPLIT_OF_USAGE.get(usage) == split for usage in cells['usage']], dtype=bool)
         texts = [text for text, wanted in zip(cells['pixels'], mine, strict=True) if wanted]
         rows.append(
-            (count + np.flatnonzero(mine), line[mine], np.array(emotions)[mine], _pixels(texts, line[mine], bad))
+            (
+                count + np.flatnonzero(mine),
+                line[mine],
+                np.array(emotions, dtype=np.int64)[mine],
+                _pixels(texts, line[mine], bad),
+            )
         )
         count += len(line)
     bad.raise_if_any()

@@ -8,9 +8,28 @@ something counts as none.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from mmfer.datasets.labels.numbers import whole_number
+
 _EMOTIONS = 8
+VOTES = ('neutral', 'happiness', 'surprise', 'sadness', 'anger', 'disgust', 'fear', 'contempt', 'unknown', 'NF')
+
+
+def votes_of(cells: Sequence[str]) -> list[int]:
+    """The ten votes of a row, in the order of :data:`VOTES`.
+
+    Raises:
+        ValueError: There are others than ten, or they are no whole numbers from 0.
+    """
+    if len(cells) != len(VOTES):
+        raise ValueError(f'{len(cells)} votes')
+    votes = [vote for cell in cells if (vote := whole_number(cell)) is not None and vote >= 0]
+    if len(votes) < len(cells):
+        raise ValueError('votes must be whole numbers')
+    return votes
 
 
 def majority(votes: np.ndarray) -> np.ndarray:

@@ -14,13 +14,14 @@ import PIL
 
 from mmfer.datasets.images.jpeg_scans import decoder_warnings
 from mmfer.datasets.images.pictures import Look, look_at
+from mmfer.datasets.reading.arrays import read_npz
 from mmfer.datasets.reading.whole_files import cache_file, written_whole
 from mmfer.progress import ProgressBar
 
 _THREADS = 16
 """A network disk answers many questions at once."""
 _CHUNK = 64
-_VERSION = '2'
+_VERSION = '3'
 """Of what is looked at: what an earlier one has found in order does not count."""
 
 
@@ -91,11 +92,11 @@ def _recall(memory: Path | None, state: str) -> ImageCheck | None:
     if memory is None:
         return None
     try:
-        with np.load(memory, allow_pickle=False) as arrays:
-            if str(arrays['state']) == state:
-                return ImageCheck(*(arrays[key] for key in ImageCheck._fields))
+        arrays = read_npz(memory)
+        if str(arrays['state']) == state:
+            return ImageCheck(*(arrays[key] for key in ImageCheck._fields))
     except Exception:  # not there or damaged: a check more does no harm
-        pass
+        return None
     return None
 
 

@@ -10,9 +10,13 @@ from dataclasses import dataclass
 
 from mmfer.datasets.labels.noise_manifest import FIRST_LINE
 from mmfer.datasets.labels.schema import SYNONYMS, canonical
-from mmfer.datasets.reading.files import IMAGE_EXTENSIONS, BadLines, name_a_few, read_lines
+from mmfer.datasets.reading.files import IMAGE_EXTENSIONS, BadLines, name_a_few
+from mmfer.datasets.reading.lines import lines_of
+from mmfer.datasets.reading.names import normal_name, normal_names
 
-_BETWEEN = r'(?:\s*[,;\t]\s*|\s+)'
+_LONGEST = 5_000
+"""Characters of a line: more than any path has. A pattern may take ages to see that it does not match a longer one."""
+_BETWEEN = r'(?:\s*[,;]\s*|\s+)'
 _EXPECTED = "'train_00001.jpg 5': an image and its class; a number of the row may stand before, a second label behind"
 
 
@@ -55,7 +59,12 @@ def read_noise_list(path: str, names: Sequence[str], classes: Collection[str]) -
     """
     if not osp.isfile(path):
         raise FileNotFoundError(f'there is no list of noisy labels {path}')
-    lines = [(number, text) for number, line in enumerate(read_lines(path), 1) if (text := line.strip())]
+    bad = BadLines(path, _EXPECTED)
+    lines = [(number, line.strip()) for number, line in lines_of(path, bad)]
+    for number, text in lines:
+        if len(text) > _LONGEST:
+            bad.add(number, text, f'more than {_LONGEST:,} characters')
+    bad.raise_if_any()
     if lines and lines[0][1] == FIRST_LINE:
         raise ValueError(
             f'{path} is a manifest, not a list to make one from: train with it, '
@@ -76,7 +85,6 @@ def read_noise_list(path: str, names: Sequence[str], classes: Collection[str]) -
         known = set(wanted)
         tried.append((-sum(name in known for name in listed), layout, rows, titles))
     _, layout, rows, titles = min(tried, key=lambda attempt: attempt[0])
-    bad = BadLines(path, _EXPECTED)
     for (number, text), row in zip(lines[bool(titles) :], rows[bool(titles) :], strict=True):
         if row is None:
             bad.add(number, text)
@@ -129,9 +137,10 @@ def _places(path: str, listed: list[str], names: Sequence[str]) -> list[int]:
 
 
 def _comparable(listed: list[str], names: Sequence[str]) -> tuple[list[str], list[str]]:
-    if set(listed) == set(names):
-        return listed, list(names)
-    return [_stem(name) for name in listed], [_stem(name) for name in names]
+    these, those = list(normal_names(listed)), list(normal_names(names))
+    if set(these) == set(those):
+        return these, those
+    return [_stem(name) for name in these], [_stem(name) for name in those]
 
 
 def _bare(name: str) -> str:
@@ -139,6 +148,6 @@ def _bare(name: str) -> str:
 
 
 def _stem(name: str) -> str:
-    name = name.replace('\\', '/').rsplit('/', 1)[-1]
+    name = normal_name(name).rsplit('/', 1)[-1]
     stem, extension = osp.splitext(name)
     return (stem if extension.lower() in IMAGE_EXTENSIONS else name).removesuffix('_aligned')

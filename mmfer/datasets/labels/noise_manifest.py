@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import io
 import json
@@ -14,8 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from mmfer.datasets.labels.schema import canonical
-from mmfer.datasets.reading.files import read_lines
+from mmfer.datasets.labels.schema import canonical, stored_classes
+from mmfer.datasets.reading.csv_cells import CellWriter, restored_rows
+from mmfer.datasets.reading.csv_table import csv_rows
+from mmfer.datasets.reading.files import BadLines
+from mmfer.datasets.reading.lines import read_lines
+from mmfer.datasets.reading.names import normal_names
 from mmfer.datasets.reading.whole_files import written_whole
 
 FIRST_LINE = '# mmfer label noise manifest, version 1'
@@ -60,7 +63,7 @@ class NoiseManifest:
         text = io.StringIO()
         text.write(f'{COLUMNS}\n')
         clean, noisy = ([self.classes[label] for label in labels.tolist()] for labels in (self.clean, self.noisy))
-        csv.writer(text, lineterminator='\n').writerows(zip(self.names, clean, noisy, strict=True))
+        CellWriter(text, lineterminator='\n').writerows(zip(self.names, clean, noisy, strict=True))
         return text.getvalue()
 
     @property
@@ -134,12 +137,18 @@ def read_manifest(path: str) -> NoiseManifest:
             f'the rows of {path} were changed after it was made: their sha256 is {digest}, its header '
             f'says {made["sha256"]}; take the file as it was published, or make it again'
         )
-    classes = json.loads(made['classes'])
+    classes = stored_classes(made['classes'], f"the header's classes of {path}")
     ids = {name: i for i, name in enumerate(classes)}
-    names, labels = [], np.empty((len(lines) - start - 1, 2), dtype=np.int64)
-    for row, (name, clean, noisy) in enumerate(csv.reader(lines[start + 1 :])):
-        names.append(name)
-        labels[row] = ids[clean], ids[noisy]
+    bad = BadLines(path, f'{COLUMNS}, of the classes {", ".join(classes)}')
+    names, labels = [], np.zeros((len(lines) - start - 1, 2), dtype=np.int64)
+    for row, cells in enumerate(restored_rows(csv_rows(path, lines[start + 1 :], start + 2))):
+        bad.looked_at += 1
+        if len(cells) != 3 or not ids.keys() >= {*cells[1:]}:
+            bad.add(start + 2 + row, lines[start + 1 + row], 'no name and two classes of the header')
+            continue
+        names.append(cells[0])
+        labels[row] = ids[cells[1]], ids[cells[2]]
+    bad.raise_if_any()
     derived = ('realised', 'realised by class', 'classes', 'sha256')
     return NoiseManifest(names, *labels.T, classes, {key: made[key] for key in made if key not in derived})
 
@@ -168,7 +177,8 @@ def labels_from(path: str, names: Sequence[str], labels: np.ndarray, classes: Se
         raise ValueError(
             f'{path} is the noise of {len(manifest.names):,} faces, the training set has {len(names):,}; {cure}'
         )
-    other = next((i for i, (a, b) in enumerate(zip(manifest.names, names, strict=True)) if a != b), None)
+    pairs = zip(normal_names(manifest.names), normal_names(names), strict=True)
+    other = next((i for i, (a, b) in enumerate(pairs) if a != b), None)
     if other is not None:
         raise ValueError(
             f'{path} is the noise of other faces: row {other + 1:,} is {manifest.names[other]} there and '

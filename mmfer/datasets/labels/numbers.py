@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import re
 
-_WHOLE = re.compile(r'[+-]?[0-9]+(\.0*)?')
+_WHOLE = re.compile(r'([+-]?)0*([0-9]{1,9})(?:\.0*)?')
+_MOST = 10**9
 _MISSING = {'na', 'n/a', '#n/a', '#na', '<na>', 'null', 'none', 'nil', '-', '?'}
 
 
 def whole_number(value: str | float) -> int | None:
-    """3 for 3, '3', 3.0 and '3.0', as which pandas writes integers where some are missing; None for all else."""
+    """3 for 3, '3', 3.0 and '3.0', as which pandas writes integers where some are missing; None for all else.
+
+    Also for what has more than nine digits: no class, box or vote does, and an array of numbers cannot hold them all.
+    """
     if isinstance(value, str):
-        text = value.strip()
-        return int(text.partition('.')[0]) if _WHOLE.fullmatch(text) else None
-    if isinstance(value, bool) or not isinstance(value, int | float):
+        digits = _WHOLE.fullmatch(value.strip())
+        return int(digits[1] + digits[2]) if digits else None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -_MOST < value < _MOST:
         return None
-    return int(value) if float(value).is_integer() else None
+    return int(value) if value == int(value) else None
 
 
 def is_number(text: str) -> bool:

@@ -50,7 +50,9 @@ def readings_of(
         return [_reading('classes by name', '', np.array([ids.get(canonical(text), -1) for text in texts]), labels)]
     numbers = [whole_number(text) for text in texts]
     if None in numbers:
-        raise ValueError(f'{path} has the class {texts[numbers.index(None)]}, which is no whole number; correct it')
+        raise ValueError(
+            f'{path} has the class {texts[numbers.index(None)][:40]}, which is no whole number; correct it'
+        )
     values = np.array(numbers, dtype=np.int64)
     low, high = int(values.min()), int(values.max())
     chosen = {order: orders.get(order) or ORDERS[order]} if order is not None else orders

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import unicodedata
 from collections.abc import Collection, Sequence
 
 import numpy as np
@@ -53,6 +55,7 @@ def canonical(name: str) -> str:
     Underscores and hyphens count as blanks, and a number before the name is left out: folders are also called
     ``3_happy`` and ``Happily_Surprised``.
     """
+    name = unicodedata.normalize('NFC', name)  # folders of an archive made on a Mac
     word = ' '.join(re.sub(r'^\d+[\s._-]+(?=\D)|[\s_-]+', ' ', name).split()).lower()
     return _NAME_OF.get(word, word)
 
@@ -69,6 +72,27 @@ def class_names(order: str) -> tuple[str, ...]:
             "classes=['happiness', 'neutral', ...]"
         )
     return ORDERS[order]
+
+
+def stored_classes(text: str, where: str) -> list[str]:
+    """Names of classes, as a file holds them in JSON.
+
+    Args:
+        text: The JSON.
+        where: What it is, for the message.
+
+    Raises:
+        ValueError: It is no list of names that differ.
+    """
+    try:
+        classes = json.loads(text)
+    except (ValueError, RecursionError):  # the latter of a thousand brackets, and no ValueError
+        classes = None
+    if not isinstance(classes, list) or not classes or not all(isinstance(name, str) for name in classes):
+        raise ValueError(f'{where} are no list of names: {text[:80]!r}; take the file as it was published')
+    if len(set(classes)) < len(classes):
+        raise ValueError(f'{where} have a name twice: {text[:80]!r}; take the file as it was published')
+    return classes
 
 
 def label_map(source: Sequence[str], target: Sequence[str], drop: Collection[str] = ()) -> np.ndarray:

@@ -7,12 +7,13 @@ import re
 
 import numpy as np
 
-from mmfer.datasets.landmarks.formats import ORDER, LandmarkFile, checked, other_points
-from mmfer.datasets.reading.files import parse_lines, read_lines
+from mmfer.datasets.landmarks.formats import ORDER, LandmarkFile, checked, coordinates, float32, other_points
+from mmfer.datasets.reading.lines import iter_lines, parse_lines
 from mmfer.structures.landmark_sets import NUM_POINTS
 
 _FEW = 5
 """Points that the sparsest known schemes have; with fewer it is no file of landmarks."""
+_LONGEST_NAME = 1_000
 _NAMES = ('name', 'filename', 'file', 'image', 'path')
 _SCORES = ('score', 'confidence')
 _HEADER = f'name,score,x0,y0,...,x{NUM_POINTS - 1},y{NUM_POINTS - 1} ({ORDER}; score may be left out)'
@@ -27,7 +28,7 @@ def read_csv(path: str) -> LandmarkFile:
     Raises:
         ValueError: There are other than 68 points, or none in pixels, or two columns for one thing.
     """
-    header, *_ = [*read_lines(path), '']
+    header = next(iter_lines(path), '')
     delimiter = max(',;\t', key=header.count)
     fields = [field.strip() for field in next(csv.reader([header], delimiter=delimiter), [])]
     columns = _point_columns(path, fields, header)
@@ -50,13 +51,15 @@ def read_csv(path: str) -> LandmarkFile:
         if len(cells) != len(fields):
             raise ValueError(f'{len(cells)} fields')
         found = success is None or number(cells[success]) > 0
+        if len(cells[name]) > _LONGEST_NAME:  # an array of names has room for the longest in each row
+            raise ValueError(f'the name has more than {_LONGEST_NAME:,} characters')
         points = [number(cells[column]) for column in columns]
         return cells[name].strip(), points, found * (1.0 if score is None else number(cells[score]))
 
     rows = [row for row in parse_lines(path, parse, f'{len(fields)} fields as in the header') if row is not None]
     names, given, scores = zip(*rows, strict=True) if rows else ((), (), ())
-    points = np.array(given, dtype=np.float32).reshape(-1, NUM_POINTS, 2)
-    return checked(path, np.array(names, dtype=np.str_), points, np.array(scores, dtype=np.float32))
+    points = coordinates(given).reshape(-1, NUM_POINTS, 2)
+    return checked(path, np.array(names, dtype=np.str_), points, float32(scores))
 
 
 def _place(path: str, fields: list[str], keys: tuple[str, ...]) -> int | None:
@@ -74,7 +77,7 @@ def _point_columns(path: str, fields: list[str], header: str) -> list[int]:
     """Columns of x and y of each point in turn."""
     found: dict[str, dict[int, list[int]]] = {}
     for column, field in enumerate(fields):
-        if match := re.fullmatch(r'([xyzXYZ])_?(\d+)', field):
+        if match := re.fullmatch(r'([xyzXYZ])_?([0-9]{1,9})', field):
             found.setdefault(match[1], {}).setdefault(int(match[2]), []).append(column)
     small = 'x' in found or 'y' in found
     x, y = (found.get(axis if small else axis.upper(), {}) for axis in 'xy')

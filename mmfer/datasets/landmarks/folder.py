@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-import os
 import os.path as osp
 import re
+from collections import Counter
 from collections.abc import Callable
 
 import numpy as np
 
-from mmfer.datasets.landmarks.formats import ORDER, LandmarkFile, checked
-from mmfer.datasets.reading.files import name_a_few, parse_lines, read_lines
+from mmfer.datasets.images.listing import kind_of, list_files, say_passed_over
+from mmfer.datasets.landmarks.formats import ORDER, LandmarkFile, checked, coordinates
+from mmfer.datasets.reading.arrays import read_npy
+from mmfer.datasets.reading.files import name_a_few
+from mmfer.datasets.reading.lines import parse_lines, read_lines
 from mmfer.structures.landmark_sets import NUM_POINTS
 
 
 def read_folder(path: str) -> LandmarkFile:
-    """A file a face; each is named like its image, without the ending."""
-    files = sorted(
-        osp.relpath(osp.join(folder, file), path).replace(os.sep, '/')
-        for folder, _, inside in os.walk(path)
-        for file in inside
-    )
+    """A file a face; each is named like its image, without the ending. What is passed over is said."""
+    files, passed = list_files(path, below=True, wanted=lambda name: True)
     for suffix, read in (('.pts', _read_pts), ('_lnd.npy', _read_lnd), ('.txt', _read_row_col)):
         chosen = [file for file in files if file.lower().endswith(suffix)]
         if chosen:
+            others = Counter(kind_of(file) for file in files if not file.lower().endswith(suffix))
+            say_passed_over(path, passed + others)
             return _read_each(path, chosen, suffix, read)
     raise ValueError(
         f'{path} has no .pts, no _lnd.npy and no .txt file; name a folder of landmark files, or a .npz or .csv'
@@ -56,7 +57,7 @@ def xy_of(values: np.ndarray) -> np.ndarray:
     shape, values = values.shape, np.squeeze(values)
     if values.ndim != 1 and (values.ndim != 2 or values.shape[1] != 2):
         raise ValueError(f'its shape is {list(shape)} instead of [{NUM_POINTS}, 2] (x, then y) or [{2 * NUM_POINTS}]')
-    return values.astype(np.float32).reshape(-1, 2)
+    return coordinates(values).reshape(-1, 2)
 
 
 def _read_each(folder: str, files: list[str], suffix: str, read: Callable[[str], np.ndarray]) -> LandmarkFile:
@@ -78,12 +79,12 @@ def _pair(line: str) -> tuple[float, float]:
 
 def _read_row_col(path: str) -> np.ndarray:
     pairs = parse_lines(path, _pair, "a point a line, row then column, '41.2 14.6'")
-    return np.array(pairs, dtype=np.float32).reshape(-1, 2)[:, ::-1]
+    return coordinates(pairs).reshape(-1, 2)[:, ::-1]
 
 
 def _read_pts(path: str) -> np.ndarray:
     text = '\n'.join(read_lines(path))
-    declared = re.search(r'n_points\s*:\s*(\d+)', text)
+    declared = re.search(r'n_points\s*:\s*([0-9]{1,9})', text)
     inside = re.search(r'\{(.*?)\}', text, re.DOTALL)
     try:
         points = [_pair(line) for line in inside.group(1).splitlines() if line.strip()] if inside else None
@@ -93,18 +94,13 @@ def _read_pts(path: str) -> np.ndarray:
         raise ValueError(f"{path} is not a .pts file: expected '{{', a line 'x y' for each point, '}}'")
     if declared and int(declared[1]) != len(points):
         raise ValueError(f'{path} says n_points: {declared[1]} and has {len(points)}; get this file again')
-    return np.array(points, dtype=np.float32).reshape(-1, 2) - 1
+    return coordinates(points).reshape(-1, 2) - 1
 
 
 def _read_lnd(path: str) -> np.ndarray:
     try:
-        with open(path, 'rb') as stream:
-            if stream.read(6) != b'\x93NUMPY':  # np.load would advise to unpickle it
-                raise ValueError('it is no .npy')
-            stream.seek(0)
-            values = np.load(stream, allow_pickle=False)
-        return xy_of(values)
-    except (ValueError, OSError, EOFError) as error:
+        return xy_of(read_npy(path))
+    except (ValueError, OSError) as error:
         raise ValueError(
             f"{path} is not one of AffectNet's landmark files: {error}; expected {2 * NUM_POINTS} numbers "
             'without pickled objects'

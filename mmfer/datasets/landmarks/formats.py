@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import zipfile
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from mmfer.datasets.reading.arrays import read_npz as read_arrays
 from mmfer.datasets.reading.files import name_a_few
+from mmfer.datasets.reading.names import normal_names
 from mmfer.structures.landmark_sets import NUM_POINTS
 
 ORDER = f'{NUM_POINTS} points in the order of iBUG 300-W'
@@ -24,6 +25,8 @@ _OTHERS = {
 }
 _SHARES = 1.5
 """Coordinates that are all smaller are no pixels."""
+_FAR = 1e6
+"""Coordinates that are larger are none of a picture."""
 
 
 def other_points(count: int) -> str:
@@ -56,16 +59,19 @@ def checked(path: str, names: np.ndarray, points: np.ndarray, score: np.ndarray)
         )
     for key, column in (('names', names), ('score', score)):
         if column.ndim != 1:
+            cure = (
+                f'{key}.reshape(-1)' if column.size == len(points) else f'{key}.mean(axis=1), or what stands for a face'
+            )
             raise ValueError(
                 f'landmark file {path} has {key} {list(column.shape)} instead of [{len(points)}], one of each face: '
-                f'write {key}.reshape(-1)'
+                f'write {cure}'
             )
     if not len(names) == len(points) == len(score):
         raise ValueError(
             f'landmark file {path} has {len(names)} names, {len(points)} faces and {len(score)} scores; '
             'these must agree: write the file again'
         )
-    unique, counts = np.unique(names, return_counts=True)
+    unique, counts = np.unique(normal_names([str(name) for name in names]), return_counts=True)
     if len(unique) < len(names):
         twice = unique[counts > 1]
         raise ValueError(f'{path} lists {len(twice)} images more than once: {name_a_few(twice.tolist())}; keep one row')
@@ -92,16 +98,32 @@ def require_pixels(path: str, faces: LandmarkFile) -> None:
 def read_npz(path: str) -> LandmarkFile:
     """Ours."""
     try:
-        if not zipfile.is_zipfile(path):  # np.load would advise to unpickle it
-            raise ValueError('it is no archive')
-        with open(path, 'rb') as stream, np.load(stream, allow_pickle=False) as arrays:
-            lacking = [key for key in LandmarkFile._fields if key not in arrays]
-            if lacking:
-                raise ValueError(f'it has {", ".join(arrays.files)} but no {" and no ".join(lacking)}')
-            names, points, score = (arrays[key] for key in LandmarkFile._fields)
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        arrays = read_arrays(path, LandmarkFile._fields)
+        names = arrays['names']
+        if names.dtype.kind != 'U':
+            raise ValueError(f'its names are of the type {names.dtype}, not text: write names.astype(str)')
+        names.tolist()  # which fails where there are letters that no text has
+        points, score = coordinates(arrays['points']), float32(arrays['score'])
+    except (ValueError, OSError) as error:
         raise ValueError(
             f'{path} is not a landmark file: {error}; expected an .npz of names, points [N, '
             f'{NUM_POINTS}, 2] and score [N], without pickled objects'
         ) from None
-    return checked(path, names, points.astype(np.float32, copy=False), score.astype(np.float32, copy=False))
+    return checked(path, names, points, score)
+
+
+def float32(values: Any) -> np.ndarray:
+    """Numbers, or texts of numbers, as float32; infinite where they are larger than it can hold.
+
+    Raises:
+        ValueError: Some text is no number.
+    """
+    with np.errstate(over='ignore', invalid='ignore'):
+        return np.asarray(values).astype(np.float32, copy=False)
+
+
+def coordinates(values: Any) -> np.ndarray:
+    """:func:`float32` of pixels; NaN, as of a face that was not found, where they lie beyond any picture."""
+    points = float32(values)
+    far = np.abs(points) > _FAR
+    return np.where(far, np.float32(np.nan), points) if far.any() else points

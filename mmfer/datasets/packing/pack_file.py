@@ -41,11 +41,17 @@ def read_pack(path: str | Path) -> tuple[dict[str, str], Columns]:
         for name, entry in header.items():
             first, last = (start + offset for offset in entry['data_offsets'])
             dtype, shape = _DTYPES[entry['dtype']], tuple(entry['shape'])
+            if min(shape, default=0) < 0 or first > last:
+                raise ValueError(name)
             arrays[name] = np.frombuffer(data[first:last], dtype, math.prod(shape)).reshape(shape)
             end = max(end, last)
         if metadata['format'] != FORMAT or end != len(data):
             raise ValueError(metadata['format'])
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
+        if not all(isinstance(text, str) for text in metadata.values()):
+            raise ValueError(metadata)
+    except OSError:  # the disk's fault, not the file's
+        raise
+    except Exception:  # a header may say anything
         raise ValueError(
             f'{path} is no whole pack of mmfer ({FORMAT}): copy it again, or pack again: python '
             f'tools/dataset_tools/pack.py CONFIG {path}'

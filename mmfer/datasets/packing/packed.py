@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import os.path as osp
 from collections.abc import Sequence
@@ -13,11 +12,15 @@ import numpy as np
 from mmengine.logging import print_log
 
 from mmfer.datasets.columns import Faces
+from mmfer.datasets.labels.schema import stored_classes
 from mmfer.datasets.packing.pack_file import read_pack, split_names
 from mmfer.datasets.reading.files import name_a_few
+from mmfer.datasets.reading.names import normal_names
 from mmfer.datasets.transforms.load_face import LoadFace, move_points
 
 Columns = dict[str, Any]
+_NDIM = dict(image=4, label=1, ori_shape=2, bytes=1, mtime=1, hash=1)
+"""Arrays that every pack has, besides the names, and their dimensions."""
 
 
 class PackedImages:
@@ -84,15 +87,21 @@ def add_packed(columns: Columns, path: str, dataset: Faces) -> Columns:
         raise ValueError(f'{type(dataset).__name__} has its images in memory already; take packed={path!r} out')
     again = f'pack again: python tools/dataset_tools/pack.py CONFIG {path}'
     folder, (metadata, pack) = dataset.image_folder, read_pack(path)
+    packed_names = split_names(pack['name']) if 'name' in pack else []
+    if 'classes' not in metadata or not all(
+        key in pack and pack[key].shape[:1] == (len(packed_names),) and pack[key].ndim == ndim
+        for key, ndim in {**_NDIM, **({'box': 2} if 'box' in columns else {})}.items()
+    ):
+        raise ValueError(f'{path} lacks what is to be known of its faces, as no pack of mmfer does; {again}')
     images, names = PackedImages(path), columns['name'].tolist()
-    classes = json.loads(metadata['classes'])
+    classes = stored_classes(metadata['classes'], f'the classes of {path}')
     if classes != list(dataset.source_classes):
         raise ValueError(
             f'{path} is of the classes {", ".join(classes)}, but {type(dataset).__name__} has '
             f'{", ".join(dataset.source_classes)}; {again}'
         )
-    row_of = {name: row for row, name in enumerate(split_names(pack['name']))}
-    rows = np.array([row_of.get(name, -1) for name in names], dtype=np.int64)
+    row_of = {name: row for row, name in enumerate(normal_names(packed_names))}
+    rows = np.array([row_of.get(name, -1) for name in normal_names(names)], dtype=np.int64)
     if (rows < 0).any():
         raise ValueError(f'{path} lacks {_some(rows < 0, names)}, which {folder} has; {again}')
     changed = pack['label'][rows] != columns['source_label']

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from mmengine.logging import print_log
 
+from mmfer.datasets.reading.arrays import read_npz
 from mmfer.datasets.reading.files import names_array
 from mmfer.datasets.reading.whole_files import cache_file, written_whole
 
@@ -37,12 +37,11 @@ def cached_columns(source: str, make: Callable[[], dict[str, np.ndarray]]) -> di
 
 def _recall(path: Path, stamp: str) -> dict[str, np.ndarray] | None:
     try:
-        with path.open('rb') as stream, np.load(stream, allow_pickle=False) as stored:
-            if str(stored['stamp']) != stamp:
-                return None
-            columns = {key: stored[key] for key in stored.files if key != 'stamp'}
+        columns = read_npz(path)
+        if str(columns.pop('stamp')) != stamp:
+            return None
         return {**columns, 'name': names_array(columns['name'].tobytes().decode().split('\n'))}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):  # not there or damaged: it is written again
+    except Exception:  # not there, or damaged in whatever way: it is written again
         return None
 
 

@@ -8,7 +8,8 @@ from itertools import chain, compress, islice
 
 import numpy as np
 
-from mmfer.datasets.reading.files import BadLines, iter_lines, open_text
+from mmfer.datasets.reading.files import BadLines
+from mmfer.datasets.reading.lines import iter_lines
 
 # Fewer lists than wake Python's garbage collector, which would look through all of torch: that is eight times as fast.
 _ROWS_AT_ONCE = 500
@@ -26,7 +27,8 @@ def read_csv(
         path: The file. Its first line that is not blank names the columns; capitals and blanks there do not matter.
         columns: What the header may call each column: ``dict(name=('name', 'image'))``. The first is taken before the
             others, of which there may be one.
-        bad: Gets the lines with another number of cells than the header, or which are not UTF-8.
+        bad: Gets the lines with another number of cells than the header, or which are not UTF-8, how many there are,
+            and which columns were taken.
         optional: Those of ``columns`` that may be missing.
         header: What the file is read with if its first line has the name of no column.
 
@@ -34,38 +36,55 @@ def read_csv(
         The lines of a few hundred rows, int32 [n] counted from 1, and the cells of each column.
 
     Raises:
-        ValueError: The header lacks a column, or has two that may be it, or a quotation mark is not closed.
+        ValueError: The header lacks a column, or has two that may be it, or a quotation mark is not closed; or it is no
+            text.
     """
-    with open_text(path) as stream:
-        number, first = next(((n, line.rstrip('\n')) for n, line in enumerate(stream, 1) if line.strip()), (1, ''))
-        lines: Iterable[str] = stream
-        delimiter = ',' if header else max(',\t;', key=first.count)
-        names = [cell.strip().lower() for cell in next(csv.reader([first], delimiter=delimiter), [])]
-        if header and not any(word in names for words in columns.values() for word in words):
-            names, lines, number = header.lower().split(','), chain([first], stream), number - 1
-        place = {key: _column(key, words, names, f'{path}:{number}') for key, words in columns.items()}
-        missing = [columns[key][0] for key, where in place.items() if where is None and key not in optional]
-        if missing:
-            raise ValueError(
-                f'{path}:{number}: the header {first[:80]!r} has no column {" and no ".join(missing)}; '
-                'name it so in the first line'
-            )
-        reader, done = csv.reader(lines, delimiter=delimiter), 0  # lines of the reader, which has not seen the header
-        while True:
-            try:
-                rows = list(islice(reader, _ROWS_AT_ONCE))
-            except csv.Error as error:
-                raise ValueError(f'{path}:{number + reader.line_num}: {error}; is a quotation mark missing?') from None
-            if not rows:
-                return
-            if reader.line_num - done != len(rows):
+    lines: Iterator[str] = iter_lines(path)
+    number, first = next(((n, line) for n, line in enumerate(lines, 1) if line.strip()), (1, ''))
+    delimiter = ',' if header else max(',\t;', key=first.count)
+    names = [cell.strip().lower() for cell in next(csv.reader([first], delimiter=delimiter), [])]
+    if header and not any(word in names for words in columns.values() for word in words):
+        names, lines, number = header.lower().split(','), chain([first], lines), number - 1
+    place = {key: _column(key, words, names, f'{path}:{number}') for key, words in columns.items()}
+    missing = [columns[key][0] for key, where in place.items() if where is None and key not in optional]
+    if missing:
+        raise ValueError(
+            f'{path}:{number}: the header {first[:80]!r} has no column {" and no ".join(missing)}; '
+            'name it so in the first line'
+        )
+    found = {key: at for key, at in place.items() if at is not None}
+    bad.read_as = ', '.join(f'{key} = {names[at]!r}' for key, at in found.items())
+    rows = csv_rows(path, lines, number + 1, delimiter)
+    while piece := list(islice(rows, _ROWS_AT_ONCE)):
+        where = np.arange(number + 1, number + len(piece) + 1, dtype=np.int32)
+        number += len(piece)
+        bad.looked_at += sum(map(bool, piece))  # a blank line is no row
+        yield _cells(where, piece, len(names), found, bad)
+
+
+def csv_rows(path: str, lines: Iterable[str], first: int = 1, delimiter: str = ',') -> Iterator[list[str]]:
+    """The cells of each line; of one that is blank, none.
+
+    Args:
+        path: The file, for the messages.
+        lines: Its lines, from
+        first: which, counted from 1.
+        delimiter: What parts the cells.
+
+    Raises:
+        ValueError: A quotation mark is not closed.
+    """
+    reader = csv.reader(lines, delimiter=delimiter)
+    line = 0
+    try:
+        for line, cells in enumerate(reader, 1):
+            if reader.line_num > line:
                 raise ValueError(
-                    f'{path}:{_open_line(path, delimiter)}: a cell runs over the end of its line; is a '
-                    'quotation mark missing?'
+                    f'{path}:{first + line - 1}: a cell runs over the end of its line; is a quotation mark missing?'
                 )
-            where = np.arange(number + done + 1, number + reader.line_num + 1, dtype=np.int32)
-            done = reader.line_num
-            yield _cells(where, rows, len(names), {key: at for key, at in place.items() if at is not None}, bad)
+            yield cells
+    except csv.Error as error:  # a cell that has swallowed line after line
+        raise ValueError(f'{path}:{first + line}: {error}; is a quotation mark missing?') from None
 
 
 def _column(key: str, words: Sequence[str], names: Sequence[str], where: str) -> int | None:
@@ -97,12 +116,3 @@ def _cells(
                 if '\ufffd' in text:
                     bad.add(line, text)
     return lines, cells
-
-
-def _open_line(path: str, delimiter: str) -> int:
-    reader, ended = csv.reader(iter_lines(path), delimiter=delimiter), 0
-    for _ in reader:
-        if reader.line_num > ended + 1:
-            break
-        ended = reader.line_num
-    return ended + 1

@@ -1,41 +1,51 @@
-"""Reading what people have on disk, and saying plainly what is wrong with it."""
+"""Files and names of files as people have them, and saying plainly what is wrong with them."""
 
 from __future__ import annotations
 
-import codecs
 import os
-import posixpath
-from collections.abc import Callable, Iterator, Sequence
-from typing import TextIO, TypeVar
+import stat
+from collections.abc import Sequence
 
 import numpy as np
 
-Row = TypeVar('Row')
+from mmfer.datasets.reading.names import normal_names
+from mmfer.structures.printable import printable_name
+
 _SHOWN_LINES = 10
 SHOWN_NAMES = 3
-IMAGE_EXTENSIONS = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp', '.ppm', '.pgm')
+_AT_ONCE = 100_000
+"""Names; ten million at once would be a gigabyte of str."""
+IMAGE_EXTENSIONS = ('.jpg', '.jpeg', '.jpe', '.jfif', '.png', '.bmp', '.tif', '.tiff', '.webp', '.ppm', '.pgm')
 
 
-def open_text(path: str) -> TextIO:
-    """Opens a text file of whatever editor: byte-order marks, UTF-16, CRLF.
+_KINDS = (
+    (stat.S_ISDIR, 'a folder'),
+    (stat.S_ISFIFO, 'a pipe'),
+    (stat.S_ISSOCK, 'a socket'),
+    (stat.S_ISCHR, 'a device'),
+    (stat.S_ISBLK, 'a device'),
+)
 
-    What is not UTF-8 becomes U+FFFD, by which :class:`BadLines` knows it.
+
+def require_regular_file(path: str | os.PathLike[str]) -> os.stat_result:
+    """What the system says of a file, before it is opened: a pipe would wait for ever, ``/dev/zero`` never end.
+
+    Raises:
+        OSError: There is no such file (FileNotFoundError), or it may not be looked at.
+        ValueError: It is no file but a folder, pipe or device, or a link to one.
     """
-    with open(path, 'rb') as stream:
-        wide = stream.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-    return open(path, encoding='utf-16' if wide else 'utf-8-sig', errors='replace')
+    state = os.stat(path)
+    if kind := irregular_kind(path, state):
+        raise ValueError(f'{os.fspath(path)} is {kind}; give a file')
+    return state
 
 
-def iter_lines(path: str) -> Iterator[str]:
-    """The lines of :func:`open_text` without line ends."""
-    with open_text(path) as stream:
-        for line in stream:
-            yield line.rstrip('\n')
-
-
-def read_lines(path: str) -> list[str]:
-    """All of :func:`iter_lines`."""
-    return list(iter_lines(path))
+def irregular_kind(path: str | os.PathLike[str], state: os.stat_result) -> str:
+    """What something is that is no file, such as 'a device (a link to /dev/zero)'; '' for a file."""
+    if stat.S_ISREG(state.st_mode):
+        return ''
+    kind = next((name for is_kind, name in _KINDS if is_kind(state.st_mode)), 'no file')
+    return kind + (f' (a link to {os.path.realpath(path)})' if os.path.islink(path) else '')
 
 
 class BadLines:
@@ -48,71 +58,70 @@ class BadLines:
 
     def __init__(self, path: str, expected: str):
         self.path, self.expected = path, expected
+        self.looked_at = 0
+        """How many lines were read, good or bad: whoever reads them counts."""
+        self.read_as = ''
+        """What was taken for what, where the file does not say it in our words."""
+        self._bad = bytearray()  # of ten million lines a set would take half a gigabyte
         self._count = 0
         self._shown: list[tuple[int, str]] = []
 
     def add(self, number: int, line: str, reason: str = '') -> None:
         """A line, counted from 1, and why it is bad."""
-        self._count += 1
-        if self._count <= _SHOWN_LINES:
+        if number >= len(self._bad):
+            self._bad.extend(bytes(number + 1 - len(self._bad)))
+        self._count += not self._bad[number]
+        self._bad[number] = 1
+        if len(self._shown) < _SHOWN_LINES:
             reason = 'it is not UTF-8: save the file as UTF-8' if '\ufffd' in line else reason
             text = f'\n  {self.path}:{number}: {line.strip()[:80]!r}' + (f' ({reason})' if reason else '')
             self._shown.append((number, text))
 
     def raise_if_any(self) -> None:
         """Raises ValueError with count, and file, number and text of the first ten."""
-        if self._count:
-            more = f'\n  ... and {self._count - _SHOWN_LINES:,} more' if self._count > _SHOWN_LINES else ''
-            raise ValueError(
-                f'{self.path} has {self._count:,} bad line{"s" * (self._count > 1)}; expected '
-                f'{self.expected}; correct or remove:{"".join(text for _, text in sorted(self._shown))}'
-                f'{more}'
-            )
+        if not self._count:
+            return
+        every = ''
+        if self._count >= self.looked_at > 1:
+            columns = f', or other columns may be meant than {self.read_as}' if self.read_as else ''
+            every = f', which is every line there is: it may be another file{columns}'
+        shown = ''.join(text for _, text in sorted(self._shown))
+        numbers = {number for number, _ in self._shown}
+        more = f'\n  ... and {self._count - len(numbers):,} more' if self._count > len(numbers) else ''
+        raise ValueError(
+            f'{self.path} has {self._count:,} bad line{"s" * (self._count > 1)}{every}; expected {self.expected}; '
+            f'correct or remove:{shown}{more}'
+        )
 
 
-def parse_lines(path: str, parse: Callable[[str], Row], expected: str) -> list[Row]:
-    """Parses every line that is not blank, and names all that cannot be parsed at once.
+def names_array(names: Sequence[str] | np.ndarray) -> np.ndarray:
+    """Names as numpy's compact strings: 16 bytes each and what exceeds 15 letters, shared by workers after a fork.
 
-    Args:
-        path: The text file.
-        parse: Makes a row of a line; raises ValueError where it cannot.
-        expected: What a line should look like, for the message.
-
-    Raises:
-        ValueError: Some line cannot be parsed. The message has file, number and text of the first ten.
+    Where a file's name is no UTF-8, which these cannot hold, as strings of equal length.
     """
-    rows, bad = [], BadLines(path, expected)
-    for number, line in enumerate(iter_lines(path), 1):
-        if line.strip():
-            try:
-                if '\ufffd' in line:
-                    raise ValueError
-                rows.append(parse(line))
-            except ValueError as error:
-                bad.add(number, line, str(error))
-    bad.raise_if_any()
-    return rows
-
-
-def names_array(names: Sequence[str]) -> np.ndarray:
-    """Names as numpy's compact strings: 16 bytes each and what exceeds 15 letters, shared by workers after a fork."""
-    return np.array(names, dtype=np.dtypes.StringDType())
+    try:
+        return np.asarray(names, dtype=np.dtypes.StringDType())
+    except UnicodeEncodeError:
+        return np.asarray(names, dtype=np.str_)
 
 
 def add_repeated(names: np.ndarray, lines: np.ndarray, bad: BadLines) -> None:
     """Adds the lines whose name has stood before; for ten million names without a set of them.
 
-    './a.jpg' and 'b//a.jpg' are 'a.jpg' and 'b/a.jpg'.
+    Names are compared by :func:`~mmfer.datasets.reading.names.normal_name`.
 
     Args:
         names: numpy's compact strings, [N].
         lines: Where they stand, [N].
         bad: What they are added to.
     """
-    odd = np.flatnonzero((np.strings.find(names, './') >= 0) | (np.strings.find(names, '//') >= 0))
-    if len(odd):
-        names = names.copy()
-        names[odd] = [posixpath.normpath(name) for name in names[odd].tolist()]
+    given = names
+    for start in range(0, len(names), _AT_ONCE):
+        some = given[start : start + _AT_ONCE].tolist()
+        normal = normal_names(some)
+        if normal is not some:
+            names = names.copy() if names is given else names
+            names[start : start + _AT_ONCE] = normal
     hashes = np.fromiter((hash(name) for name in names), dtype=np.int64, count=len(names))
     order = np.argsort(hashes, kind='stable')
     hashes = hashes[order]
@@ -128,10 +137,15 @@ def require_inside(name: str) -> str:
     """The name itself, if it stays in its folder.
 
     Raises:
-        ValueError: It is empty, absolute, or climbs out with '..'.
+        ValueError: It is empty, absolute, climbs out with '..', is not UTF-8, or has a zero byte, which no file's
+            name has.
     """
     if not name:
         raise ValueError('the name is empty')
+    if '\ufffd' in name:
+        raise ValueError('the name is not UTF-8')
+    if '\0' in name:
+        raise ValueError('the name has a zero byte')
     if name[0] in '/\\' or name[1:2] == ':' or ('..' in name and '..' in name.replace('\\', '/').split('/')):
         raise ValueError('the path leaves the data folder: give one relative to it, without ..')
     return name
@@ -140,7 +154,7 @@ def require_inside(name: str) -> str:
 def add_outside(names: Sequence[str], lines: np.ndarray, bad: BadLines) -> None:
     """Adds the lines whose name does not stay in its folder."""
     text = '\n'.join(['', *names, ''])
-    if any(mark in text for mark in ('\n\n', '\n/', '..', '\\', ':')):  # which takes no time where there is none
+    if any(mark in text for mark in ('\n\n', '\n/', '..', '\\', ':', '\0')):  # which takes no time where there is none
         for line, name in zip(lines.tolist(), names, strict=True):
             try:
                 require_inside(name)
@@ -150,7 +164,7 @@ def add_outside(names: Sequence[str], lines: np.ndarray, bad: BadLines) -> None:
 
 def name_a_few(names: Sequence[str]) -> str:
     """``a.jpg, b.jpg, c.jpg, ...``: the first three names."""
-    return ', '.join(names[:SHOWN_NAMES]) + (', ...' if len(names) > SHOWN_NAMES else '')
+    return ', '.join(map(printable_name, names[:SHOWN_NAMES])) + (', ...' if len(names) > SHOWN_NAMES else '')
 
 
 def require_paths(dataset: str, root: str, paths: Sequence[str], how_to_get: str) -> None:

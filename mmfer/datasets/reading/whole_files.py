@@ -25,6 +25,7 @@ def written_whole(
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f'{path.name}.{part}')
+    unfinished.unlink(missing_ok=True)  # what a kill left, or a link that somebody has put there
     try:
         with open(unfinished, mode, **options) as stream:
             yield stream

@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import tempfile
-import zipfile
 import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,6 +13,9 @@ from typing import Any
 
 import numpy as np
 from mmengine.logging import print_log
+
+from mmfer.datasets.reading.arrays import read_npz
+from mmfer.datasets.reading.files import require_regular_file
 
 Drawn = tuple[np.ndarray, dict[str, np.ndarray]]
 
@@ -37,7 +39,7 @@ def cached(folder: str | None, recipe: Mapping[str, Any], draw: Callable[[], Dra
     if columns.exists():
         try:
             return _read(images, columns)
-        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        except Exception as error:  # whatever a damaged file makes them stumble over
             _warn(f'The drawn faces {stem}.np[yz] are damaged ({error}); drawing them again.')
     drawn = draw()
     try:
@@ -54,11 +56,10 @@ def cached(folder: str | None, recipe: Mapping[str, Any], draw: Callable[[], Dra
 
 
 def _read(images: Path, columns: Path) -> Drawn:
-    # Opened here, because np.load leaves a damaged archive open.
-    with open(columns, 'rb') as file, np.load(file, allow_pickle=False) as archive:
-        table = {key: archive[key] for key in archive.files}
+    table = read_npz(columns)
+    require_regular_file(images)
     pictures = np.asarray(np.load(images, mmap_mode='r', allow_pickle=False))
-    if table.pop('checksum') != _checksum(pictures):
+    if pictures.dtype != np.uint8 or table.pop('checksum') != _checksum(pictures):
         raise ValueError('the checksum of the pictures differs')
     return pictures, table
 

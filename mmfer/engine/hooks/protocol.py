@@ -103,7 +103,6 @@ class ProtocolHook(Hook):
         self.records[-1]['metrics'] = {name: float(value) for name, value in figures.items()}
         if is_main_process():
             metric = self._fer_metric(runner)
-            assert metric.confusion is not None, 'FERMetric has evaluated on the main process'
             self.confusion, self.classes = metric.confusion.tolist(), list(metric.classes)
             write_report(self._report(), Path(runner.work_dir) / 'metrics.json')
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import csv
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import Tensor
 
+from mmfer.datasets.reading.csv_cells import read_csv_rows, written_csv
 from mmfer.engine.supervision_of import supervision_of
 from mmfer.registry import HOOKS
 
@@ -47,8 +48,7 @@ class RelabelLogHook(Hook):
         rows = read_rows(path, done) if path.is_file() else []
         if done and not path.is_file():
             runner.logger.warning(f'{path} is not there: the relabels up to epoch {done} will be missing in it')
-        with path.open('w', newline='', encoding='utf-8') as stream:
-            csv.writer(stream).writerows([FIELDS, *rows])
+        _write(path, rows)
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Notes the labels in use; an epoch that goes on has noted them when it began."""
@@ -64,15 +64,16 @@ class RelabelLogHook(Hook):
         labels, dataset = _labels(runner), runner.train_dataloader.dataset
         classes, names = dataset.metainfo['classes'], (getattr(dataset, 'columns', None) or {}).get('name')
         changed = (labels != self._before).nonzero().flatten()
-        rows = []
+        rows: list[tuple[Any, ...]] = []
         for i, old, new in zip(*(x.tolist() for x in (changed, self._before[changed], labels[changed])), strict=True):
             info = dataset.get_data_info(i)
             name = info['img_path'] if names is None else str(names[i])
             clean = info.get('clean_label', -1)
             truth = ('', '') if clean < 0 else (classes[clean], 'yes' if new == clean else 'no')
             rows.append((runner.epoch + 1, i, name, classes[old], classes[new], *truth))
-        with (Path(runner.work_dir) / self.FILE).open('a', newline='', encoding='utf-8') as stream:
-            csv.writer(stream).writerows(rows)
+        path = Path(runner.work_dir) / self.FILE
+        before = read_rows(path, runner.epoch) if path.is_file() else []
+        _write(path, [*before, *rows])
         self._before = None
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
@@ -87,10 +88,15 @@ class RelabelLogHook(Hook):
 
 
 def read_rows(path: Path, last_epoch: int) -> list[list[str]]:
-    """The rows of a table up to an epoch; one that was cut off while it was written is of a later one."""
-    with path.open(newline='', encoding='utf-8') as stream:
-        rows = [row for row in csv.reader(stream) if len(row) == len(FIELDS) and row[0].isdigit()]
+    """The rows of a table up to an epoch."""
+    rows = [row for row in read_csv_rows(path) if len(row) == len(FIELDS) and row[0].isdigit()]
     return [row for row in rows if int(row[0]) <= last_epoch]
+
+
+def _write(path: Path, rows: Sequence[Sequence[Any]]) -> None:
+    """Writes the table whole, so that a kill leaves that of the epochs before."""
+    with written_csv(path) as writer:
+        writer.writerows([FIELDS, *rows])
 
 
 def _labels(runner: Runner) -> Tensor | None:
