@@ -6,6 +6,7 @@ import hashlib
 import os
 import os.path as osp
 from collections.abc import Sequence
+from mmap import mmap
 from typing import Any, overload
 
 import numpy as np
@@ -13,10 +14,12 @@ from mmengine.logging import print_log
 
 from mmfer.datasets.columns import Faces
 from mmfer.datasets.labels.schema import stored_classes
+from mmfer.datasets.packing.checksums import IMAGE, IMAGE_SUMS, check_columns, damage_of, image_sums
 from mmfer.datasets.packing.pack_file import read_pack, split_names
 from mmfer.datasets.reading.files import name_a_few
 from mmfer.datasets.reading.names import normal_names
 from mmfer.datasets.transforms.load_face import LoadFace, move_points
+from mmfer.structures.printable import printable_name
 
 Columns = dict[str, Any]
 _NDIM = dict(image=4, label=1, ori_shape=2, bytes=1, mtime=1, hash=1)
@@ -27,7 +30,8 @@ class PackedImages:
     """Rows of the memory-mapped images of a pack, as a column.
 
     ``column[i]`` is one image, BGR uint8 [H, W, 3]; slices, masks and ids give a column of fewer rows without
-    reading an image; ``read(rows)`` reads many at once. Pickles as the path, so that workers share the memory map.
+    reading an image; ``read(rows)`` reads many at once; both raise ValueError where one differs from its checksum.
+    Pickles as the path, so that workers share the memory map.
 
     Args:
         path: The pack.
@@ -36,7 +40,10 @@ class PackedImages:
 
     def __init__(self, path: str, rows: np.ndarray | None = None):
         self.path = osp.abspath(path)
-        self._images = read_pack(path)[1]['image']
+        arrays = read_pack(path)[1]
+        self._images, self._sums = arrays[IMAGE], arrays[IMAGE_SUMS]
+        # Which images were compared with their checksums, shared with the processes that are forked later.
+        self._compared = np.frombuffer(mmap(-1, max(len(self._images), 1)), np.uint8)
         self.rows = np.arange(len(self._images)) if rows is None else rows
 
     @property
@@ -58,11 +65,21 @@ class PackedImages:
         rows = self.rows[index]
         if isinstance(rows, np.ndarray):
             return PackedImages(self.path, rows)
-        return self._images[rows].transpose(1, 2, 0).copy()  # a transform may write into what it gets
+        return self._read(rows[None])[0].transpose(1, 2, 0).copy()  # a transform may write into what it gets
 
     def read(self, rows: np.ndarray) -> np.ndarray:
         """A copy of the images of some rows, uint8 [n, 3, H, W]."""
-        return self._images.take(self.rows[rows], axis=0)
+        return self._read(self.rows[rows])
+
+    def _read(self, rows: np.ndarray) -> np.ndarray:
+        images = self._images.take(rows, axis=0)
+        new = np.flatnonzero(self._compared[rows] == 0)
+        wrong = new[image_sums(images[new]) != self._sums[rows[new]]]
+        if len(wrong):
+            name = split_names(read_pack(self.path)[1]['name'])[rows[wrong[0]]]
+            raise ValueError(damage_of(self.path, f'the image {printable_name(name)}'))
+        self._compared[rows] = 1
+        return images
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.path, self.rows)
@@ -93,6 +110,7 @@ def add_packed(columns: Columns, path: str, dataset: Faces) -> Columns:
         for key, ndim in {**_NDIM, **({'box': 2} if 'box' in columns else {})}.items()
     ):
         raise ValueError(f'{path} lacks what is to be known of its faces, as no pack of mmfer does; {again}')
+    check_columns(path, metadata, pack)
     images, names = PackedImages(path), columns['name'].tolist()
     classes = stored_classes(metadata['classes'], f'the classes of {path}')
     if classes != list(dataset.source_classes):
