@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mmfer.engine.newest_checkpoint import not_whole
 from mmfer.structures.naming import did_you_mean
 from mmfer.structures.tensor_file import UnreadableError, read_tensor_file
 
@@ -25,11 +26,8 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         raise FileNotFoundError(f'there is no checkpoint {path}{hint}')
     try:
         checkpoint = read_tensor_file(path)
-    except UnreadableError:
-        raise ValueError(
-            f'{path} cannot be read as a checkpoint of plain values: it is damaged, or no checkpoint of '
-            'mmfer; train anew or copy it again'
-        ) from None
+    except UnreadableError as error:
+        raise ValueError(not_whole(path, error)) from None
     if not isinstance(checkpoint, dict):
         raise ValueError(f'{path} holds a {type(checkpoint).__name__}, no checkpoint')
     return checkpoint if 'state_dict' in checkpoint else dict(state_dict=checkpoint)
