@@ -14,6 +14,7 @@ from mmfer.apis.data.dataset_findings import DatasetCheck
 from mmfer.apis.data.dataset_page import WRONG, findings, page
 from mmfer.cli.arguments import add_cfg_options, new_parser
 from mmfer.commands import command
+from mmfer.structures.whole_files import written_whole
 from mmfer.visualization import draw_contact_sheet, draw_label_histogram, draw_landmarks
 
 SHOWN = 48
@@ -73,7 +74,8 @@ def main(argv: list[str] | None = None) -> None:
         check = check_datasets(cfg)
         pictures = draw(check, folder)
         report = folder / 'report.txt'
-        report.write_text(page(check, args.config, cases=None) + '\n', encoding='utf-8')
+        with written_whole(report, encoding='utf-8') as stream:
+            stream.write(page(check, args.config, cases=None) + '\n')
         print(page(check, args.config))
         print(f'\nevery case: {as_typed(report)}\npictures: {"  ".join(map(as_typed, pictures))}')
         wrong = sum(finding.mark == WRONG for finding in findings(check))
