@@ -1,4 +1,4 @@
-"""Packed images as a column, and the check that they are still those of the source."""
+"""Packed images as a column of a dataset, once they are known to be those of its source."""
 
 from __future__ import annotations
 
@@ -6,83 +6,23 @@ import hashlib
 import os
 import os.path as osp
 from collections.abc import Sequence
-from mmap import mmap
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 from mmengine.logging import print_log
 
 from mmfer.datasets.columns import Faces
 from mmfer.datasets.labels.schema import stored_classes
-from mmfer.datasets.packing.checksums import IMAGE, IMAGE_SUMS, check_columns, damage_of, image_sums
+from mmfer.datasets.packing.checksums import check_columns
 from mmfer.datasets.packing.pack_file import read_pack, split_names
+from mmfer.datasets.packing.packed_images import PackedImages
 from mmfer.datasets.reading.files import name_a_few
 from mmfer.datasets.reading.names import normal_names
 from mmfer.datasets.transforms.load_face import LoadFace, move_points
-from mmfer.structures.printable import printable_name
 
 Columns = dict[str, Any]
 _NDIM = dict(image=4, label=1, ori_shape=2, bytes=1, mtime=1, hash=1)
 """Arrays that every pack has, besides the names, and their dimensions."""
-
-
-class PackedImages:
-    """Rows of the memory-mapped images of a pack, as a column.
-
-    ``column[i]`` is one image, BGR uint8 [H, W, 3]; slices, masks and ids give a column of fewer rows without
-    reading an image; ``read(rows)`` reads many at once; both raise ValueError where one differs from its checksum.
-    Pickles as the path, so that workers share the memory map.
-
-    Args:
-        path: The pack.
-        rows: Which of its images, int64 [N]. Defaults to None: all.
-    """
-
-    def __init__(self, path: str, rows: np.ndarray | None = None):
-        self.path = osp.abspath(path)
-        arrays = read_pack(path)[1]
-        self._images, self._sums = arrays[IMAGE], arrays[IMAGE_SUMS]
-        # Which images were compared with their checksums, shared with the processes that are forked later.
-        self._compared = np.frombuffer(mmap(-1, max(len(self._images), 1)), np.uint8)
-        self.rows = np.arange(len(self._images)) if rows is None else rows
-
-    @property
-    def shape(self) -> tuple[int, int, int, int]:
-        """[N, H, W, 3]."""
-        _, channels, height, width = self._images.shape
-        return len(self.rows), height, width, channels
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    @overload
-    def __getitem__(self, index: int) -> np.ndarray: ...
-
-    @overload
-    def __getitem__(self, index: slice | np.ndarray) -> PackedImages: ...
-
-    def __getitem__(self, index: int | slice | np.ndarray) -> np.ndarray | PackedImages:
-        rows = self.rows[index]
-        if isinstance(rows, np.ndarray):
-            return PackedImages(self.path, rows)
-        return self._read(rows[None])[0].transpose(1, 2, 0).copy()  # a transform may write into what it gets
-
-    def read(self, rows: np.ndarray) -> np.ndarray:
-        """A copy of the images of some rows, uint8 [n, 3, H, W]."""
-        return self._read(self.rows[rows])
-
-    def _read(self, rows: np.ndarray) -> np.ndarray:
-        images = self._images.take(rows, axis=0)
-        new = np.flatnonzero(self._compared[rows] == 0)
-        wrong = new[image_sums(images[new]) != self._sums[rows[new]]]
-        if len(wrong):
-            name = split_names(read_pack(self.path)[1]['name'])[rows[wrong[0]]]
-            raise ValueError(damage_of(self.path, f'the image {printable_name(name)}'))
-        self._compared[rows] = 1
-        return images
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.path, self.rows)
 
 
 def add_packed(columns: Columns, path: str, dataset: Faces) -> Columns:

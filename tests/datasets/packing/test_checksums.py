@@ -5,10 +5,10 @@ import multiprocessing
 import numpy as np
 import pytest
 
-from mmfer.datasets.packing import packed
+from mmfer.datasets.packing import packed_images
 from mmfer.datasets.packing.checksums import check_columns
 from mmfer.datasets.packing.pack_file import is_whole, join_names, read_pack, write_pack
-from mmfer.datasets.packing.packed import PackedImages
+from mmfer.datasets.packing.packed_images import PackedImages
 
 TOTAL, SHAPE = 5, (4, 3)
 IMAGES = np.random.default_rng(0).integers(0, 256, (TOTAL, 3, *SHAPE), dtype=np.uint8)
@@ -68,8 +68,8 @@ def test_an_image_is_named_and_the_others_are_read(pack):
 
 def test_an_image_is_compared_once(pack, monkeypatch):
     images, asked = PackedImages(pack), []
-    sums = packed.image_sums
-    monkeypatch.setattr(packed, 'image_sums', lambda some: asked.append(len(some)) or sums(some))
+    sums = packed_images.image_sums
+    monkeypatch.setattr(packed_images, 'image_sums', lambda some: asked.append(len(some)) or sums(some))
     for rows in ([0, 1], [1, 2], [0, 2]):
         images.read(np.array(rows))
     process = multiprocessing.get_context('fork').Process(target=images.read, args=(np.array([3, 4]),))
