@@ -7,15 +7,13 @@ import logging
 import os
 
 import pytest
-from fuzz.arrays import ARRAYS
 from fuzz.mutations import files
-from fuzz.texts import TEXTS
+from fuzz.readers import READERS
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mmengine.logging import MMLogger
 
-EXAMPLES = int(os.environ.get('MMFER_FUZZ_EXAMPLES', 40))
-READERS = {**TEXTS, **ARRAYS}
+EXAMPLES = int(os.environ.get('MMFER_FUZZ_EXAMPLES', 30))
 
 
 @pytest.fixture(params=READERS)

@@ -14,6 +14,7 @@ from mmfer.datasets.reading.files import require_regular_file
 
 _KINDS = 'biufSU'
 """Of numpy's types: numbers and texts. All others are pickles, or nothing that a reader here waits for."""
+_LAST_LETTER = 0x10FFFF
 _AT_ONCE = 1 << 20
 _UNPACKED, _TIMES = 1 << 28, 100
 """Bytes that a compressed archive may unpack to, and how many times its own size where that is more: landmarks take 2,
@@ -107,6 +108,11 @@ def _array(stream: IO[bytes], there: int) -> np.ndarray:
         if len(part) < min(_AT_ONCE, len(data) - start):
             raise ValueError('it is cut off')
         data[start : start + len(part)] = part
+    if (
+        dtype.kind == 'U'
+        and array.view(np.dtype(np.uint32).newbyteorder(dtype.byteorder)).max(initial=0) > _LAST_LETTER
+    ):
+        raise ValueError('it has letters that no text has')  # at which numpy fails with a SystemError
     return array.reshape(shape, order='F' if by_columns else 'C')
 
 
