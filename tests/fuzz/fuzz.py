@@ -3,8 +3,8 @@
     python tests/fuzz/fuzz.py --seconds 600                      # all readers, one after the other
     python tests/fuzz/fuzz.py --seconds 600 landmark_npz pack_file
 
-A file at which one fails is kept in ``--out`` (default: fuzz), and belongs in tests/fuzz/test_found.py once the fault is
-mended. The same files begin every run of a reader: a run goes on with what earlier ones found there.
+A file at which one fails is kept in ``--out``, and belongs in tests/fuzz/test_found.py once the fault is mended. A run
+goes on with what earlier ones have found there.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ except ImportError:
     sys.exit('the fuzzer is not installed: pip install atheris')
 
 with atheris.instrument_imports(include=['mmfer.datasets', 'mmfer.apis.data', 'zipfile', 'csv', 'json']):
+    from fuzz.mutations import ODD
     from fuzz.readers import READERS
 
 
@@ -66,14 +67,11 @@ def fuzz(name: str, out: Path, seconds: int) -> None:
         def run(data: bytes) -> None:
             reader.check(reader.wrap(data[1:]) if data[:1] == b'\1' else data[1:])
 
-        limits = [
-            f'-max_total_time={seconds}',
-            '-timeout=30',
-            '-rss_limit_mb=4096',
-            '-max_len=20000',
-            '-print_final_stats=1',
-        ]
-        atheris.Setup([sys.argv[0], *limits, f'-artifact_prefix={out.absolute()}/{name}-', str(corpus)], run)
+        words = Path(folder, 'words')
+        words.write_text(''.join('"' + ''.join(f'\\x{byte:02x}' for byte in odd[:60]) + '"\n' for odd in ODD if odd))
+        limits = ['-timeout=30', '-rss_limit_mb=4096', '-max_len=20000', '-len_control=0', '-print_final_stats=1']
+        options = [f'-max_total_time={seconds}', f'-artifact_prefix={out.absolute()}/{name}-', f'-dict={words}']
+        atheris.Setup([sys.argv[0], *limits, *options, str(corpus)], run)
         atheris.Fuzz()
 
 
