@@ -8,6 +8,7 @@ from mmengine.logging import MMLogger
 
 FOUND = [
     ('csv_faces', b'name,label\n\x01', 'the least label of no rows'),
+    ('fer2013_csv', b'emotion,pixels,Usage\n0\n7,,Training\n', 'the emotion of a row behind one that is bad'),
     (
         'affectnet_npy',
         b"\x93NUMPY\x01\x00v\x00{'descr'  :'1<U','fortran_order' :False ,'shape'\n"

@@ -76,7 +76,8 @@ def _member(archive: zipfile.ZipFile, key: str, info: zipfile.ZipInfo) -> np.nda
     try:
         with archive.open(info) as stream:
             array = _array(stream, info.file_size)
-            stream.read(1)  # zipfile looks at the checksum when all is read
+            if stream.read(1):  # zipfile looks at the checksum when all is read
+                raise ValueError('it has more bytes than it says')
         return array
     except Exception as error:  # zlib's, struct's, zipfile's, ...
         raise ValueError(f'{key} cannot be read ({_reason(error)})') from None
