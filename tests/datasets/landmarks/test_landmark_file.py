@@ -130,7 +130,10 @@ def test_csv_mistakes(tmp_path):
         read_landmarks(str(path))
     header = 'name,' + ','.join(f'x{i},y{i}' for i in range(68))
     path.write_text(f'{header}\na,{",".join(["1"] * 136)}\nb,1,2\nc,{",".join(["1"] * 135)},oops\n')
-    with pytest.raises(ValueError, match=r"has 2 bad lines(.|\n)*csv:3: 'b,1,2' \(3 fields\)(.|\n)*csv:4"):
+    with pytest.raises(ValueError, match=r"has 2 bad lines; (.|\n)*csv:3: 'b,1,2' \(3 fields\)(.|\n)*csv:4"):
+        read_landmarks(str(path))
+    path.write_text(f'{header}\na,{",".join(["?"] * 136)}\nb,1,2\n')
+    with pytest.raises(ValueError, match=r'has 2 bad lines, which is every line there is: it may be another file; exp'):
         read_landmarks(str(path))
 
 
