@@ -29,6 +29,23 @@ def find_config(typed: str | Path) -> Path:
     return path
 
 
+def require_python(path: str | Path, where: str = '') -> None:
+    """A config is Python, and looks like it: MMEngine would read yaml and json, too, and yaml can call any function.
+
+    Args:
+        path: The config.
+        where: What follows its name in the message, such as which file builds on it.
+
+    Raises:
+        ValueError: Its name does not end with `.py`.
+    """
+    if Path(path).suffix != '.py':
+        raise ValueError(
+            f'{path}{where} is not read as a config: a config can run code, so that it has to look like it; write it '
+            f'as Python, in {Path(path).stem}.py'
+        )
+
+
 def shipped_configs() -> list[str]:
     """Every config that can be trained, as it can be typed anywhere: `lanet/r18_rafdb.py`."""
     folder = SHIPPED / 'configs'

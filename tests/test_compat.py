@@ -97,6 +97,17 @@ def test_a_real_checkpoint_resumes_and_ends_like_a_run_without_a_break(tmp_path)
     np.testing.assert_array_equal(losses, expected)
 
 
+def test_the_config_in_a_checkpoint_is_not_run_when_it_is_resumed(tmp_path):
+    run(tmp_path)
+    content = torch.load(tmp_path / 'epoch_2.pth', weights_only=True)
+    evil = f"import pathlib\npathlib.Path('{tmp_path}/evil').touch()\ngpu_ids = [0]"
+    content['meta'] |= dict(config=evil, cfg=evil)
+    torch.save(content, tmp_path / 'other.pth')
+    more = dict(train_cfg=dict(by_epoch=True, max_epochs=3), load_from=str(tmp_path / 'other.pth'), resume=True)
+    assert run(tmp_path / 'resumed', **more).epoch == 3
+    assert not (tmp_path / 'evil').exists()
+
+
 def test_without_the_allow_list_the_same_checkpoint_does_not_load(tmp_path, without_allow_list):
     run(tmp_path)
     with pytest.raises(pickle.UnpicklingError, match='HistoryBuffer'):

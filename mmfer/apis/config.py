@@ -17,7 +17,7 @@ from mmfer.apis.options import check_fits
 from mmfer.apis.options import typed_options as typed_options
 from mmfer.apis.taken_out import check_taken_out
 from mmfer.commands import as_typed as as_typed
-from mmfer.shipped import find_config, shipped_configs
+from mmfer.shipped import find_config, require_python, shipped_configs
 from mmfer.structures.naming import did_you_mean
 
 # What a config may say beside the runner's own arguments and the keys it already has.
@@ -49,14 +49,15 @@ def read_config(
 
     Raises:
         FileNotFoundError: There is no such file; the nearest one is named.
-        ValueError: The file is no Python, imports what is not there, or takes out what its base does not have; or an
-            option's first key is one that neither the config nor a runner has.
+        ValueError: The file is no Python (yaml and json are none), imports what is not there, or takes out what its
+            base does not have; or an option's first key is one that neither the config nor a runner has.
     """
     typed, path = path, find_config(path)
     if not path.is_file():
         known = [str(file) for file in sorted(Path().glob('configs/**/*.py'))] or shipped_configs()
         near = did_you_mean(str(typed), known) or '; `mmfer configs` lists those that come with mmfer'
         raise FileNotFoundError(f'there is no config {typed}{near}')
+    require_python(path)
     try:
         with _importing(f'{path} or a file it builds on'):
             cfg = Config.fromfile(path)

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
 from mmengine.dist import is_main_process
-from mmengine.runner import Runner
 
 from mmfer import compat
 from mmfer.apis.checkpoints.agreement import check_agreement, trained_classes
 from mmfer.apis.checkpoints.checkpoint_file import read_checkpoint
 from mmfer.apis.deployment import build_deployed, load_deployed
 from mmfer.apis.training import forget_workers, pin_memory
+from mmfer.datasets.reading.csv_cells import written_csv
 from mmfer.datasets.transforms.pipeline_trial import try_pipeline
 from mmfer.engine.checks.classes import check_dataset_classes
 from mmfer.engine.checks.held_out import check_tested
 from mmfer.engine.checks.images import check_images
 from mmfer.engine.dataset_parts import face_datasets
-from mmfer.engine.terminal import FILE_ONLY, TerminalRunner, progress_of
+from mmfer.engine.terminal import FILE_ONLY, TerminalRunner, VerboseRunner, progress_of
 from mmfer.evaluation import FERMetric, majority_class, write_report
 from mmfer.visualization import draw_confusion_matrix
 
@@ -103,7 +102,7 @@ def evaluate(
     compat.prepare(cfg, launcher)
     pin_memory(cfg)
     forget_workers(cfg)
-    runner = (Runner if verbose else TerminalRunner).from_cfg(cfg)
+    runner = (VerboseRunner if verbose else TerminalRunner).from_cfg(cfg)
     model = runner.model.module if runner.distributed else runner.model
     load_deployed(model, content, checkpoint)
     check_dataset_classes(runner.test_dataloader.dataset, trained_classes(content), 'test_dataloader.dataset')
@@ -122,7 +121,6 @@ def evaluate(
     table, picture = Path(table or folder / 'predictions.csv'), folder / 'confusion_matrix.png'
     split, majority = str(getattr(dataset, 'split', 'test')), ('', 0.0)
     if is_main_process():
-        assert metric.confusion is not None, 'FERMetric has evaluated on the main process'
         write_table(metric, _names(metric, dataset), table)
         draw_confusion_matrix(
             metric.confusion, metric.classes, picture, f'{Path(checkpoint).name}: {split}, {len(metric.faces)} faces'
@@ -145,9 +143,7 @@ def evaluate(
 
 def write_table(metric: FERMetric, names: list[str], path: Path) -> None:
     """Writes one row a face: name, label, predicted class, probability of each class."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open('w', newline='', encoding='utf-8') as stream:
-        writer = csv.writer(stream)
+    with written_csv(path) as writer:
         writer.writerow(['name', 'label', 'predicted', *metric.classes])
         for name, face in zip(names, metric.faces, strict=True):
             predicted = metric.classes[face.score.argmax()]

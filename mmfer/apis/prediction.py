@@ -12,9 +12,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from mmfer.apis.data.image_folder import read_or_reason
+from mmfer.apis.data.image_folder import image_names, read_or_reason
 from mmfer.apis.face_predictor import FacePredictor
-from mmfer.datasets.reading.files import IMAGE_EXTENSIONS
+from mmfer.datasets.reading.files import require_regular_file
 
 
 @dataclass(frozen=True)
@@ -41,17 +41,15 @@ def find_pictures(source: str | Path) -> list[Path]:
 
     Raises:
         FileNotFoundError: There is nothing of that name.
-        ValueError: The folder has no picture.
+        ValueError: The folder has no picture, or it is no file but a pipe or device.
     """
     source = Path(source)
-    if source.is_file():
-        return [source]
-    if not source.is_dir():
+    if source.is_dir():
+        return [source / name for name in image_names(source)]
+    if not source.exists():
         raise FileNotFoundError(f'there is no picture or folder {source}')
-    found = sorted(path for path in source.rglob('*') if path.suffix.lower() in IMAGE_EXTENSIONS)
-    if not found:
-        raise ValueError(f'{source} has no picture (looked for {", ".join(IMAGE_EXTENSIONS)})')
-    return found
+    require_regular_file(source)
+    return [source]
 
 
 def predict_pictures(

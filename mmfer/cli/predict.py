@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections import Counter
-from contextlib import closing
 from pathlib import Path
 
 from mmengine.device import get_device
@@ -14,8 +14,9 @@ from mmfer.apis.checkpoints.agreement import FORCE
 from mmfer.apis.checkpoints.checkpoint_config import ALLOW, config_of
 from mmfer.apis.config import as_typed
 from mmfer.apis.prediction import Prediction, check_any
-from mmfer.apis.prediction_table import PredictionTable
+from mmfer.apis.prediction_table import prediction_table
 from mmfer.cli.arguments import add_cfg_options, new_parser
+from mmfer.structures.printable import printable_name
 from mmfer.visualization import draw_predictions
 
 FACES_A_SHEET = 32
@@ -51,7 +52,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def label(prediction: Prediction, root: Path) -> str:
     """Name of a face as it is printed and drawn."""
     path = prediction.path.relative_to(root) if root.is_dir() else Path(prediction.path.name)
-    return f'{path}' if prediction.box is None else f'{path} #{prediction.face}'
+    name = printable_name(path)
+    return name if prediction.box is None else f'{name} #{prediction.face}'
 
 
 def draw_sheets(predictions: list[Prediction], classes: list[str], source: Path, folder: Path) -> list[Path]:
@@ -60,7 +62,8 @@ def draw_sheets(predictions: list[Prediction], classes: list[str], source: Path,
     for start in range(0, len(predictions), FACES_A_SHEET):
         page = predictions[start : start + FACES_A_SHEET]
         single = len(predictions) == 1
-        path = folder / (f'{page[0].path.stem}_predicted.png' if single else f'sheet_{len(written) + 1:02}.png')
+        stem = os.fsencode(printable_name(page[0].path.stem))[:200].decode(errors='ignore')  # of 255 bytes
+        path = folder / (f'{stem}_predicted.png' if single else f'sheet_{len(written) + 1:02}.png')
         draw_predictions(
             [face.picture for face in page],
             [label(face, source) for face in page],
@@ -83,7 +86,7 @@ def assumption(predictor: FacePredictor, larger: list[tuple[Path, str]]) -> str:
     (path, size), count = min(larger), len(larger)
     return (
         f'{said}; {count} of them {"are" if count > 1 else "is"} larger than the faces of training '
-        f'({predictor.training_faces}), first {path} ({size}): of a photo the labels above mean nothing'
+        f'({predictor.training_faces}), first {printable_name(path)} ({size}): of a photo the labels above mean nothing'
     )
 
 
@@ -103,9 +106,9 @@ def main(argv: list[str] | None = None) -> None:
         larger: list[tuple[Path, str]] = []
         shown: list[Prediction] = []
         counts: Counter[str] = Counter()
-        with closing(PredictionTable(folder / 'predictions.csv', predictor.classes)) as table:
+        with prediction_table(folder / 'predictions.csv', predictor.classes) as add:
             for face in predict_pictures(predictor, pictures, aligner, skipped, args.aligned, larger):
-                table.add(face)
+                add(face)
                 ranked = sorted(zip(predictor.classes, face.score, strict=True), key=lambda pair: -pair[1])
                 if sum(counts.values()) < PRINTED:
                     shares = ', '.join(f'{name} {100 * share:.1f} %' for name, share in ranked)
@@ -116,7 +119,7 @@ def main(argv: list[str] | None = None) -> None:
 
         faces = sum(counts.values())
         for path, why in skipped:
-            print(f'skipped {path}: {why}')
+            print(f'skipped {printable_name(path)}: {why}')
         check_any(faces, pictures, source, skipped)
         if faces > PRINTED:
             print(f'... {faces} faces in all: ' + ', '.join(f'{name} {count}' for name, count in counts.most_common()))

@@ -18,6 +18,7 @@ from mmfer.compat.external_configs import find_shipped_configs
 from mmfer.compat.installed_packages import find_packages_without_pkg_resources
 from mmfer.compat.opencv import check_opencv
 from mmfer.compat.quiet import silence_file_client, silence_warnings_about_others
+from mmfer.compat.stored_config_text import forget_stored_config_text
 
 __all__ = ['CPUAmpOptimWrapper', 'apply', 'prepare']
 
@@ -28,6 +29,7 @@ def apply() -> None:
     allow_checkpoint_types()
     find_packages_without_pkg_resources()
     find_shipped_configs()
+    forget_stored_config_text()
     silence_warnings_about_others()
     silence_file_client()
 

@@ -98,7 +98,8 @@ class ColumnDataset(BaseDataset):
         """A hash of names and observed labels: what per-sample memory belongs to."""
         digest, names = hashlib.sha256(), self.columns['name']
         for start in range(0, len(names), 100_000):  # ten million names at once would be a gigabyte of str
-            digest.update('\n'.join([*([''] if start else []), *names[start : start + 100_000].tolist()]).encode())
+            text = '\n'.join([*([''] if start else []), *names[start : start + 100_000].tolist()])
+            digest.update(text.encode(errors='surrogateescape'))
         digest.update(b'\0' + self.columns['label'].astype('<i8').tobytes())
         return digest.hexdigest()
 

@@ -14,6 +14,7 @@ import numpy as np
 from mmfer.datasets.labels.noise import noisy_labels
 from mmfer.datasets.labels.noise_manifest import labels_from
 from mmfer.datasets.labels.schema import label_map
+from mmfer.datasets.reading.files import names_array
 from mmfer.structures.ranges import check_range
 
 Columns = dict[str, np.ndarray]
@@ -41,16 +42,22 @@ def take(columns: Columns, rows: slice | np.ndarray) -> Columns:
 
 
 def check_columns(columns: Columns) -> Columns:
-    """What every format must deliver."""
+    """What every format must deliver.
+
+    Raises:
+        ValueError: A column is missing, or columns do not fit each other.
+    """
     sizes = {key: len(column) for key, column in columns.items()}
-    assert {'name', 'label'} <= sizes.keys(), f'load_columns() returned only {sorted(sizes)}'
-    assert len(set(sizes.values())) == 1, f'load_columns() returned columns of different lengths: {sizes}'
-    if 'score' in columns:
-        assert columns['score'].ndim == 2, f"'score' must be [N, K], got {columns['score'].shape}"
+    if not {'name', 'label'} <= sizes.keys():
+        raise ValueError(f"load_columns() returned only {sorted(sizes)}: 'name' and 'label' are needed")
+    if len(set(sizes.values())) != 1:
+        raise ValueError(f'load_columns() returned columns of different lengths: {sizes}')
+    if 'score' in columns and columns['score'].ndim != 2:
+        raise ValueError(f"load_columns() returned a 'score' of shape {columns['score'].shape}: it must be [N, K]")
     return {
         **columns,
         'label': np.asarray(columns['label'], dtype=np.int64),
-        'name': np.asarray(columns['name'], dtype=np.dtypes.StringDType()),
+        'name': names_array(columns['name']),
     }
 
 

@@ -118,7 +118,8 @@ class FaceDataset(ColumnDataset):
             float32 [N] in [-1, 1] (nan: unknown), ``image`` uint8 [N, H, W, 3] BGR, ``landmarks`` float32
             [N, 68, 2], ``landmark_score`` float32 [N], ``line`` int32 [N] in ``self.label_file``, counted from 1.
             Where images hold several faces, ``file`` [N] is the image and ``box`` int32 [N, 4] the face in it as
-            (x0, y0, x1, y1); its landmarks are in pixels of what is inside the box.
+            (x0, y0, x1, y1); its landmarks are in pixels of what is inside the box. ``file`` is set here, too, where
+            images are there under names that are spelt otherwise.
         """
         raise NotImplementedError(f'{type(self).__name__} must implement load_columns()')
 

@@ -165,8 +165,9 @@ class FERPlus(FaceDataset):
                 try:
                     if cells['usage'][i] not in SPLIT_OF_USAGE:
                         raise ValueError(f'usage {cells["usage"][i]!r} is unknown')
+                    name = cells['name'][i] and require_inside(cells['name'][i])
                     votes.append(votes_of([cells[key][i] for key in VOTES]))
-                    names.append(cells['name'][i])
+                    names.append(name)
                     usages.append(SPLIT_OF_USAGE[cells['usage'][i]])
                     lines.append(number)
                 except ValueError as error:

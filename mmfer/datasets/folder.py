@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from mmfer.datasets.annotations.class_folders import class_folders, find_folder, read_class_folders
+from mmfer.datasets.annotations.class_folders import (
+    by_value,
+    class_folders,
+    classes_by_number,
+    find_folder,
+    read_class_folders,
+)
 from mmfer.datasets.face_dataset import FaceDataset
 from mmfer.datasets.reading.files import require_paths
 from mmfer.registry import DATASETS
@@ -28,9 +34,10 @@ class FolderFaces(FaceDataset):
         └── test
             └── ...
 
-    The classes are the folders of all splits in alphabetical order, under the names of
-    :mod:`mmfer.datasets.labels.schema`, unless ``metainfo=dict(classes=...)`` gives an order. See :class:`FaceDataset`
-    for the arguments.
+    The classes are the folders of all splits in alphabetical order, numbers in names by their value, under the names of
+    :mod:`mmfer.datasets.labels.schema`, unless ``metainfo=dict(classes=...)`` gives an order. Folders that are named by
+    numbers need it: with K classes they are 0 to K - 1 or 1 to K, in the order of the names, and the log says which is
+    which. See :class:`FaceDataset` for the arguments.
     """
 
     SPLITS = ('train', 'val', 'test')
@@ -42,7 +49,8 @@ class FolderFaces(FaceDataset):
         there = {key: find_folder(self.data_root, candidates) for key, candidates in _FOLDERS.items()}
         require_paths(name, self.data_root, (there[split] or split,), self.HOW_TO_GET)
         folders = [folder for folder in there.values() if folder]
-        self.source_classes = tuple(
-            sorted({word for folder in folders for word in class_folders(f'{self.data_root}/{folder}').values()})
-        )
-        return read_class_folders(self.data_root, there[split], self.source_classes, name, complete=False)
+        words = {word for folder in folders for word in class_folders(f'{self.data_root}/{folder}').values()}
+        wanted = tuple(self._metainfo.get('classes') or ())
+        numbers = classes_by_number(words, wanted, self.data_root)
+        self.source_classes = wanted if numbers else tuple(sorted(words, key=by_value))
+        return read_class_folders(self.data_root, there[split], numbers or self.source_classes, name, complete=False)

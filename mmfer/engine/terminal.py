@@ -7,7 +7,8 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from functools import partial
 from typing import Any, TextIO
 
 from mmengine.dist import is_main_process
@@ -17,6 +18,7 @@ from termcolor import colored
 from tqdm import tqdm
 
 from mmfer.engine.hooks.progress import ProgressHook
+from mmfer.structures.printable import printable
 
 FILE_ONLY = dict(file_only=True)
 """`logger.info(text, extra=FILE_ONLY)` says it to the log file."""
@@ -37,6 +39,16 @@ MMENGINE_DUMPS = (
 """How those messages of MMEngine begin that are for the log file. A message that is not known is shown."""
 
 
+class VerboseRunner(Runner):
+    """MMEngine's runner, which tells terminal and log file everything, and sends neither what a terminal obeys."""
+
+    def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
+        """Builds MMEngine's logger."""
+        logger = super().build_logger(*args, **kwargs)
+        make_printable(logger)
+        return logger
+
+
 class TerminalRunner(Runner):
     """MMEngine's runner, which tells the terminal what a person reads, and the log file everything."""
 
@@ -47,11 +59,57 @@ class TerminalRunner(Runner):
         return logger
 
 
+def outlast_a_full_disk(logger: MMLogger) -> None:
+    """Lets a run go on where its log file cannot be written to, and say so once; else each line gives a traceback."""
+    for handler in logger.handlers:
+        if isinstance(handler, logging.FileHandler):
+            handler.handleError = partial(_say_once, handler)  # type: ignore[method-assign]
+
+
+def _say_once(handler: logging.FileHandler, record: logging.LogRecord) -> None:
+    handler.handleError = lambda record: None  # type: ignore[method-assign]
+    why = sys.exc_info()[1]
+    print(f'mmfer: warning: the log {handler.baseFilename} cannot be written to any more: {why}', file=sys.stderr)
+
+
 def tell_people(logger: MMLogger) -> None:
     """Makes a logger show plain sentences on the terminal, and no dumps."""
+    make_printable(logger)
     for place, handler in enumerate(logger.handlers):
         if type(handler) is logging.StreamHandler:
             logger.handlers[place] = _TerminalHandler(handler)
+
+
+def make_printable(logger: MMLogger) -> None:
+    """Makes a logger write what names of files and classes have of escapes as letters, before handlers add colours."""
+    logger.addFilter(_make_message_printable)
+    for handler in logger.handlers:
+        if isinstance(handler, logging.StreamHandler) and isinstance(handler.stream, PrintableStream):
+            handler.setStream(handler.stream.stream)
+
+
+class PrintableStream:
+    """An output that gets `printable` texts of whoever prints.
+
+    Args:
+        stream: Where they go.
+    """
+
+    def __init__(self, stream: TextIO):
+        self.stream = stream
+
+    def write(self, text: str) -> int:
+        """Writes a text."""
+        return self.stream.write(printable(text))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+
+def _make_message_printable(record: logging.LogRecord) -> bool:
+    with suppress(TypeError, ValueError):  # arguments that do not fit: logging says so itself
+        record.msg, record.args = printable(record.getMessage()), None
+    return True
 
 
 class _TerminalHandler(logging.StreamHandler):

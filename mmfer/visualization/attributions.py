@@ -10,6 +10,8 @@ import cv2
 import numpy as np
 from matplotlib.figure import Figure
 
+from mmfer.visualization.texts import plain
+
 GAP, HEAD, SIDE = 0.06, 0.32, 1.15
 """Space between faces and height of the headings, in inches, as is the side of a face."""
 COVER = 0.25, 0.5
@@ -49,7 +51,7 @@ def draw_attributions(
     axes = figure.add_axes((0, 0, 1, 1))
     for row, (face, name) in enumerate(zip(faces, names, strict=True)):
         top = head + row * (SIDE + GAP)
-        axes.text(label - 0.08, top + SIDE / 2, name, size=7.5, ha='right', va='center', color='.25')
+        axes.text(label - 0.08, top + SIDE / 2, plain(name), size=7.5, ha='right', va='center', color='.25')
         for column, (heading, values) in enumerate(columns.items()):
             left = label + column * (SIDE + GAP)
             where: dict[str, Any] = dict(extent=(left, left + SIDE, top + SIDE, top), aspect='auto')
@@ -78,7 +80,7 @@ def draw_attributions(
         axes.text(
             label + column * (SIDE + GAP) + SIDE / 2,
             head - 0.05,
-            text,
+            plain(text),
             size=7.5,
             ha='center',
             va='bottom',
@@ -86,7 +88,7 @@ def draw_attributions(
             color='.25',
         )
     if title:
-        axes.text(GAP, 0.15, title, size=9, va='center')
+        axes.text(GAP, 0.15, plain(title), size=9, va='center')
     axes.set(xlim=(0, width), ylim=(height, 0))  # after imshow, which sets them to its picture
     axes.axis('off')
     path = Path(path)

@@ -11,6 +11,7 @@ from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike
 
 from mmfer.evaluation.confusion import summarise
+from mmfer.visualization.texts import plain
 
 
 def draw_confusion_matrix(confusion: ArrayLike, classes: Sequence[str], path: str | Path, title: str = '') -> None:
@@ -52,8 +53,9 @@ def draw_confusion_matrix(confusion: ArrayLike, classes: Sequence[str], path: st
                 size=12,
             )
             axes.text(column, row + 0.26, f'{confusion[row, column]}', ha='center', va='center', color=colour, size=7.5)
-    axes.set_xticks(range(k), classes, rotation=35, ha='right', rotation_mode='anchor')
-    axes.set_yticks(range(k), [f'{name} ({count})' for name, count in zip(classes, total, strict=True)])
+    names = [plain(name) for name in classes]
+    axes.set_xticks(range(k), names, rotation=35, ha='right', rotation_mode='anchor')
+    axes.set_yticks(range(k), [f'{name} ({count})' for name, count in zip(names, total, strict=True)])
     axes.set_xticks(np.arange(k + 1) - 0.5, minor=True)
     axes.set_yticks(np.arange(k + 1) - 0.5, minor=True)
     axes.grid(which='minor', color='white', linewidth=1.5)
@@ -63,5 +65,5 @@ def draw_confusion_matrix(confusion: ArrayLike, classes: Sequence[str], path: st
     axes.set_ylabel('labelled (faces)')
     figures = summarise(confusion, classes)
     heading = f'accuracy {figures["accuracy"]:.1f}   mean class accuracy {figures["mean_class_accuracy"]:.1f}'
-    figure.suptitle(f'{title}\n{heading}' if title else heading, size=11)
+    figure.suptitle(plain(f'{title}\n{heading}' if title else heading), size=11)
     figure.savefig(path, dpi=110)

@@ -10,6 +10,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from mmfer.visualization.texts import plain
+
 INCHES = 1.15
 """Side of a face."""
 GAP, LINE, LONGEST = 0.14, 0.135, 24
@@ -63,11 +65,11 @@ def draw_contact_sheet(
         colour, thick = ('.85', 0.6) if colours is None else (colours[i], 2.2)
         axes.add_patch(Rectangle((x, y), across, down, fill=False, edgecolor=colour, linewidth=thick))
         text = '\n'.join(line if len(line) <= LONGEST else line[: LONGEST - 1] + '…' for line in caption.split('\n'))
-        axes.text(left + 0.5, top + 1.03, text, size=6.8, ha='center', va='top', color='.25', linespacing=1.15)
+        axes.text(left + 0.5, top + 1.03, plain(text), size=6.8, ha='center', va='top', color='.25', linespacing=1.15)
     axes.set(xlim=(0, columns * width), ylim=(rows * height, 0))  # after imshow, which sets them to its picture
     axes.axis('off')
     if title:
-        figure.text(GAP / 2 * INCHES / wide, 1 - 0.5 * head / tall, title, size=9.5, va='center')
+        figure.text(GAP / 2 * INCHES / wide, 1 - 0.5 * head / tall, plain(title), size=9.5, va='center')
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from mmfer.visualization.texts import plain
+
 COLOURS = ('#4477aa', '#ee6677', '#228833', '#ccbb44', '#66ccee', '#aa3377')
 
 
@@ -34,16 +36,16 @@ def draw_label_histogram(counts: Mapping[str, Mapping[str, int]], path: str | Pa
             [100 * of.get(label, 0) / total for label in classes],
             0.94 * width,
             color=COLOURS[i % len(COLOURS)],
-            label=f'{name} ({total:,})',
+            label=plain(f'{name} ({total:,})'),
         )
         axes.bar_label(bars, [f'{of.get(label, 0):,}' for label in classes], size=7, padding=1, color='.3')
-    axes.set_xticks(range(len(classes)), classes, size=9)
+    axes.set_xticks(range(len(classes)), [plain(name) for name in classes], size=9)
     axes.set_ylabel('% of the set (faces at the bar)')
     axes.spines[['top', 'right']].set_visible(False)
     axes.tick_params(axis='x', length=0)
     axes.legend(frameon=False, fontsize=9)
     if title:
-        axes.set_title(title, size=10, loc='left')
+        axes.set_title(plain(title), size=10, loc='left')
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)

@@ -10,6 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from mmfer.visualization.texts import plain
+
 CELL, GAP, NAMES, HEAD, FOOT = 0.62, 0.3, 1.5, 0.65, 0.85
 """In inches: side of a cell, space between panels, width of the class names, heights of headings and names below."""
 
@@ -31,6 +33,7 @@ def draw_label_noise(
     Returns:
         The path.
     """
+    classes = [plain(name) for name in classes]
     k = len(classes)
     side = CELL * k
     figure = Figure(figsize=(max(NAMES + len(panels) * (side + GAP), 0.085 * len(title)), HEAD + side + FOOT))
@@ -39,11 +42,11 @@ def draw_label_noise(
     for i, (heading, counts) in enumerate(panels.items()):
         axes = figure.add_axes(((NAMES + i * (side + GAP)) / width, FOOT / height, side / width, side / height))
         _draw_cells(axes, np.asarray(counts), most)
-        axes.set_title(heading, size=9.5)
+        axes.set_title(plain(heading), size=9.5)
         axes.set_xticks(range(k), classes, rotation=35, ha='right', rotation_mode='anchor', size=8.5)
         rows = [f'{name} ({count:,})' for name, count in zip(classes, np.asarray(counts).sum(1), strict=True)]
         axes.set_yticks(range(k), rows if i == 0 else [''] * k, size=8.5)
-    figure.text(0.12 / width, 1 - 0.2 / height, title, size=9.5, va='center')
+    figure.text(0.12 / width, 1 - 0.2 / height, plain(title), size=9.5, va='center')
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)

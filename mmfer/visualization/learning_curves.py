@@ -10,6 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from mmfer.visualization.texts import plain
+
 COLOURS = ('#4477aa', '#ee6677', '#228833', '#ccbb44', '#66ccee', '#aa3377', '#ee8866', '#44bb99')
 INK = '.2'
 
@@ -36,7 +38,7 @@ def draw_learning_curves(report: Mapping[str, Any], path: str | Path) -> None:
     scores.set_xlim(min(epochs) - 0.5, max(epochs) + 0.5)
     scores.xaxis.set_major_locator(MaxNLocator(integer=True))
     scores.set_xlabel('epoch')
-    figure.suptitle(f'{report["config"]}, seed {report["seed"]}', size=12)
+    figure.suptitle(plain(f'{report["config"]}, seed {report["seed"]}'), size=12)
     figure.savefig(path, dpi=110)
 
 
@@ -47,7 +49,9 @@ def _draw_losses(axes: Axes, epochs: Sequence[Mapping[str, Any]]) -> None:
     for name in names:
         points = [(epoch['epoch'], epoch['train'][name]) for epoch in epochs if name in epoch['train']]
         total = name == 'loss'
-        style = dict(color=INK, linewidth=2.2, label='all terms') if total else dict(color=next(colours), label=name)
+        style = (
+            dict(color=INK, linewidth=2.2, label='all terms') if total else dict(color=next(colours), label=plain(name))
+        )
         axes.plot(*zip(*points, strict=True), marker='o', markersize=3, **style)
         shown += [value for _, value in points]
     if shown and min(shown) > 0 and max(shown) > 20 * min(shown):
@@ -103,7 +107,7 @@ def _draw_scores(axes: Axes, report: Mapping[str, Any]) -> None:
         color='.45',
         linestyle='--',
         linewidth=1.2,
-        label=f'always {report["majority_class"]}: {report["majority_rate"]:.1f}',
+        label=plain(f'always {report["majority_class"]}: {report["majority_rate"]:.1f}'),
     )
     axes.set_ylabel(f'{report["split"]}, {report["faces"]} faces (%)')
     axes.margins(y=0.12)

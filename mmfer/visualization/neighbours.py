@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from mmfer.visualization.learning_curves import COLOURS
+from mmfer.visualization.texts import plain
 
 ROW, GAP, BETWEEN, NAMES, BARS, MARKS = 1.36, 0.08, 0.3, 0.78, 1.1, 1.25
 """In inches, the side of a face: a row; space between faces and between groups; the chart's names, bars and marks."""
@@ -79,9 +80,9 @@ def draw_neighbours(
                 _draw_face(axes, other, x + j * (1 + GAP), top, classes)
         _draw_bars(axes, face, distribution[i], left + NAMES, top, classes)
     for heading, x in {'face': GAP, **lefts, chart: left}.items():
-        axes.text(x, head - 0.08, heading, size=8, va='bottom', color='.25')
+        axes.text(x, head - 0.08, plain(heading), size=8, va='bottom', color='.25')
     if title:
-        axes.text(GAP, 0.12, title, size=9, va='center')
+        axes.text(GAP, 0.12, plain(title), size=9, va='center')
     axes.set(xlim=(0, width), ylim=(height, 0))  # after imshow, which sets them to its picture
     axes.axis('off')
     path = Path(path)
@@ -100,7 +101,8 @@ def _draw_face(axes: Axes, face: LabelledFace, x: float, y: float, classes: Sequ
     text = f'{face.name} {classes[face.label]}'.strip()
     if face.clean not in (-1, face.label):
         text += f'\nclean: {classes[face.clean]}'
-    axes.text(x + 0.5, y + 1.04, text, size=6.6, ha='center', va='top', color='.1' if main else '.35', linespacing=1.1)
+    ink = '.1' if main else '.35'
+    axes.text(x + 0.5, y + 1.04, plain(text), size=6.6, ha='center', va='top', color=ink, linespacing=1.1)
 
 
 def _draw_bars(axes: Axes, face: LabelledFace, shares: np.ndarray, x: float, y: float, classes: Sequence[str]) -> None:
@@ -111,7 +113,7 @@ def _draw_bars(axes: Axes, face: LabelledFace, shares: np.ndarray, x: float, y: 
         middle = y + (k + 0.5) * step
         marks = [mark for mark, label in (('observed', face.label), ('clean', face.clean)) if label == k]
         weight, ink = ('bold', '.1') if marks else ('normal', '.4')
-        axes.text(x - 0.05, middle, name, size=size, ha='right', va='center', color=ink, weight=weight)
+        axes.text(x - 0.05, middle, plain(name), size=size, ha='right', va='center', color=ink, weight=weight)
         for length, fill in ((1, '.95'), (float(share), _colour(k))):
             bars.append(Rectangle((x, middle - 0.36 * step), BARS * length, 0.72 * step, facecolor=fill))
         if face.truth is not None and face.truth[k] > 0:

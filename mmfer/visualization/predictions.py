@@ -12,6 +12,8 @@ from matplotlib.collections import PatchCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from mmfer.visualization.texts import plain
+
 COLUMNS = 4
 BARS = 1.15
 """Width of the bars' field, in widths of a face."""
@@ -52,12 +54,12 @@ def draw_predictions(
     for i, (face, name, score) in enumerate(zip(faces, names, scores, strict=True)):
         left, top = i % columns * cell_width, i // columns * cell_height + 0.2
         axes.imshow(_square(face), extent=(left, left + 1, top + 1, top), interpolation='bilinear', aspect='auto')
-        axes.text(left, top - 0.04, _shorten(name, 34), size=0.058 * points, va='bottom', color='.25')
+        axes.text(left, top - 0.04, plain(_shorten(name, 34)), size=0.058 * points, va='bottom', color='.25')
         step, best = 1 / len(classes), int(score.argmax())
         for k, (label, value) in enumerate(zip(classes, score, strict=True)):
             y, x = top + (k + 0.5) * step, left + 1.06
             ink, weight = ('.05', 'bold') if k == best else ('.4', 'normal')
-            axes.text(x, y, label, size=0.055 * points, va='center', color=ink, weight=weight)
+            axes.text(x, y, plain(label), size=0.055 * points, va='center', color=ink, weight=weight)
             bars.append(Rectangle((x + 0.46, y - 0.32 * step), 0.44, 0.64 * step))
             colours.append('.95')  # the whole of 100 percent
             bars.append(Rectangle((x + 0.46, y - 0.32 * step), 0.44 * float(value), 0.64 * step))
@@ -75,7 +77,7 @@ def draw_predictions(
     # imshow resets the limits to its own picture.
     axes.set(xlim=(-0.08, columns * cell_width - 0.08), ylim=(rows * cell_height, 0))
     if title:
-        figure.text(0.02, 1 - 0.5 * head / height, title, size=10, va='center')
+        figure.text(0.02, 1 - 0.5 * head / height, plain(title), size=10, va='center')
     figure.savefig(path, dpi=110)
 
 

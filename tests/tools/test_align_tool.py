@@ -178,3 +178,16 @@ def test_landmarks_that_are_turned_are_refused(faces):
     with pytest.raises(ValueError, match=r'in\.npz: the landmarks of 12 of 12 faces have x and y exchanged'):
         align_folder(faces / 'in', faces / 'in.npz', faces / 'out')
     assert not (faces / 'out').exists()
+
+
+def test_nothing_is_written_through_a_link_that_leads_out(faces):
+    align_folder(faces / 'in', faces / 'in.npz', faces / 'out')
+    for path in (faces / 'out/a').iterdir():
+        path.unlink()
+    (faces / 'out/a').rmdir()
+    (faces / 'elsewhere').mkdir()
+    (faces / 'out/a').symlink_to(faces / 'elsewhere')
+    done = align_folder(faces / 'in', faces / 'in.npz', faces / 'out')
+    assert done.failed == 6
+    assert 'is a link that leads out of' in done.failures.read_text()
+    assert not list((faces / 'elsewhere').iterdir())

@@ -75,3 +75,42 @@ def test_two_faces_of_one_name_are_refused(tool, tmp_path, capsys):
         tool.main([str(config), str(tmp_path / 'faces')])
     assert 'give a config with one of the data sets' in capsys.readouterr().err
     assert not (tmp_path / 'faces').exists()
+
+
+def with_first_name(root, name):
+    """FER+ whose first training face is called so."""
+    LAYOUTS['FERPlus'](root)
+    votes = root / 'fer2013new.csv'
+    votes.write_text(votes.read_text().replace('fer0000000.png', name, 1))
+
+
+@pytest.mark.parametrize('name', ['../../evil.png', '/tmp/evil.png', 'x\\..\\..\\evil.png', 'a/../../evil.png'])
+def test_names_that_leave_the_folder_are_bad_lines(name, tool, tmp_path, capsys):
+    with_first_name(tmp_path / 'data', name)
+    before = sorted(tmp_path.rglob('*'))
+    with pytest.raises(SystemExit):
+        tool.main([str(config_of(tmp_path, 'FERPlus')), str(tmp_path / 'deep/faces')])
+    said = capsys.readouterr().err
+    assert 'fer2013new.csv has 1 bad line' in said
+    assert 'the path leaves the data folder' in said
+    assert sorted(tmp_path.rglob('*')) == sorted([*before, tmp_path / 'config.py'])
+
+
+@pytest.mark.parametrize(
+    ('name', 'why'),
+    [
+        ('out/a.png', 'out is a link that leads out of'),
+        ('a' * 300 + '.png', 'is longer than 240 bytes'),
+        ('fer0000001.jpg', 'fer0000001.jpg and fer0000001.png would both become'),
+    ],
+)
+def test_names_that_cannot_be_written(name, why, tool, tmp_path, capsys):
+    with_first_name(tmp_path / 'data', name)
+    (tmp_path / 'faces').mkdir()
+    (tmp_path / 'elsewhere').mkdir()
+    (tmp_path / 'faces/out').symlink_to(tmp_path / 'elsewhere')
+    with pytest.raises(SystemExit):
+        tool.main([str(config_of(tmp_path, 'FERPlus')), str(tmp_path / 'faces')])
+    assert why in capsys.readouterr().err
+    assert not list((tmp_path / 'elsewhere').iterdir())
+    assert [path.name for path in (tmp_path / 'faces').iterdir()] == ['out']

@@ -173,7 +173,7 @@ def test_a_detector_that_answers_in_another_shape(detector, tmp_path, monkeypatc
     ('arguments', 'sentence'),
     [
         (['gone', 'x.npz'], 'there is no folder gone'),
-        (['plugin', 'x.npz'], 'plugin has no image (looked for .jpg, .jpeg, .png'),
+        (['plugin', 'x.npz'], 'plugin has no image (looked for .jpg, .jpeg, .jpe, .jfif, .png'),
         (['images', 'x.csv'], 'landmarks are written as .npz, got x.csv'),
         (['images', 'x.npz', '--batch-size', '65'], '--batch-size must be from 1 to 64, got 65'),
         (['images', 'x.npz', '--jobs', '0', '--detector', 'blobs_pkg.RedBlob'], '--jobs must be at least 1, got 0'),

@@ -104,11 +104,37 @@ def test_what_cannot_be_read_is_named_and_counted(predict, run, tmp_path):
     assert '2 of 3 pictures skipped' in seen.out
 
 
+ODD = '=\x1b[2J\u202egnp\nnext: rm.jpg'
+
+
+def test_names_have_no_hold_on_the_terminal_or_a_spreadsheet(predict, run, tmp_path):
+    (tmp_path / 'in').mkdir()
+    shutil.copy(run.faces / 'test_00001_aligned.jpg', tmp_path / 'in' / ODD)
+    (tmp_path / 'in' / f'{ODD}.png').write_bytes(b'')
+    done = predict(tmp_path / 'in')
+    assert done.code == 0
+    assert '\n=\\x1b[2J\\u202egnp\\nnext: rm.jpg: ' in '\n' + done.out
+    assert 'skipped ' in done.out
+    assert not set(done.out + done.err) & {'\x1b', '\u202e'}
+    assert not any(line.startswith('next: rm') for line in done.out.splitlines())
+    assert [row['image'] for row in done.rows] == [str(tmp_path / 'in' / ODD)]
+    assert [row['image'] for row in predict(tmp_path / 'in' / ODD).rows] == [str(tmp_path / 'in' / ODD)]
+
+
+@pytest.mark.parametrize('name', ['a' * 251 + '.jpg', 'ä' * 125 + '.jpg'])
+def test_the_longest_names_are_drawn_too(name, predict, run, tmp_path):
+    (tmp_path / 'in').mkdir()
+    shutil.copy(run.faces / 'test_00001_aligned.jpg', tmp_path / 'in' / name)
+    done = predict(tmp_path / 'in' / name)
+    assert done.code == 0
+    assert len(list(tmp_path.glob('*_predicted.png'))) == 1
+
+
 @pytest.mark.parametrize(
     ('make', 'sentence'),
     [
         (lambda folder: folder / 'absent.jpg', 'there is no picture or folder'),
-        (lambda folder: folder, 'has no picture (looked for'),
+        (lambda folder: folder, 'has no image (looked for'),
         (lambda folder: [(folder / 'a.png').write_bytes(b'x'), folder][1], 'none of the 1 pictures'),
     ],
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ import numpy as np
 from mmfer.apis.analysis.beliefs import Beliefs
 from mmfer.apis.analysis.doubts import frames
 from mmfer.apis.analysis.inspection import Run
+from mmfer.datasets.reading.csv_cells import written_csv
 from mmfer.datasets.reading.whole_files import written_whole
 from mmfer.visualization import draw_contact_sheet, draw_label_noise
 
@@ -36,8 +36,8 @@ def write_doubts(beliefs: Beliefs, path: Path) -> Path:
                 clean,
             )
         )
-    with written_whole(path, newline='', encoding='utf-8') as stream:
-        csv.writer(stream).writerows(rows)
+    with written_csv(path) as writer:
+        writer.writerows(rows)
     return path
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,13 @@ NAME_THE_CONFIG = (
 )
 _TRAINING = ('pretrained', 'init_cfg', 'supervision', 'train_cfg', 'augment', 'augment_normalized', 'batch_augments')
 """Keys of a model and its preprocessor that only training reads; some of them load files or fetch them."""
+_WORD = re.compile(r'(\w|[- +]|\.(?=\d))*')
+"""Texts that are settings, such as 'bilinear' and 'regnetx_1.6gf'. Others may be files, addresses and code (mmpretrain
+evaluates the `dtype` of a transform of torchvision), or modules (MMEngine imports 'a.b' to look for a part there)."""
+_READERS = ('backend_args', 'file_client_args')
+"""Keys that say how files are opened; but for files on disk, MMEngine imports what they name."""
+_OF_OTHERS = ('mmpretrain.models.multimodal', 'mmpretrain.models.classifiers.hugging_face', 'mmpretrain.utils.')
+"""Modules whose parts let the package transformers open, fetch or run what their settings name."""
 
 
 class StoredParts:
@@ -46,6 +55,10 @@ class StoredParts:
             known = ', '.join((*SCOPES, *self.allow))
             raise ValueError(
                 f'{self.source} names {name!r} ({key}), which is no {registry.name} of {known}: {NAME_THE_CONFIG}'
+            )
+        if getattr(found, '__module__', '').startswith(_OF_OTHERS):
+            raise ValueError(
+                f'{self.source} names {name!r} ({key}), which may run what its settings name: {NAME_THE_CONFIG}'
             )
         return found
 
@@ -104,19 +117,28 @@ class StoredParts:
         return made | dict(pipeline=self.pipeline(dict(dataset=settings)))
 
     def _checked(self, value: Any, key: str, registry: Registry) -> Any:
-        """A value of whose dicts every type is known, and of whose texts none is a file or an address."""
+        """A value of whose dicts every type is known, and whose texts are words."""
         self._no_scopes(value, key)
         if isinstance(value, list | tuple):
             return type(value)(self._checked(item, f'{key}.{i}', registry) for i, item in enumerate(value))
-        if isinstance(value, str) and any(sign in value for sign in '/\\:~'):
+        word = value.replace('.', '') if isinstance(value, str) and key.endswith('.model_name') else value  # timm's
+        if isinstance(value, str) and (not _WORD.fullmatch(word) or os.path.isfile(value)):
             raise ValueError(
-                f'{self.source} names a file or address ({key}={value!r}), and those of a checkpoint are '
-                f'not read: {NAME_THE_CONFIG}'
+                f'{self.source} names what may be a file, an address or code ({key}={value!r}), and those of a '
+                f'checkpoint are not read: {NAME_THE_CONFIG}'
             )
         if not isinstance(value, dict):
             return value
         if 'type' in value:
             self.part(registry, value, key)
+        if isinstance(value.get('norm_layer'), str):  # mmpretrain's TIMMBackbone looks that up as a part
+            self.part(MODELS, value['norm_layer'], f'{key}.norm_layer')
+        for name in _READERS:
+            if value.get(name) is not None and value[name] not in ({'backend': 'disk'}, {'backend': 'local'}):
+                raise ValueError(
+                    f'{self.source} says how files are opened ({key}.{name}={value[name]!r}), and a checkpoint is not '
+                    f'asked that: {NAME_THE_CONFIG}'
+                )
         return {
             name: item if name == 'type' else self._checked(item, f'{key}.{name}', registry)
             for name, item in value.items()

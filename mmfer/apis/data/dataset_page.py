@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from mmfer.apis.data.dataset_findings import OUTLYING, CheckedSet, DatasetCheck, Pair
 from mmfer.datasets.landmarks.posture import NEARLY_ALL, SOME
 from mmfer.datasets.landmarks.posture_fault import cure_of, exchange_command, odd_names
+from mmfer.structures.printable import printable_name
 
 OK, NOTE, WRONG = 'ok', 'note', 'WRONG'
 
@@ -44,7 +45,7 @@ def page(check: DatasetCheck, title: str, cases: int | None = 3) -> str:
     for finding in findings(check):
         details = finding.details[:cases]
         more = len(finding.details) - len(details)
-        lines += [f'{finding.mark:5}  {finding.text}', *(f'         {case}' for case in details)]
+        lines += [f'{finding.mark:5}  {finding.text}', *(f'         {printable_name(case)}' for case in details)]
         lines += [f'         ... and {more:,} more'] if more else []
     return '\n'.join(lines)
 

@@ -11,6 +11,7 @@ from mmengine.registry import DATASETS, DefaultScope
 
 from mmfer.apis.dataset_configs import dataset_configs
 from mmfer.datasets import LoadFace
+from mmfer.datasets.reading.inside import place_inside
 from mmfer.datasets.reading.whole_files import written_whole
 from mmfer.progress import ProgressBar
 
@@ -32,7 +33,8 @@ def write_face_images(cfg: Config, folder: str | Path) -> int:
         How many faces there are.
 
     Raises:
-        ValueError: The config has no dataset of faces, or two of its faces have one name.
+        ValueError: The config has no dataset of faces, two of its faces have one name, or one has a name that leaves
+            the folder.
     """
     folder, load = Path(folder), LoadFace()
     where: dict[str, Any] = {}  # the loaders of val and test often share their faces
@@ -46,8 +48,13 @@ def write_face_images(cfg: Config, folder: str | Path) -> int:
                 )
     if not where:
         raise ValueError(f'{cfg.filename} has no data set of faces: its loaders are empty')
-    for name, (part, row) in ProgressBar(where.items(), unit='face', desc='writing'):
-        path = (folder / name).with_suffix('.png')
+    targets: dict[Path, str] = {}
+    for name in where:
+        target = place_inside(folder, name).with_suffix('.png')
+        if (other := targets.setdefault(target, name)) != name:
+            raise ValueError(f'{other} and {name} would both become {target}: rename one of them')
+    for path, name in ProgressBar(targets.items(), unit='face', desc='writing'):
+        part, row = where[name]
         if not path.exists():
             with written_whole(path, 'wb') as stream:
                 stream.write(cv2.imencode('.png', load(part.get_data_info(row))['img'])[1])

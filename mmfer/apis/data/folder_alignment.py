@@ -15,6 +15,7 @@ from mmfer.apis.data.image_folder import image_names, keep_settings, names_and_s
 from mmfer.apis.processes import in_processes
 from mmfer.datasets.landmarks.landmark_file import landmarks_of, write_landmarks
 from mmfer.datasets.landmarks.posture_fault import exchange_command, fault_of
+from mmfer.datasets.reading.inside import place_inside
 from mmfer.datasets.reading.whole_files import written_whole
 from mmfer.detectors.warp import move
 from mmfer.progress import ProgressBar
@@ -143,11 +144,14 @@ class _Aligner:
             return 'no landmarks'
         if np.ptp(points, axis=0).max() < 1:
             return 'all landmarks lie on one pixel'
+        try:
+            path = place_inside(self.out, target)
+        except ValueError as error:
+            return str(error)
         image, fault = read_or_reason(self.folder / name)
         if image is None:
             return fault
         face = align(image, points, self.size, self.template)
-        path = self.out / target
         with written_whole(path, 'wb') as stream:
             stream.write(cv2.imencode(path.suffix.lower(), face, [cv2.IMWRITE_JPEG_QUALITY, self.quality])[1])
         return ''

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import os
@@ -12,13 +11,17 @@ from typing import Any
 
 import numpy as np
 
+from mmfer.datasets.images.listing import list_files, passed_over, say_passed_over
 from mmfer.datasets.images.pictures import look_at, read_picture
-from mmfer.datasets.reading.files import IMAGE_EXTENSIONS, is_image
+from mmfer.datasets.reading.csv_cells import written_csv
+from mmfer.datasets.reading.files import IMAGE_EXTENSIONS
 from mmfer.datasets.reading.whole_files import written_whole
 
 
 def image_names(folder: str | Path, leave_out: Path | None = None) -> list[str]:
     """Names of all images of a folder and its subfolders relative to it, with `/`, in order.
+
+    What is passed over is said (:mod:`mmfer.datasets.images.listing`).
 
     Args:
         folder: Where to look.
@@ -31,14 +34,12 @@ def image_names(folder: str | Path, leave_out: Path | None = None) -> list[str]:
     if not os.path.isdir(folder):
         raise FileNotFoundError(f'there is no folder {folder}')
     leave_out = leave_out and leave_out.absolute()
-    names = sorted(
-        Path(path, file).relative_to(folder).as_posix()
-        for path, _, files in os.walk(folder)
-        for file in files
-        if is_image(file) and Path(path, file).absolute() != leave_out
-    )
+    names, passed = list_files(str(folder), below=True)
+    names = [name for name in names if Path(folder, name).absolute() != leave_out]
     if not names:
-        raise ValueError(f'{folder} has no image (looked for {", ".join(IMAGE_EXTENSIONS)})')
+        others = passed_over(folder, passed)
+        raise ValueError(f'{folder} has no image (looked for {", ".join(IMAGE_EXTENSIONS)}){others and "; "}{others}')
+    say_passed_over(folder, passed)
     return names
 
 
@@ -52,8 +53,7 @@ def read_or_reason(path: str | Path) -> tuple[np.ndarray | None, str]:
 
 def write_failures(path: Path, names: Sequence[str], reasons: Sequence[str]) -> None:
     """Writes a csv of name and reason for all names with one; the file is there when it is complete."""
-    with written_whole(path, newline='', encoding='utf-8', errors='surrogateescape') as stream:
-        writer = csv.writer(stream)
+    with written_csv(path) as writer:
         writer.writerow(['name', 'reason'])
         writer.writerows(row for row in zip(names, reasons, strict=True) if row[1])
 

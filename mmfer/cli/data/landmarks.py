@@ -15,6 +15,7 @@ from mmfer.cli.arguments import new_parser
 from mmfer.commands import command
 from mmfer.datasets.landmarks.landmark_file import read_landmarks
 from mmfer.datasets.landmarks.posture_fault import fault_of
+from mmfer.structures.printable import printable
 
 DETECTOR = 'see that the detector gives x, then y'
 
@@ -103,6 +104,6 @@ def main(argv: list[str] | None = None) -> None:
             before = '' if done.found_now else ' (was there already; delete it to detect again)'
             print(f'landmarks: {as_typed(done.out)}{before}')
             if wrong := fault_of(*read_landmarks(str(done.out)), where=as_typed(done.out), exchange=DETECTOR):
-                print(f'warning: {wrong}', file=sys.stderr)
+                print(f'warning: {printable(wrong)}', file=sys.stderr)
         option = f'train_dataloader.dataset.landmarks={Path(args.out).absolute()}'
         print(f'next: {command("train.py", "CONFIG", options=[option])}')

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import os.path as osp
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -10,18 +9,20 @@ from itertools import compress
 
 import numpy as np
 
+from mmfer.datasets.images.listing import list_files, say_passed_over
 from mmfer.datasets.labels.numbers import whole_number
 from mmfer.datasets.landmarks.folder import xy_of
 from mmfer.datasets.landmarks.formats import coordinates, float32
 from mmfer.datasets.reading.arrays import read_npy
 from mmfer.datasets.reading.csv_table import read_csv
-from mmfer.datasets.reading.files import BadLines, add_outside, add_repeated, name_a_few, names_array, without_hidden
+from mmfer.datasets.reading.files import BadLines, add_outside, add_repeated, name_a_few, names_array
 from mmfer.progress import ProgressBar
 
 EXPRESSIONS = 8
 OTHERS = ('none', 'uncertain', 'no face')
 _LABELS = EXPRESSIONS + len(OTHERS)
 _POINTS = 68
+_ENDINGS = ('_exp.npy', '_val.npy', '_aro.npy', '_lnd.npy')
 _CSV_HEADER = 'subDirectory_filePath,face_x,face_y,face_width,face_height,facial_landmarks,expression,valence,arousal'
 _FAR = 10**6
 """Pixels that no picture has."""
@@ -39,8 +40,9 @@ def read_annotations(root: str, folder: str) -> dict[str, np.ndarray]:
         ValueError: Some file holds something else; the first are named.
     """
     place = osp.join(root, folder, 'annotations')
-    with os.scandir(place) as entries:
-        files = set(without_hidden(place, [entry.name for entry in entries]))
+    found, passed = list_files(place, below=False, wanted=lambda name: name.endswith(_ENDINGS))
+    say_passed_over(place, passed)
+    files = set(found)
     ids = [file.removesuffix('_exp.npy') for file in files if file.endswith('_exp.npy')]
     ids.sort(key=lambda id_: (len(id_), id_))  # numbers in order
     label = np.full(len(ids), -1, dtype=np.int64)

@@ -13,7 +13,7 @@ from mmengine.logging import print_log
 
 from mmfer.datasets.columns import Columns, take
 from mmfer.datasets.images.image_check import check_images
-from mmfer.datasets.images.image_files import require_images
+from mmfer.datasets.images.image_files import as_on_disk, require_images
 
 _SHOWN = 10
 
@@ -54,6 +54,8 @@ def usable_images(
 ) -> tuple[Columns, list[BadImage]]:
     """The rows whose images can be used, and the images that are left out.
 
+    Of images that are there under a name that is spelt otherwise, the column 'file' has that name.
+
     With 'raise' these are all rows, and only missing images are looked for, which takes no time: whoever trains has
     the rest checked by :func:`mmfer.engine.checks.images.check_images`.
 
@@ -65,6 +67,8 @@ def usable_images(
         try:
             require_images(folder, columns.get('file', columns['name']), what, label_file, columns.get('line'))
         except FileNotFoundError:
+            if (spelt := _as_on_disk(columns, folder, what)) is not None:
+                return usable_images(spelt, folder, what, label_file, on_bad_image)
             bad, _ = find_bad_images(columns, folder, what, label_file)
             if all(image.fault == 'missing' for image in bad):
                 raise
@@ -73,6 +77,8 @@ def usable_images(
     bad, _ = find_bad_images(columns, folder, what, label_file)
     if not bad:
         return columns, []
+    if any(image.fault == 'missing' for image in bad) and (spelt := _as_on_disk(columns, folder, what)) is not None:
+        return usable_images(spelt, folder, what, label_file, on_bad_image)
     if len(bad) == len(columns['name']):
         raise bad_images_error(bad, f'of the {len(bad):,} images that {what} lists')
     print_log(
@@ -84,6 +90,13 @@ def usable_images(
     good = np.ones(len(columns['name']), dtype=bool)
     good[[image.row for image in bad]] = False
     return take(columns, good), bad
+
+
+def _as_on_disk(columns: Columns, folder: str, what: str) -> Columns | None:
+    """With a column 'file' for images that are there under another name than the listed; None where none is."""
+    listed = columns.get('file', columns['name'])
+    files = as_on_disk(folder, listed, what, endings='box' not in columns)  # a box may be of another picture
+    return None if files is listed else {**columns, 'file': files}
 
 
 def bad_images_error(bad: Sequence[BadImage], whose: str) -> ValueError:

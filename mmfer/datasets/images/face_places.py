@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from mmfer.datasets.reading.names import normal_name
+
 _MOST_LINKS = 2_000_000
 """Of a larger set listing its folders to look for links takes minutes."""
 _AT_ONCE = 100_000
@@ -38,7 +40,8 @@ class FacePlaces:
         for start in range(0, len(files), _AT_ONCE):  # ten million names at once would be a gigabyte of str
             rows = slice(start, start + _AT_ONCE)
             for file, name in zip(files[rows].tolist(), columns['name'][rows].tolist(), strict=True):
-                yield (*self._place(folder, file, links), *((name,) if 'file' in columns else ()))
+                part = 'file' in columns and _stem(file) != _stem(name)  # one of several faces of a photo
+                yield (*self._place(folder, file, links), *((name,) if part else ()))
 
     def folder(self, path: str) -> Hashable:
         """What a folder is, however it is called; its path where it is not there."""
@@ -72,6 +75,10 @@ class FacePlaces:
         except OSError:
             return {}
         return {name: self.link(os.path.join(folder, name)) for name in links}
+
+
+def _stem(name: str) -> str:
+    return os.path.splitext(normal_name(name))[0]
 
 
 def shared_rows(these: Iterable[Any], those: Iterable[Any]) -> np.ndarray:

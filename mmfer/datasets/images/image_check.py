@@ -21,7 +21,7 @@ from mmfer.progress import ProgressBar
 _THREADS = 16
 """A network disk answers many questions at once."""
 _CHUNK = 64
-_VERSION = '2'
+_VERSION = '3'
 """Of what is looked at: what an earlier one has found in order does not count."""
 
 
@@ -96,7 +96,7 @@ def _recall(memory: Path | None, state: str) -> ImageCheck | None:
         if str(arrays['state']) == state:
             return ImageCheck(*(arrays[key] for key in ImageCheck._fields))
     except Exception:  # not there or damaged: a check more does no harm
-        pass
+        return None
     return None
 
 

@@ -11,11 +11,14 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from mmfer.datasets.images.jpeg_scans import open_ended
+from mmfer.datasets.reading.files import irregular_kind
 
 _CV2_GIVES_UP = int(cv2.__version__.split('.')[0]) >= 5
 """Whether cv2 returns nothing where data end too early; before version 5 it makes them grey."""
 _TAIL = 64
 """Cameras and editors leave a few bytes behind the end of a picture."""
+LARGEST_FILE = 2**30
+"""In bytes: nearly twice what the largest picture that Pillow reads takes where 16 bits a channel lie uncompressed."""
 
 
 class Look(NamedTuple):
@@ -36,18 +39,20 @@ def read_picture(path: str) -> np.ndarray:
 
     Raises:
         FileNotFoundError: It is missing.
-        ValueError: It is empty, no picture, cut off, without a part of its data, animated, or larger than Pillow's
-            ``MAX_IMAGE_PIXELS``.
+        ValueError: It is empty, no picture, cut off, without a part of its data, animated, larger than Pillow's
+            ``MAX_IMAGE_PIXELS`` or :data:`LARGEST_FILE`, or no file but a folder, pipe or device.
     """
     # Bytes first: cv2.imread takes no non-ASCII paths on Windows and cannot tell a missing file from a broken one.
     try:
-        with open(path, 'rb') as stream:
-            data = stream.read()
+        fault, data = _unopened_fault(path), b''
+        if not fault:
+            with open(path, 'rb') as stream:
+                data = stream.read()
     except FileNotFoundError:
         raise FileNotFoundError(f'image {path} is missing; restore it or take its row out of the label file') from None
     # cv2 alone would decode a bomb, and take the first frame of an animation. Pillow's reading of the header takes a
     # fifth of the time.
-    fault = look_into(io.BytesIO(data)).fault
+    fault = fault or look_into(io.BytesIO(data)).fault
     image = None
     if not fault:
         data, missing = open_ended(data)
@@ -74,6 +79,8 @@ def _decode(data: bytes) -> np.ndarray | None:
 def look_at(path: str) -> Look:
     """What is wrong with a picture as far as its header and its end tell; hardly more of it is read."""
     try:
+        if fault := _unopened_fault(path):
+            return Look(fault=fault)
         with open(path, 'rb', buffering=4096) as stream:
             return look_into(stream)
     except FileNotFoundError:
@@ -82,13 +89,21 @@ def look_at(path: str) -> Look:
         return Look(fault=f'unreadable ({error.strerror})')
 
 
+def _unopened_fault(path: str) -> str:
+    """Why a file is not even opened: opening a pipe waits for ever, and reading a device may never end."""
+    state = os.stat(path)
+    if kind := irregular_kind(path, state):
+        return kind
+    return _too_large(state.st_size, LARGEST_FILE, 'bytes') if state.st_size > LARGEST_FILE else ''
+
+
 def look_into(stream: BinaryIO) -> Look:
     """As :func:`look_at`, of an open file or bytes."""
     try:
         with Image.open(stream) as image:
             width, height = image.size
             if width * height > (Image.MAX_IMAGE_PIXELS or np.inf):
-                return Look(fault=_too_large(width * height))
+                return Look(fault=_too_large(width * height, Image.MAX_IMAGE_PIXELS, 'pixels'))
             # An MPO is a photo with a second view or a depth map behind it.
             if getattr(image, 'is_animated', False) and image.format != 'MPO':
                 return Look(fault=f'animated (several frames of {image.format}; keep one)')
@@ -98,7 +113,8 @@ def look_into(stream: BinaryIO) -> Look:
                 image.load()  # formats without a mark at the end, and files that go on behind it, are decoded instead
             return Look((width, height), progressive='progressive' in image.info)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        return Look(fault=_too_large(int(str(error).partition('(')[2].partition(' ')[0])))
+        pixels = int(str(error).partition('(')[2].partition(' ')[0])
+        return Look(fault=_too_large(pixels, Image.MAX_IMAGE_PIXELS, 'pixels'))
     except UnidentifiedImageError:
         stream.seek(0)
         start = stream.read(20)
@@ -107,8 +123,8 @@ def look_into(stream: BinaryIO) -> Look:
         return Look(fault='cut off or damaged')
 
 
-def _too_large(pixels: int) -> str:
-    return f'too large ({pixels:,} pixels, more than {Image.MAX_IMAGE_PIXELS:,}; shrink it)'
+def _too_large(count: int, most: int | None, unit: str) -> str:
+    return f'too large ({count:,} {unit}, more than {most:,}; shrink it)'
 
 
 def _has_its_end(stream: BinaryIO, kind: str) -> bool:

@@ -12,6 +12,7 @@ from mmfer.datasets.labels.noise_manifest import FIRST_LINE
 from mmfer.datasets.labels.schema import SYNONYMS, canonical
 from mmfer.datasets.reading.files import IMAGE_EXTENSIONS, BadLines, name_a_few
 from mmfer.datasets.reading.lines import lines_of
+from mmfer.datasets.reading.names import normal_name, normal_names
 
 _LONGEST = 5_000
 """Characters of a line: more than any path has. A pattern may take ages to see that it does not match a longer one."""
@@ -137,9 +138,10 @@ def _places(path: str, listed: list[str], names: Sequence[str]) -> list[int]:
 
 
 def _comparable(listed: list[str], names: Sequence[str]) -> tuple[list[str], list[str]]:
-    if set(listed) == set(names):
-        return listed, list(names)
-    return [_stem(name) for name in listed], [_stem(name) for name in names]
+    these, those = list(normal_names(listed)), list(normal_names(names))
+    if set(these) == set(those):
+        return these, those
+    return [_stem(name) for name in these], [_stem(name) for name in those]
 
 
 def _bare(name: str) -> str:
@@ -147,6 +149,6 @@ def _bare(name: str) -> str:
 
 
 def _stem(name: str) -> str:
-    name = name.replace('\\', '/').rsplit('/', 1)[-1]
+    name = normal_name(name).rsplit('/', 1)[-1]
     stem, extension = osp.splitext(name)
     return (stem if extension.lower() in IMAGE_EXTENSIONS else name).removesuffix('_aligned')

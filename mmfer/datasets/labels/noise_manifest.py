@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import io
 import json
@@ -15,9 +14,11 @@ from typing import Any
 import numpy as np
 
 from mmfer.datasets.labels.schema import canonical, stored_classes
+from mmfer.datasets.reading.csv_cells import CellWriter, restored_rows
 from mmfer.datasets.reading.csv_table import csv_rows
 from mmfer.datasets.reading.files import BadLines
 from mmfer.datasets.reading.lines import read_lines
+from mmfer.datasets.reading.names import normal_names
 from mmfer.datasets.reading.whole_files import written_whole
 
 FIRST_LINE = '# mmfer label noise manifest, version 1'
@@ -62,7 +63,7 @@ class NoiseManifest:
         text = io.StringIO()
         text.write(f'{COLUMNS}\n')
         clean, noisy = ([self.classes[label] for label in labels.tolist()] for labels in (self.clean, self.noisy))
-        csv.writer(text, lineterminator='\n').writerows(zip(self.names, clean, noisy, strict=True))
+        CellWriter(text, lineterminator='\n').writerows(zip(self.names, clean, noisy, strict=True))
         return text.getvalue()
 
     @property
@@ -140,7 +141,7 @@ def read_manifest(path: str) -> NoiseManifest:
     ids = {name: i for i, name in enumerate(classes)}
     bad = BadLines(path, f'{COLUMNS}, of the classes {", ".join(classes)}')
     names, labels = [], np.zeros((len(lines) - start - 1, 2), dtype=np.int64)
-    for row, cells in enumerate(csv_rows(path, lines[start + 1 :], start + 2)):
+    for row, cells in enumerate(restored_rows(csv_rows(path, lines[start + 1 :], start + 2))):
         bad.looked_at += 1
         if len(cells) != 3 or not ids.keys() >= {*cells[1:]}:
             bad.add(start + 2 + row, lines[start + 1 + row], 'no name and two classes of the header')
@@ -176,7 +177,8 @@ def labels_from(path: str, names: Sequence[str], labels: np.ndarray, classes: Se
         raise ValueError(
             f'{path} is the noise of {len(manifest.names):,} faces, the training set has {len(names):,}; {cure}'
         )
-    other = next((i for i, (a, b) in enumerate(zip(manifest.names, names, strict=True)) if a != b), None)
+    pairs = zip(normal_names(manifest.names), normal_names(names), strict=True)
+    other = next((i for i, (a, b) in enumerate(pairs) if a != b), None)
     if other is not None:
         raise ValueError(
             f'{path} is the noise of other faces: row {other + 1:,} is {manifest.names[other]} there and '

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Collection, Sequence
 
 import numpy as np
@@ -54,6 +55,7 @@ def canonical(name: str) -> str:
     Underscores and hyphens count as blanks, and a number before the name is left out: folders are also called
     ``3_happy`` and ``Happily_Surprised``.
     """
+    name = unicodedata.normalize('NFC', name)  # folders of an archive made on a Mac
     word = ' '.join(re.sub(r'^\d+[\s._-]+(?=\D)|[\s_-]+', ' ', name).split()).lower()
     return _NAME_OF.get(word, word)
 

@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-import os
 import os.path as osp
 import re
+from collections import Counter
 from collections.abc import Callable
 
 import numpy as np
 
+from mmfer.datasets.images.listing import kind_of, list_files, say_passed_over
 from mmfer.datasets.landmarks.formats import ORDER, LandmarkFile, checked, coordinates
 from mmfer.datasets.reading.arrays import read_npy
-from mmfer.datasets.reading.files import name_a_few, without_hidden
+from mmfer.datasets.reading.files import name_a_few
 from mmfer.datasets.reading.lines import parse_lines, read_lines
 from mmfer.structures.landmark_sets import NUM_POINTS
 
 
 def read_folder(path: str) -> LandmarkFile:
-    """A file a face; each is named like its image, without the ending."""
-    files = [
-        osp.relpath(osp.join(folder, file), path).replace(os.sep, '/')
-        for folder, _, inside in os.walk(path)
-        for file in inside
-    ]
-    files = sorted(without_hidden(path, files))
+    """A file a face; each is named like its image, without the ending. What is passed over is said."""
+    files, passed = list_files(path, below=True, wanted=lambda name: True)
     for suffix, read in (('.pts', _read_pts), ('_lnd.npy', _read_lnd), ('.txt', _read_row_col)):
         chosen = [file for file in files if file.lower().endswith(suffix)]
         if chosen:
+            others = Counter(kind_of(file) for file in files if not file.lower().endswith(suffix))
+            say_passed_over(path, passed + others)
             return _read_each(path, chosen, suffix, read)
     raise ValueError(
         f'{path} has no .pts, no _lnd.npy and no .txt file; name a folder of landmark files, or a .npz or .csv'

@@ -8,6 +8,7 @@ import numpy as np
 
 from mmfer.datasets.reading.arrays import read_npz as read_arrays
 from mmfer.datasets.reading.files import name_a_few
+from mmfer.datasets.reading.names import normal_names
 from mmfer.structures.landmark_sets import NUM_POINTS
 
 ORDER = f'{NUM_POINTS} points in the order of iBUG 300-W'
@@ -70,7 +71,7 @@ def checked(path: str, names: np.ndarray, points: np.ndarray, score: np.ndarray)
             f'landmark file {path} has {len(names)} names, {len(points)} faces and {len(score)} scores; '
             'these must agree: write the file again'
         )
-    unique, counts = np.unique(names, return_counts=True)
+    unique, counts = np.unique(normal_names([str(name) for name in names]), return_counts=True)
     if len(unique) < len(names):
         twice = unique[counts > 1]
         raise ValueError(f'{path} lists {len(twice)} images more than once: {name_a_few(twice.tolist())}; keep one row')

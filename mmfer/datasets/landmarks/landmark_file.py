@@ -18,6 +18,7 @@ from mmfer.datasets.landmarks.csv_file import read_csv
 from mmfer.datasets.landmarks.folder import read_folder, read_lnd_npy
 from mmfer.datasets.landmarks.formats import LandmarkFile, checked, read_npz, require_pixels
 from mmfer.datasets.reading.files import IMAGE_EXTENSIONS, name_a_few
+from mmfer.datasets.reading.names import normal_names
 from mmfer.datasets.reading.whole_files import written_whole
 
 __all__ = ['LandmarkFile', 'landmarks_of', 'read_landmarks', 'read_lnd_npy', 'write_landmarks']
@@ -71,18 +72,20 @@ def write_landmarks(path: str, names: Sequence[str], points: np.ndarray, score: 
 def landmarks_of(path: str, names: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Points [N, 68, 2] and score [N] of the images ``names``.
 
-    A row belongs to an image if their names agree, or agree without extension, or without RAF-DB's ``_aligned``.
+    A row belongs to an image if their names agree (:mod:`mmfer.datasets.reading.names`), or agree without extension, or
+    without RAF-DB's ``_aligned``.
 
     Raises:
         ValueError: Some image has no row.
     """
     faces = read_landmarks(path)
     rows = np.full(len(names), -1, dtype=np.int64)
+    listed, wanted = normal_names(faces.names.tolist()), normal_names(names.tolist())
     for key in (str, _stem, lambda name: _stem(name).removesuffix('_aligned')):
-        unmatched = np.flatnonzero(rows < 0)
-        if len(unmatched):
-            row_of = _row_of([key(name) for name in faces.names.tolist()])
-            rows[unmatched] = [row_of.get(key(name), -1) for name in names[unmatched].tolist()]
+        unmatched = np.flatnonzero(rows < 0).tolist()
+        if unmatched:
+            row_of = _row_of([key(name) for name in listed])
+            rows[unmatched] = [row_of.get(key(wanted[row]), -1) for row in unmatched]
     lacking = names[rows < 0]
     if len(lacking):
         raise ValueError(

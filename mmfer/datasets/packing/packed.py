@@ -15,6 +15,7 @@ from mmfer.datasets.columns import Faces
 from mmfer.datasets.labels.schema import stored_classes
 from mmfer.datasets.packing.pack_file import read_pack, split_names
 from mmfer.datasets.reading.files import name_a_few
+from mmfer.datasets.reading.names import normal_names
 from mmfer.datasets.transforms.load_face import LoadFace, move_points
 
 Columns = dict[str, Any]
@@ -99,8 +100,8 @@ def add_packed(columns: Columns, path: str, dataset: Faces) -> Columns:
             f'{path} is of the classes {", ".join(classes)}, but {type(dataset).__name__} has '
             f'{", ".join(dataset.source_classes)}; {again}'
         )
-    row_of = {name: row for row, name in enumerate(packed_names)}
-    rows = np.array([row_of.get(name, -1) for name in names], dtype=np.int64)
+    row_of = {name: row for row, name in enumerate(normal_names(packed_names))}
+    rows = np.array([row_of.get(name, -1) for name in normal_names(names)], dtype=np.int64)
     if (rows < 0).any():
         raise ValueError(f'{path} lacks {_some(rows < 0, names)}, which {folder} has; {again}')
     changed = pack['label'][rows] != columns['source_label']

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
-import posixpath
 import stat
 from collections.abc import Sequence
 
 import numpy as np
-from mmengine.logging import print_log
+
+from mmfer.datasets.reading.names import normal_names
+from mmfer.structures.printable import printable_name
 
 _SHOWN_LINES = 10
 SHOWN_NAMES = 3
-IMAGE_EXTENSIONS = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp', '.ppm', '.pgm')
+_AT_ONCE = 100_000
+"""Names; ten million at once would be a gigabyte of str."""
+IMAGE_EXTENSIONS = ('.jpg', '.jpeg', '.jpe', '.jfif', '.png', '.bmp', '.tif', '.tiff', '.webp', '.ppm', '.pgm')
 
 
 _KINDS = (
@@ -32,14 +35,17 @@ def require_regular_file(path: str | os.PathLike[str]) -> os.stat_result:
         ValueError: It is no file but a folder, pipe or device, or a link to one.
     """
     state = os.stat(path)
-    if not stat.S_ISREG(state.st_mode):
-        kind = next((name for is_kind, name in _KINDS if is_kind(state.st_mode)), 'no file')
-        raise ValueError(f'{os.fspath(path)} is {kind}{_through(path)}; give a file')
+    if kind := irregular_kind(path, state):
+        raise ValueError(f'{os.fspath(path)} is {kind}; give a file')
     return state
 
 
-def _through(path: str | os.PathLike[str]) -> str:
-    return f' (a link to {os.path.realpath(path)})' if os.path.islink(path) else ''
+def irregular_kind(path: str | os.PathLike[str], state: os.stat_result) -> str:
+    """What something is that is no file, such as 'a device (a link to /dev/zero)'; '' for a file."""
+    if stat.S_ISREG(state.st_mode):
+        return ''
+    kind = next((name for is_kind, name in _KINDS if is_kind(state.st_mode)), 'no file')
+    return kind + (f' (a link to {os.path.realpath(path)})' if os.path.islink(path) else '')
 
 
 class BadLines:
@@ -88,25 +94,34 @@ class BadLines:
         )
 
 
-def names_array(names: Sequence[str]) -> np.ndarray:
-    """Names as numpy's compact strings: 16 bytes each and what exceeds 15 letters, shared by workers after a fork."""
-    return np.array(names, dtype=np.dtypes.StringDType())
+def names_array(names: Sequence[str] | np.ndarray) -> np.ndarray:
+    """Names as numpy's compact strings: 16 bytes each and what exceeds 15 letters, shared by workers after a fork.
+
+    Where a file's name is no UTF-8, which these cannot hold, as strings of equal length.
+    """
+    try:
+        return np.asarray(names, dtype=np.dtypes.StringDType())
+    except UnicodeEncodeError:
+        return np.asarray(names, dtype=np.str_)
 
 
 def add_repeated(names: np.ndarray, lines: np.ndarray, bad: BadLines) -> None:
     """Adds the lines whose name has stood before; for ten million names without a set of them.
 
-    './a.jpg' and 'b//a.jpg' are 'a.jpg' and 'b/a.jpg'.
+    Names are compared by :func:`~mmfer.datasets.reading.names.normal_name`.
 
     Args:
         names: numpy's compact strings, [N].
         lines: Where they stand, [N].
         bad: What they are added to.
     """
-    odd = np.flatnonzero((np.strings.find(names, './') >= 0) | (np.strings.find(names, '//') >= 0))
-    if len(odd):
-        names = names.copy()
-        names[odd] = [posixpath.normpath(name) for name in names[odd].tolist()]
+    given = names
+    for start in range(0, len(names), _AT_ONCE):
+        some = given[start : start + _AT_ONCE].tolist()
+        normal = normal_names(some)
+        if normal is not some:
+            names = names.copy() if names is given else names
+            names[start : start + _AT_ONCE] = normal
     hashes = np.fromiter((hash(name) for name in names), dtype=np.int64, count=len(names))
     order = np.argsort(hashes, kind='stable')
     hashes = hashes[order]
@@ -122,12 +137,15 @@ def require_inside(name: str) -> str:
     """The name itself, if it stays in its folder.
 
     Raises:
-        ValueError: It is empty, absolute, climbs out with '..', or is not UTF-8.
+        ValueError: It is empty, absolute, climbs out with '..', is not UTF-8, or has a zero byte, which no file's
+            name has.
     """
     if not name:
         raise ValueError('the name is empty')
     if '\ufffd' in name:
         raise ValueError('the name is not UTF-8')
+    if '\0' in name:
+        raise ValueError('the name has a zero byte')
     if name[0] in '/\\' or name[1:2] == ':' or ('..' in name and '..' in name.replace('\\', '/').split('/')):
         raise ValueError('the path leaves the data folder: give one relative to it, without ..')
     return name
@@ -136,7 +154,7 @@ def require_inside(name: str) -> str:
 def add_outside(names: Sequence[str], lines: np.ndarray, bad: BadLines) -> None:
     """Adds the lines whose name does not stay in its folder."""
     text = '\n'.join(['', *names, ''])
-    if any(mark in text for mark in ('\n\n', '\n/', '..', '\\', ':')):  # which takes no time where there is none
+    if any(mark in text for mark in ('\n\n', '\n/', '..', '\\', ':', '\0')):  # which takes no time where there is none
         for line, name in zip(lines.tolist(), names, strict=True):
             try:
                 require_inside(name)
@@ -146,7 +164,7 @@ def add_outside(names: Sequence[str], lines: np.ndarray, bad: BadLines) -> None:
 
 def name_a_few(names: Sequence[str]) -> str:
     """``a.jpg, b.jpg, c.jpg, ...``: the first three names."""
-    return ', '.join(names[:SHOWN_NAMES]) + (', ...' if len(names) > SHOWN_NAMES else '')
+    return ', '.join(map(printable_name, names[:SHOWN_NAMES])) + (', ...' if len(names) > SHOWN_NAMES else '')
 
 
 def require_paths(dataset: str, root: str, paths: Sequence[str], how_to_get: str) -> None:
@@ -163,11 +181,3 @@ def require_paths(dataset: str, root: str, paths: Sequence[str], how_to_get: str
 def is_image(name: str) -> bool:
     """Whether a file's name says that it is an image; hidden files are none."""
     return name.lower().endswith(IMAGE_EXTENSIONS) and not name.startswith('.')
-
-
-def without_hidden(folder: str, names: Sequence[str]) -> list[str]:
-    """The names of files that are not hidden, as ``._1.pts`` is, which macOS leaves; the log counts those that are."""
-    hidden = [name for name in names if os.path.basename(name).startswith('.')]
-    if hidden:
-        print_log(f'{folder}: {len(hidden):,} hidden files are not read ({name_a_few(hidden)})', logger='current')
-    return [name for name in names if not os.path.basename(name).startswith('.')]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import csv
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import Tensor
 
+from mmfer.datasets.reading.csv_cells import read_csv_rows, written_csv
 from mmfer.engine.supervision_of import supervision_of
 from mmfer.registry import HOOKS
 
@@ -32,9 +34,11 @@ class RelabelLogHook(Hook):
 
     priority = 'NORMAL'
     FILE = 'relabels.csv'
+    KEY = 'mmfer_relabels'
 
     def __init__(self) -> None:
         self._before: Tensor | None = None
+        self._resumed: Tensor | None = None
 
     def before_train(self, runner: Runner) -> None:
         """Begins the table, or goes on behind the epochs that are done."""
@@ -44,13 +48,14 @@ class RelabelLogHook(Hook):
         rows = read_rows(path, done) if path.is_file() else []
         if done and not path.is_file():
             runner.logger.warning(f'{path} is not there: the relabels up to epoch {done} will be missing in it')
-        with path.open('w', newline='', encoding='utf-8') as stream:
-            csv.writer(stream).writerows([FIELDS, *rows])
+        _write(path, rows)
 
     def before_train_epoch(self, runner: Runner) -> None:
-        """Notes the labels in use."""
+        """Notes the labels in use; an epoch that goes on has noted them when it began."""
         labels = _labels(runner) if is_main_process() else None
-        self._before = None if labels is None else labels.clone()
+        if labels is not None:
+            self._before = labels.clone() if self._resumed is None else self._resumed.to(labels.device)
+        self._resumed = None
 
     def after_train_epoch(self, runner: Runner) -> None:
         """Adds the faces that now have another one."""
@@ -59,22 +64,39 @@ class RelabelLogHook(Hook):
         labels, dataset = _labels(runner), runner.train_dataloader.dataset
         classes, names = dataset.metainfo['classes'], (getattr(dataset, 'columns', None) or {}).get('name')
         changed = (labels != self._before).nonzero().flatten()
-        rows = []
+        rows: list[tuple[Any, ...]] = []
         for i, old, new in zip(*(x.tolist() for x in (changed, self._before[changed], labels[changed])), strict=True):
             info = dataset.get_data_info(i)
             name = info['img_path'] if names is None else str(names[i])
             clean = info.get('clean_label', -1)
             truth = ('', '') if clean < 0 else (classes[clean], 'yes' if new == clean else 'no')
             rows.append((runner.epoch + 1, i, name, classes[old], classes[new], *truth))
-        with (Path(runner.work_dir) / self.FILE).open('a', newline='', encoding='utf-8') as stream:
-            csv.writer(stream).writerows(rows)
+        path = Path(runner.work_dir) / self.FILE
+        before = read_rows(path, runner.epoch) if path.is_file() else []
+        _write(path, [*before, *rows])
+        self._before = None
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Keeps what an epoch that is not done began with."""
+        if self._before is not None:
+            checkpoint[self.KEY] = self._before
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Takes it back."""
+        if runner._resume:
+            self._resumed = checkpoint.get(self.KEY)
 
 
 def read_rows(path: Path, last_epoch: int) -> list[list[str]]:
-    """The rows of a table up to an epoch; one that was cut off while it was written is of a later one."""
-    with path.open(newline='', encoding='utf-8') as stream:
-        rows = [row for row in csv.reader(stream) if len(row) == len(FIELDS) and row[0].isdigit()]
+    """The rows of a table up to an epoch."""
+    rows = [row for row in read_csv_rows(path) if len(row) == len(FIELDS) and row[0].isdigit()]
     return [row for row in rows if int(row[0]) <= last_epoch]
+
+
+def _write(path: Path, rows: Sequence[Sequence[Any]]) -> None:
+    """Writes the table whole, so that a kill leaves that of the epochs before."""
+    with written_csv(path) as writer:
+        writer.writerows([FIELDS, *rows])
 
 
 def _labels(runner: Runner) -> Tensor | None:

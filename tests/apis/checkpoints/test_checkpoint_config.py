@@ -191,7 +191,27 @@ def test_only_network_preprocessing_and_data_are_taken():
         ("type='mmfer.FERClassifier'", "type='BaseTTAModel'", ('holds a BaseTTAModel', 'no ImageClassifier')),
         ("type='ResNet'", "type='ResNet', _scope_='evil'", ('_scope_', '--allow evil')),
         ("type='ResNet'", "type='ResNet', norm_cfg=dict(type='evil.BN')", ('model.backbone.norm_cfg', '--allow evil')),
-        ("type='ResNet'", "type='TIMMBackbone', checkpoint_path='/tmp/x.pth'", ('checkpoint_path', 'file or address')),
+        (
+            "type='ResNet'",
+            "type='TIMMBackbone', checkpoint_path='/tmp/x.pth'",
+            ('checkpoint_path', 'a file, an address'),
+        ),
+        ("type='ResNet'", "type='TIMMBackbone', checkpoint_path='x.pth'", ('checkpoint_path', 'a file, an address')),
+        ("type='ResNet'", "type='TIMMBackbone', norm_layer='Evil'", ("'Evil' (model.backbone.norm_layer)", 'no model')),
+        ("type='ResNet'", "type='TIMMBackbone', norm_layer='evil.BN'", ('norm_layer', '--allow evil')),
+        ("type='ResNet'", "type='ResNet', style='evil.run'", ("style='evil.run'", 'a file, an address or code')),
+        ("type='ResNet'", "type='HuggingFaceClassifier', model_name='evil'", ('HuggingFace', 'may run what')),
+        ("type='ResNet'", "type='BlipVQA', tokenizer='evil'", ('BlipVQA', 'may run what')),
+        (
+            "dict(type='mmfer.PackFace')",
+            "dict(type='torchvision/ConvertImageDtype', dtype='float+__import__(str())')",
+            ('pipeline.1.dtype', 'or code'),
+        ),
+        (
+            "dict(type='mmfer.PackFace')",
+            "dict(type='LoadImageFromFile', backend_args=dict(backend='memcached', sys_path='evil'))",
+            ('pipeline.1.backend_args', 'how files are opened'),
+        ),
         ("default_scope = 'mmpretrain'", "default_scope = 'evil'", ('default_scope', '--allow evil')),
         ("type='mmfer.FaceDataPreprocessor'", "type='evil.P'", ('data_preprocessor', '--allow evil')),
         ("dict(type='mmfer.PackFace')", "dict(type='evil.T')", ('pipeline.1', '--allow evil')),
@@ -211,6 +231,42 @@ def test_parts_of_others_and_files_are_refused(old, new, names):
         checkpoint_config(content_of(CONFIG.replace(old, new)), 'x.pth')
     for name in (*names, 'name the config that it was trained with'):
         assert name in str(caught.value)
+
+
+def test_the_name_of_a_file_that_is_here_is_no_word(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    content = content_of(CONFIG.replace("type='ResNet'", "type='ResNet', style='weights'"))
+    checkpoint_config(content, 'x.pth')
+    Path('weights').write_bytes(b'')
+    with pytest.raises(ValueError, match="a file, an address or code \\(model.backbone.style='weights'\\)"):
+        checkpoint_config(content, 'x.pth')
+
+
+@pytest.mark.parametrize(
+    'settings',
+    [
+        "type='RegNet', arch='regnetx_1.6gf'",
+        "type='EfficientNet', arch='b0'",
+        "type='TIMMBackbone', model_name='vit_tiny_patch16_224.augreg_in21k'",
+        "type='ResNet', style='pytorch', norm_cfg=dict(type='BN')",
+    ],
+)
+def test_words_of_settings_stay(settings):
+    cfg = checkpoint_config(content_of(CONFIG.replace("type='ResNet', depth=18", settings)), 'x.pth').to_dict()
+    assert cfg['model']['backbone'] == eval(f'dict({settings})')
+
+
+@pytest.mark.usefixtures('evil')
+@pytest.mark.parametrize(
+    'kind', ['evil.Head', 'Evil', 'os.system', 'torch.hub.load', 'mmengine.runner.Runner', 'mmfer.x']
+)
+def test_an_export_imports_nothing(kind, run, tmp_path):
+    content = torch.load(run.checkpoint, weights_only=True)
+    content['meta']['cfg'] = f"model = dict(backbone=dict(type='{kind}'), neck=dict(type='{kind}'))"
+    torch.save(content, tmp_path / 'other.pth')
+    before = set(sys.modules)
+    export_deployed(tmp_path / 'other.pth', tmp_path / 'exported.pth')
+    assert set(sys.modules) == before
 
 
 @pytest.mark.usefixtures('evil')

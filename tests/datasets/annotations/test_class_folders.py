@@ -20,6 +20,14 @@ def folders(tmp_path):
     return tmp_path
 
 
+@pytest.fixture
+def said(monkeypatch) -> list[str]:
+    lines: list[str] = []
+    for module in ('images.listing', 'annotations.class_folders'):
+        monkeypatch.setattr(f'mmfer.datasets.{module}.print_log', lambda text, **kwargs: lines.append(text))
+    return lines
+
+
 def test_folders_are_known_by_any_name(caers):
     before = CAERS(str(caers))
     for name, other in (('Angry', 'anger'), ('Happy', 'HAPPINESS'), ('Sad', '5_sad')):
@@ -53,14 +61,15 @@ def test_a_class_without_a_folder(caers):
         CAERS(str(caers))
 
 
-def test_what_is_no_image_is_counted(caers, monkeypatch):
-    lines = []
-    monkeypatch.setattr('mmfer.datasets.annotations.class_folders.print_log', lambda text, **kwargs: lines.append(text))
-    for name in ('Fear/Thumbs.db', 'Fear/notes.txt', 'Sad/.frame.png'):
+def test_what_is_passed_over_is_counted_by_kind(caers, said):
+    for name in ('Fear/Thumbs.db', 'Fear/notes.txt', 'Sad/.frame.png', 'Sad/a.HEIC', 'lost.png', '.DS_Store'):
         (caers / 'train' / name).touch()
+    (caers / 'train/Sad/day 2').mkdir()
     assert len(CAERS(str(caers))) == 21
-    assert len(lines) == 1
-    assert lines[0].startswith('CAERS: 3 files in the class folders of')
+    assert said == [
+        f'CAERS: 7 files and folders of {caers}/train are passed over: 3 hidden, 1 .heic, 1 .txt, 1 beside the class '
+        'folders, 1 sub-folder (convert pictures to .jpg or .png; the pictures of a class lie in its folder itself)'
+    ]
 
 
 @pytest.mark.parametrize(
@@ -106,3 +115,56 @@ def test_val_of_any_folder_is_its_own_or_held_out(folders):
     (folders / 'val').rename(folders / 'development')
     with pytest.raises(FileNotFoundError, match='FolderFaces expects val in '):
         FolderFaces(str(folders), split='val')
+
+
+def numbered(folders, names: dict[str, str]) -> None:
+    for split in ('train', 'val', 'test'):
+        for place in sorted((folders / split).iterdir()):
+            place.rename(place.with_name(names[place.name.lower()]))
+
+
+KAGGLE = dict(surprise='1', fear='2', disgust='3', happy='4', sad='5', angry='6', neutral='7')
+KAGGLE |= dict(happiness='4', sadness='5', anger='6')
+
+
+@pytest.mark.parametrize('first', [0, 1])
+def test_folders_named_by_numbers_count_in_the_order_of_the_classes(folders, first, said):
+    by_name = FolderFaces(str(folders), metainfo=dict(classes='rafdb'))
+    expected = np.bincount(by_name.get_gt_labels(), minlength=7)
+    (folders / 'train' / 'Surprise' / 'one more.png').write_bytes((folders / by_name.columns['name'][0]).read_bytes())
+    numbered(folders, {name: str(int(number) - 1 + first) for name, number in KAGGLE.items()})
+    dataset = FolderFaces(str(folders), metainfo=dict(classes='rafdb'))
+    assert dataset.metainfo['classes'] == ORDERS['rafdb']
+    assert np.bincount(dataset.get_gt_labels(), minlength=7).tolist() == [expected[0] + 1, *expected[1:]]
+    assert said == [
+        f'the class folders of {folders} count from {first}: '
+        + ', '.join(f'{number} is {name}' for number, name in enumerate(ORDERS['rafdb'], first))
+    ]
+
+
+def test_numbers_alone_do_not_say_what_the_classes_are(folders):
+    numbered(folders, KAGGLE)
+    with pytest.raises(
+        ValueError,
+        match=r'the class folders of .* are named by numbers \(1, 2, 3, \.\.\.\), which do not say what the classes '
+        r'are: name them with metainfo=dict\(classes=\[\.\.\.\]\), a name for each number in their order, or '
+        r"classes='rafdb' for RAF-DB's",
+    ):
+        FolderFaces(str(folders))
+    with pytest.raises(
+        ValueError, match=r'the numbers 1 to 7, and 5 classes are named \(a, b, c, d, e\): name as many'
+    ):
+        FolderFaces(str(folders), metainfo=dict(classes=list('abcde')))
+    with pytest.raises(ValueError, match=r'of which neither 0 nor 8 is there, so that it cannot be told whether'):
+        FolderFaces(str(folders), metainfo=dict(classes='affectnet8'))
+    (folders / 'test/7').rename(folders / 'test/neutral')
+    with pytest.raises(ValueError, match=r'by numbers \(1, 2, 3, \.\.\.\) and others by names \(neutral\): name all'):
+        FolderFaces(str(folders), metainfo=dict(classes='rafdb'))
+
+
+def test_numbers_may_be_the_names_and_are_sorted_by_value(folders):
+    numbered(folders, {name: f'{number}0' for name, number in KAGGLE.items()})
+    names = [f'{number}0' for number in range(7, 0, -1)]
+    assert FolderFaces(str(folders), metainfo=dict(classes=names)).metainfo['classes'] == tuple(names)
+    numbered(folders, {f'{number}0': f'group {number * 4}' for number in range(1, 8)})
+    assert FolderFaces(str(folders)).metainfo['classes'] == tuple(f'group {number * 4}' for number in range(1, 8))

@@ -1,6 +1,9 @@
 """What becomes of odd pictures: right ones as Pillow, an independent decoder, reads them; wrong ones named."""
 
 import io
+import os
+import re
+import socket
 import struct
 import zlib
 
@@ -154,4 +157,25 @@ def test_a_look_tells_the_stored_size_and_what_is_not_there(tmp_path):
     assert look_at(str(tmp_path / 'a.jpg')).size == (50, 40)
     assert look_at(str(tmp_path / 'b.jpg')).fault == 'missing'
     (tmp_path / 'folder.jpg').mkdir()
-    assert look_at(str(tmp_path / 'folder.jpg')).fault == 'unreadable (Is a directory)'
+    assert look_at(str(tmp_path / 'folder.jpg')).fault == 'a folder'
+
+
+def test_what_is_no_file_or_huge_is_refused_before_it_is_opened(tmp_path):
+    os.mkfifo(tmp_path / 'pipe.jpg')  # to open it would wait for ever
+    (tmp_path / 'zero.jpg').symlink_to('/dev/zero')  # to read it never ends
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(os.path.relpath(tmp_path / 'socket.jpg'))
+    with open(tmp_path / 'sparse.jpg', 'wb') as stream:
+        stream.write(of_mode('RGB', 'JPEG'))
+        stream.truncate(12_000_000_000)
+    for name, fault in (
+        ('pipe', 'a pipe'),
+        ('zero', 'a device (a link to /dev/zero)'),
+        ('socket', 'a socket'),
+        ('sparse', 'too large (12,000,000,000 bytes, more than 1,073,741,824; shrink it)'),
+    ):
+        path = str(tmp_path / f'{name}.jpg')
+        assert look_at(path).fault == fault
+        sentence = f'{path} is {fault}; restore it from its source, or take its row out of the label file'
+        with pytest.raises(ValueError, match=f'^{re.escape(sentence)}$'):
+            read_picture(path)

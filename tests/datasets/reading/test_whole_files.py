@@ -29,3 +29,13 @@ def test_the_cache_is_where_the_variable_says(monkeypatch, tmp_path):
     monkeypatch.delenv('MMFER_CACHE')
     monkeypatch.setenv('HOME', str(tmp_path))
     assert cache_file('columns', 'k') == tmp_path / '.cache/mmfer/columns/k.npz'
+
+
+def test_a_link_in_place_of_the_unfinished_file_is_not_followed(tmp_path):
+    other, path = tmp_path / 'other', tmp_path / 'x.csv'
+    other.write_text('kept')
+    path.with_name('x.csv.part').symlink_to(other)
+    with written_whole(path) as stream:
+        stream.write('a')
+    assert (path.read_text(), other.read_text()) == ('a', 'kept')
+    assert not path.is_symlink()

@@ -1,0 +1,27 @@
+"""Names of files as they are compared: one file may be called in several ways."""
+
+from __future__ import annotations
+
+import posixpath
+import unicodedata
+from collections.abc import Sequence
+
+_MARKS = ('./', '//', '\\')
+
+
+def normal_name(name: str) -> str:
+    r"""What a name is compared by: ``./a.jpg`` is ``a.jpg``, ``x//a.jpg`` and ``x\a.jpg`` are ``x/a.jpg``.
+
+    Letters with accents are one character each (Unicode's NFC): archives made on a Mac have them in two.
+    """
+    if any(mark in name for mark in _MARKS):
+        name = posixpath.normpath(name.replace('\\', '/'))
+    return name if name.isascii() else unicodedata.normalize('NFC', name)
+
+
+def normal_names(names: Sequence[str]) -> Sequence[str]:
+    """:func:`normal_name` of each; the very same list where that changes none, which takes hardly any time."""
+    text = '\n'.join(names)
+    if text.isascii() and not any(mark in text for mark in _MARKS):
+        return names
+    return [normal_name(name) for name in names]
