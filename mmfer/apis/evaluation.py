@@ -123,9 +123,6 @@ def evaluate(
     if is_main_process():
         assert metric.confusion is not None, 'FERMetric has evaluated on the main process'
         write_table(metric, _names(metric, dataset), table)
-        draw_confusion_matrix(
-            metric.confusion, metric.classes, picture, f'{Path(checkpoint).name}: {split}, {len(metric.faces)} faces'
-        )
         index, rate = majority_class(metric.confusion)
         majority = metric.classes[index], rate
         content = dict(
@@ -139,6 +136,9 @@ def evaluate(
             confusion_matrix=metric.confusion.tolist(),
         )
         write_report(content, folder / 'test_metrics.json')
+        draw_confusion_matrix(
+            metric.confusion, metric.classes, picture, f'{Path(checkpoint).name}: {split}, {len(metric.faces)} faces'
+        )
     return EvaluationReport(metrics, split, len(metric.faces), majority, table, picture)
 
 
