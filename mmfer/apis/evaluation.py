@@ -13,7 +13,7 @@ from mmfer import compat
 from mmfer.apis.checkpoints.agreement import check_agreement, trained_classes
 from mmfer.apis.checkpoints.checkpoint_file import read_checkpoint
 from mmfer.apis.deployment import build_deployed, load_deployed
-from mmfer.apis.training import forget_workers, pin_memory
+from mmfer.apis.training import forget_workers, limit_waiting, pin_memory
 from mmfer.datasets.reading.csv_cells import written_csv
 from mmfer.datasets.transforms.pipeline_trial import try_pipeline
 from mmfer.engine.checks.classes import check_dataset_classes
@@ -102,6 +102,7 @@ def evaluate(
     compat.prepare(cfg, launcher)
     pin_memory(cfg)
     forget_workers(cfg)
+    limit_waiting(cfg)
     runner = (VerboseRunner if verbose else TerminalRunner).from_cfg(cfg)
     model = runner.model.module if runner.distributed else runner.model
     load_deployed(model, content, checkpoint)

@@ -12,6 +12,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner, find_latest_checkpoint
 
 from mmfer import compat
+from mmfer.apis.loader_faults import LONGEST_WAIT
 from mmfer.datasets.transforms.pipeline_trial import try_pipeline
 from mmfer.engine.checks.classes import check_classes
 from mmfer.engine.checks.held_out import check_held_out
@@ -45,6 +46,7 @@ def train(cfg: Config, launcher: str = 'none', verbose: bool = False) -> Runner:
     complete_hooks(cfg, launcher)
     pin_memory(cfg)
     forget_workers(cfg)
+    limit_waiting(cfg)
     runner_type = VerboseRunner if verbose else TerminalRunner
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else runner_type.from_cfg(cfg)
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
@@ -98,8 +100,16 @@ def forget_workers(cfg: Config) -> None:
     for name in ('train', 'val', 'test'):
         loader = cfg.get(f'{name}_dataloader')
         if loader and not loader.get('num_workers'):
-            for key in ('persistent_workers', 'prefetch_factor'):
+            for key in ('persistent_workers', 'prefetch_factor', 'timeout'):
                 loader.pop(key, None)
+
+
+def limit_waiting(cfg: Config) -> None:
+    """Lets loaders wait for their workers no longer than `LONGEST_WAIT`, where the config does not say how long."""
+    for name in ('train', 'val', 'test'):
+        loader = cfg.get(f'{name}_dataloader')
+        if loader and loader.get('num_workers'):
+            loader.setdefault('timeout', LONGEST_WAIT)
 
 
 def takes_parts_out(model: Mapping[str, Any]) -> bool:
