@@ -67,11 +67,8 @@ def user_errors() -> Iterator[None]:
         if os.environ.get('MMFER_TRACEBACK', '0') not in ('', '0'):
             traceback.print_exc()
         rank = os.environ.get('RANK', '0')
-        where = (
-            ''
-            if fault or _is_ours(error)
-            else f' ({_origin(error)}MMFER_TRACEBACK=1 in front of the command shows where)'
-        )
+        hint = f' ({_origin(error)}MMFER_TRACEBACK=1 in front of the command shows where)'
+        where = '' if fault or _is_ours(error) else hint
         sentence = printable(f'{fault or sentence_of(error)}{where}')
         print(f'mmfer: error{"" if rank == "0" else f" (rank {rank})"}: {sentence}', file=sys.stderr)
         if fault:

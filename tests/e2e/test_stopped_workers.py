@@ -17,8 +17,8 @@ GO_ON = 'go on with the same command and --resume'
 SAYS = {
     signal.SIGSTOP: (
         'mmfer: error: a loader has waited 3 s for its workers in vain: a disk that hangs, such as one of a network, '
-        f'or a worker that was stopped; see that the data can be read, and {GO_ON}; where reading takes that long, wait '
-        'longer: --cfg-options train_dataloader.timeout=3600 (or val_ or test_; 0: for ever)'
+        f'or a worker that was stopped; see that the data can be read, and {GO_ON}; where reading takes that long, '
+        'wait longer: --cfg-options train_dataloader.timeout=3600 (or val_ or test_; 0: for ever)'
     ),
     signal.SIGKILL: (
         'mmfer: error: a worker of a loader (process {}) was ended by a signal (Killed): the system may have run out '
