@@ -26,8 +26,9 @@ def loader_fault(error: BaseException | None) -> str | None:
         if match := _WAITED.search(text):
             sentence = (
                 f'a loader has waited {match[1]} s for its workers in vain: a disk that hangs, such as one of a '
-                f'network, or a worker that was stopped; see that the data can be read, and {_GO_ON}; '
-                'where reading takes that long, wait longer: --cfg-options train_dataloader.timeout=3600 (or val_ or test_; 0: for ever)'
+                f'network, or a worker that was stopped; see that the data can be read, and {_GO_ON}; where reading '
+                'takes that long, wait longer: --cfg-options train_dataloader.timeout=3600 (or val_ or test_; 0: for '
+                'ever)'
             )
         elif match := _KILLED.search(text):
             sentence = f'a worker of a loader (process {match[1]}) was ended by a signal ({match[2].strip()}): '
