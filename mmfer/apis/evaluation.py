@@ -13,7 +13,7 @@ from mmfer import compat
 from mmfer.apis.checkpoints.agreement import check_agreement, trained_classes
 from mmfer.apis.checkpoints.checkpoint_file import read_checkpoint
 from mmfer.apis.deployment import build_deployed, load_deployed
-from mmfer.apis.training import forget_workers, pin_memory
+from mmfer.apis.training import forget_workers, limit_waiting, pin_memory
 from mmfer.datasets.reading.csv_cells import written_csv
 from mmfer.datasets.transforms.pipeline_trial import try_pipeline
 from mmfer.engine.checks.classes import check_dataset_classes
@@ -103,6 +103,7 @@ def evaluate(
     compat.prepare(cfg, launcher)
     pin_memory(cfg)
     forget_workers(cfg)
+    limit_waiting(cfg)
     runner = (VerboseRunner if verbose else TerminalRunner).from_cfg(cfg)
     model = runner.model.module if runner.distributed else runner.model
     load_deployed(model, content, checkpoint)
@@ -124,9 +125,6 @@ def evaluate(
     split, majority = str(getattr(dataset, 'split', 'test')), ('', 0.0)
     if is_main_process():
         write_table(metric, _names(metric, dataset), table)
-        draw_confusion_matrix(
-            metric.confusion, metric.classes, picture, f'{Path(checkpoint).name}: {split}, {len(metric.faces)} faces'
-        )
         index, rate = majority_class(metric.confusion)
         majority = metric.classes[index], rate
         content = dict(
@@ -140,6 +138,9 @@ def evaluate(
             confusion_matrix=metric.confusion.tolist(),
         )
         write_report(content, folder / 'test_metrics.json')
+        draw_confusion_matrix(
+            metric.confusion, metric.classes, picture, f'{Path(checkpoint).name}: {split}, {len(metric.faces)} faces'
+        )
     return EvaluationReport(metrics, split, len(metric.faces), majority, table, picture)
 
 
