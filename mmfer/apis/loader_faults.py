@@ -33,7 +33,7 @@ def loader_fault(error: BaseException | None) -> str | None:
         elif match := _KILLED.search(text):
             sentence = f'a worker of a loader (process {match[1]}) was ended by a signal ({match[2].strip()}): '
             if match[2].startswith('Bus'):
-                sentence += f'/dev/shm may be full, which in a container is small (docker run --shm-size=8g); {_GO_ON}'
+                sentence += f'/dev/shm may be full, which in a container is small (docker run --shm-size=8g); {_GO_ON}'  # noqa: S108
             else:
                 sentence += (
                     f'the system may have run out of memory; {_GO_ON}, with fewer workers if need be: --cfg-options '
