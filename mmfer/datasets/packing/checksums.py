@@ -20,7 +20,7 @@ IMAGE, IMAGE_SUMS, COLUMNS_SUM = 'image', 'image_crc', 'columns_crc'
 
 def image_sums(images: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
     """Checksums int64 [n] of images uint8 [n, 3, H, W]."""
-    return np.fromiter((zlib.crc32(np.ascontiguousarray(image)) for image in images), np.int64, len(images))
+    return np.fromiter((zlib.crc32(np.ascontiguousarray(image).data) for image in images), np.int64, len(images))
 
 
 def columns_sum(metadata: Mapping[str, str], arrays: Mapping[str, np.ndarray]) -> int:
@@ -29,7 +29,7 @@ def columns_sum(metadata: Mapping[str, str], arrays: Mapping[str, np.ndarray]) -
     for name in sorted(arrays.keys() - {IMAGE, COLUMNS_SUM}):
         array = np.ascontiguousarray(arrays[name])
         total = zlib.crc32(f'{name} {array.dtype.str} {array.shape}'.encode(), total)
-        total = zlib.crc32(array.reshape(-1).view(np.uint8), total)
+        total = zlib.crc32(array.reshape(-1).view(np.uint8).data, total)
     return total
 
 

@@ -71,7 +71,7 @@ def add_packed(columns: Columns, path: str, dataset: Faces) -> Columns:
             raise ValueError(f'the boxes of {_some(changed, names)} have changed since {path} was packed; {again}')
     ori_shape = pack['ori_shape'][rows]
     _require_size(path, images.shape[1:3], ori_shape, dataset.pipeline.transforms)
-    files = columns.get('file', columns['name']).tolist()
+    files = columns['file' if 'file' in columns else 'name'].tolist()
     changed = _changed(folder, files, *(pack[key][rows] for key in ('bytes', 'mtime', 'hash')))
     if changed.any():
         raise ValueError(f'{_some(changed, files)} in {folder} have changed since {path} was packed; {again}')
@@ -153,5 +153,5 @@ def _require_size(path: str, shape: tuple[int, int], ori_shape: np.ndarray, tran
 
 
 def _some(which: np.ndarray, names: Sequence[str]) -> str:
-    chosen = [names[i] for i in np.flatnonzero(which)]
+    chosen = [names[i] for i in np.flatnonzero(which).tolist()]
     return f'{len(chosen):,} of {len(names):,} images ({name_a_few(chosen)})'
