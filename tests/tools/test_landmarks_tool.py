@@ -116,6 +116,24 @@ def test_what_was_done_before_is_not_done_again(detector, tmp_path, monkeypatch)
     assert seen == []
 
 
+def test_a_picture_that_cannot_be_drawn_costs_no_landmarks(detector, tmp_path, monkeypatch):
+    folder, out, sheet = tmp_path / 'images', tmp_path / 'x.npz', tmp_path / 'x_worst.png'
+    write_blobs(folder, 3)
+    cv2.imwrite(str(folder / 'grey.png'), np.full((9, 9), 90, np.uint8))
+    draw = landmark_extraction.draw_landmark_sheet
+    monkeypatch.setattr(landmark_extraction, 'draw_landmark_sheet', lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        extract_landmarks(folder, out, RED_BLOB)
+    assert len(read_landmarks(str(out)).names) == 4
+    captions = []
+    monkeypatch.setattr(
+        landmark_extraction, 'draw_landmark_sheet', lambda *args: (captions.append(args[3]), draw(*args))[1]
+    )
+    done = extract_landmarks(folder, out, RED_BLOB)
+    assert (done.sheet, done.found_now) == (sheet, False)
+    assert captions[0][0] == 'grey.png', 'images without a face come first, as the list of failures says'
+
+
 def test_progress_of_something_else_is_refused(detector, tmp_path, monkeypatch):
     folder, out = tmp_path / 'images', tmp_path / 'x.npz'
     write_blobs(folder, 6)
@@ -292,3 +310,22 @@ def test_a_detector_whose_answers_are_no_faces_is_warned_of(plugin, tmp_path, mo
         'warning: l.npz: the landmarks of 6 of 6 faces are no face in the order of iBUG 300-W'
         in capsys.readouterr().err
     )
+
+
+@pytest.mark.parametrize('damage', ['settings.json', '0000000.npz'])
+def test_damaged_progress_is_made_again(detector, tmp_path, monkeypatch, damage):
+    monkeypatch.setattr(landmark_extraction, 'CHUNK', 4)
+    folder, out, left = tmp_path / 'images', tmp_path / 'x.npz', [1, 1]
+    write_blobs(folder, 12)
+    extract_landmarks(folder, tmp_path / 'whole.npz', RED_BLOB, batch_size=4)
+    detect = detector.detect
+    with monkeypatch.context() as patch:
+        patch.setattr(detector, 'detect', lambda self, images: left.pop() and detect(self, images))
+        with pytest.raises(IndexError):
+            extract_landmarks(folder, out, RED_BLOB, batch_size=4)
+    kept = tmp_path / 'x.npz.progress' / damage
+    data = bytearray(kept.read_bytes())
+    data[len(data) // 2] ^= 1
+    kept.write_bytes(data)
+    extract_landmarks(folder, out, RED_BLOB, batch_size=4)
+    assert out.read_bytes() == (tmp_path / 'whole.npz').read_bytes()

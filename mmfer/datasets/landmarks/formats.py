@@ -102,7 +102,6 @@ def read_npz(path: str) -> LandmarkFile:
         names = arrays['names']
         if names.dtype.kind != 'U':
             raise ValueError(f'its names are of the type {names.dtype}, not text: write names.astype(str)')
-        names.tolist()  # which fails where there are letters that no text has
         points, score = coordinates(arrays['points']), float32(arrays['score'])
     except (ValueError, OSError) as error:
         raise ValueError(
