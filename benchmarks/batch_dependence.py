@@ -72,7 +72,8 @@ def spread_of(seen: Sequence[Trial]) -> tuple[float, int]:
     """Largest minus smallest accuracy, and how many faces are not predicted alike throughout."""
     accuracies = [trial.accuracy for trial in seen]
     first = seen[0].predicted
-    assert all(trial.predicted.keys() == first.keys() for trial in seen)
+    if any(trial.predicted.keys() != first.keys() for trial in seen):
+        raise ValueError('not all trials are of the same faces')
     return max(accuracies) - min(accuracies), sum(
         any(trial.predicted[name] != predicted for trial in seen) for name, predicted in first.items()
     )

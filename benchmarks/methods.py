@@ -48,8 +48,8 @@ FORMERLY = {'relabel_to_clean': 'relabel_precision', 'relabel_mended': 'relabel_
 def train(config: str, work_dir: Path, *options: str) -> None:
     """One run with one thread, from where it stands; its output goes to <work_dir>.log."""
     work_dir.parent.mkdir(parents=True, exist_ok=True)
-    resume = ['--resume'] if (work_dir / 'last_checkpoint').exists() else []
-    command = [sys.executable, 'tools/train.py', f'configs/{config}', '--work-dir', str(work_dir), *resume, *options]
+    where = ['--work-dir', str(work_dir), '--resume', 'auto']
+    command = [sys.executable, 'tools/train.py', f'configs/{config}', *where, *options]
     threads = {name: os.environ.get(name, '1') for name in ('OMP_NUM_THREADS', 'MKL_NUM_THREADS')}
     with open(f'{work_dir}.log', 'a') as log:
         code = subprocess.run(command, cwd=ROOT, env={**os.environ, **threads}, stdout=log, stderr=log).returncode

@@ -98,7 +98,7 @@ def of_checkpoint(
 
 
 def resuming(arguments: Sequence[str], config: str, launcher: str = 'none') -> str:
-    """The command that goes on with an interrupted training.
+    """The command that goes on with an interrupted training, or begins it anew where it has no checkpoint yet.
 
     Args:
         arguments: Those that tools/train.py was given.
@@ -107,7 +107,7 @@ def resuming(arguments: Sequence[str], config: str, launcher: str = 'none') -> s
     """
     rest = _without(arguments, '--launcher', '--resume', '--local_rank', '--local-rank')
     if launcher == 'none':
-        return command('train.py', *rest, '--resume')
+        return command('train.py', *rest, '--resume', 'auto')
     rest.remove(config)
     environment = _environment([config])
     if launcher == 'pytorch':
@@ -117,7 +117,7 @@ def resuming(arguments: Sequence[str], config: str, launcher: str = 'none') -> s
         job = [os.environ.get(f'SLURM_JOB_{name}', name) for name in ('PARTITION', 'NAME')]
         words, names = [tool('slurm_train.sh'), *job, config], [*SLURM]
     environment += [f'{name}={shlex.quote(os.environ[name])}' for name in names if name in os.environ]
-    return ' '.join([*environment, shlex.join([*words, *rest, '--resume'])])
+    return ' '.join([*environment, shlex.join([*words, *rest, '--resume', 'auto'])])
 
 
 def read_again(config: str | Path) -> Config | None:

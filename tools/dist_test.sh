@@ -32,5 +32,5 @@ if [[ -n ${PORT:-} ]]; then
 else # a free port; by address, as a container's host name need not resolve
     rendezvous=(--nnodes=1 --rdzv_backend=c10d --rdzv_endpoint=127.0.0.1:0 --local_addr=127.0.0.1)
 fi
-exec "$PYTHON" -m torch.distributed.run "${rendezvous[@]}" --nproc_per_node="$gpus" \
+exec "$PYTHON" "$root/tools/dist_launch.py" "${rendezvous[@]}" --nproc_per_node="$gpus" \
     "$root/tools/test.py" "${files[@]}" --launcher pytorch "$@"

@@ -5,11 +5,12 @@ default_scope = 'mmpretrain'
 select_on = None
 default_hooks = dict(
     logger=dict(type='LoggerHook', interval=20),
-    checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=1, save_last=True),
+    checkpoint=dict(type='mmfer.CheckpointHook', interval=1, max_keep_ckpts=2, save_last=True),
     runtime_info=dict(type='mmfer.StepScalarsHook'),
     # Not in custom_hooks, a list, which a child config would replace as a whole. None takes one out.
     reseed=dict(type='mmfer.ReseedHook'),
     resume=dict(type='mmfer.ResumeHook'),
+    finite=dict(type='mmfer.FiniteHook'),
     sample_bank=dict(type='mmfer.SampleBankHook'),
     noise_report=dict(type='mmfer.NoiseReportHook'),
     relabel_log=dict(type='mmfer.RelabelLogHook'),

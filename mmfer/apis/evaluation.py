@@ -122,7 +122,6 @@ def evaluate(
     table, picture = Path(table or folder / 'predictions.csv'), folder / 'confusion_matrix.png'
     split, majority = str(getattr(dataset, 'split', 'test')), ('', 0.0)
     if is_main_process():
-        assert metric.confusion is not None, 'FERMetric has evaluated on the main process'
         write_table(metric, _names(metric, dataset), table)
         index, rate = majority_class(metric.confusion)
         majority = metric.classes[index], rate

@@ -27,7 +27,7 @@ def prediction_table(path: Path, classes: Sequence[str]) -> Iterator[Callable[[P
         def add(prediction: Prediction) -> None:
             box = prediction.box or ('', '', '', '')
             values = [f'{value:.6f}' for value in prediction.score]
-            name = classes[prediction.score.argmax()]
+            name = classes[int(prediction.score.argmax())]
             writer.writerow([prediction.path, prediction.face, *box, name, *values])
 
         yield add

@@ -50,8 +50,12 @@ def in_processes(work: Callable[[Item], Result], items: Iterable[Item], jobs: in
         pool.shutdown(cancel_futures=True)
 
 
-def leave_together() -> None:
+def leave_together(code: int = 0, wait: bool = True) -> None:
     """Ends a process of several when all have done their work; does nothing where there is one.
+
+    Args:
+        code: The exit code.
+        wait: Whether to wait for the others; not where they may never come here.
 
     The last to come is the main process, which writes results and pictures. Then each ends at once: a process that is
     taken down step by step now and then aborts (`terminate called without an active exception`, cause not known), for
@@ -59,13 +63,14 @@ def leave_together() -> None:
     """
     if not distributed.is_initialized():
         return
-    distributed.barrier()
-    for child in active_children():  # the loaders' workers
-        child.terminate()
+    if wait:
+        distributed.barrier()
+    for child in active_children():  # the loaders' workers, which pass over what can be passed over
+        child.kill()
     logging.shutdown()
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(0)
+    os._exit(code)
 
 
 def _begin(work: Callable[..., Any]) -> None:
@@ -77,9 +82,8 @@ def _begin(work: Callable[..., Any]) -> None:
 
 def _end_with_parent() -> None:
     """A pool's process would wait forever for a parent that was killed."""
-    parent = parent_process()
-    assert parent is not None
-    parent.join()
+    if (parent := parent_process()) is not None:  # it is
+        parent.join()
     os._exit(1)
 
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import torch
 from mmengine.config import Config
 from mmengine.model import is_model_wrapper
 from mmengine.registry import RUNNERS
-from mmengine.runner import Runner, find_latest_checkpoint
+from mmengine.runner import Runner
 
 from mmfer import compat
 from mmfer.apis.loader_faults import LONGEST_WAIT
 from mmfer.datasets.transforms.pipeline_trial import try_pipeline
+from mmfer.engine.beginning import choose_beginning, clear_folder
 from mmfer.engine.checks.classes import check_classes
 from mmfer.engine.checks.held_out import check_held_out
 from mmfer.engine.checks.images import check_images
@@ -22,10 +25,14 @@ from mmfer.engine.checks.preprocessor import check_preprocessor
 from mmfer.engine.checks.structure import MMENGINE_HOOKS
 from mmfer.engine.checks.unused_settings import check_config, check_optimizer
 from mmfer.engine.dataset_parts import face_datasets
+from mmfer.engine.hooks.interruption import InterruptionHook
 from mmfer.engine.hooks.protocol import ProtocolHook
 from mmfer.engine.hooks.training_faces import TrainingFacesHook
+from mmfer.engine.interruption import StopRequest
+from mmfer.engine.loader_workers import keep_through_signals
+from mmfer.engine.run_lock import only_run_in
 from mmfer.engine.run_summary import run_summary
-from mmfer.engine.terminal import TerminalRunner, VerboseRunner, progress_of
+from mmfer.engine.terminal import TerminalRunner, VerboseRunner, outlast_a_full_disk, progress_of
 
 
 def train(cfg: Config, launcher: str = 'none', verbose: bool = False) -> Runner:
@@ -37,6 +44,10 @@ def train(cfg: Config, launcher: str = 'none', verbose: bool = False) -> Runner:
         cfg: A config with a `work_dir`, see `read_config`. It is changed in place.
         launcher: What started this process: 'none', 'pytorch' (torchrun) or 'slurm'.
         verbose: Whether the terminal shows all that the log file has, instead of what people read.
+
+    Raises:
+        TrainingStopped: A signal told it to stop; it did, behind a checkpoint.
+        ValueError: The config, its data or its folder cannot be trained with; the sentence has the cure.
     """
     check_config(cfg)
     if takes_parts_out(cfg.model):
@@ -44,13 +55,21 @@ def train(cfg: Config, launcher: str = 'none', verbose: bool = False) -> Runner:
         cfg.setdefault('find_unused_parameters', True)
     compat.prepare(cfg, launcher)
     complete_hooks(cfg, launcher)
+    resume_within_epochs(cfg)
     pin_memory(cfg)
     forget_workers(cfg)
     limit_waiting(cfg)
+    with only_run_in(cfg.work_dir) if is_first_process(launcher) else nullcontext():
+        return _run(cfg, launcher, verbose)
+
+
+def _run(cfg: Config, launcher: str, verbose: bool) -> Runner:
     runner_type = VerboseRunner if verbose else TerminalRunner
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else runner_type.from_cfg(cfg)
+    outlast_a_full_disk(runner.logger)
+    choose_beginning(runner)
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-    if cfg.get('resume') and (cfg.get('load_from') or find_latest_checkpoint(runner.work_dir)):
+    if runner._resume:
         # The checkpoint has all weights; the files that the run began with may be gone.
         model.init_weights = lambda: None
     check_optimizer(cfg, model)
@@ -59,7 +78,8 @@ def train(cfg: Config, launcher: str = 'none', verbose: bool = False) -> Runner:
     check_classes(runner)
     check_held_out(runner)
     check_ranks_agree(runner.train_dataloader.dataset)
-    loaded = [loop.dataloader.dataset for loop in (runner.train_loop, runner.val_loop) if loop is not None]
+    loaders = [loop.dataloader for loop in (runner.train_loop, runner.val_loop) if loop is not None]
+    loaded = [loader.dataset for loader in loaders]
     for dataset in loaded:
         for faces in face_datasets(dataset):
             try_pipeline(faces)
@@ -68,7 +88,12 @@ def train(cfg: Config, launcher: str = 'none', verbose: bool = False) -> Runner:
     if len(sizes[0]):
         runner.register_hook(TrainingFacesHook(sizes[0]))
     runner.logger.info(run_summary(runner))
-    with progress_of(runner):
+    clear_folder(runner)
+    for loader in loaders:
+        keep_through_signals(loader)
+    request = StopRequest()
+    runner.register_hook(InterruptionHook(request))
+    with request.listening(with_parent=launcher == 'pytorch'), progress_of(runner):
         runner.train()
     return runner
 
@@ -86,6 +111,16 @@ def complete_hooks(cfg: Config, launcher: str) -> None:
     if cfg.get('select_on') is not None and hooks.get('checkpoint') is not None:
         hooks.checkpoint.setdefault('save_best', 'accuracy')
         hooks.checkpoint.setdefault('rule', 'greater')
+
+
+def resume_within_epochs(cfg: Config) -> None:
+    """Takes for MMEngine's loop over epochs and its CheckpointHook those that lose nothing."""
+    if cfg.get('train_cfg') and cfg.train_cfg.get('by_epoch') and 'type' not in cfg.train_cfg:
+        cfg.train_cfg.pop('by_epoch')
+        cfg.train_cfg.type = 'mmfer.ResumableEpochLoop'
+    hook = cfg.default_hooks.get('checkpoint')
+    if hook is not None and hook.get('type') in ('CheckpointHook', 'mmengine.CheckpointHook'):
+        hook.type = 'mmfer.CheckpointHook'
 
 
 def pin_memory(cfg: Config) -> None:
@@ -110,6 +145,11 @@ def limit_waiting(cfg: Config) -> None:
         loader = cfg.get(f'{name}_dataloader')
         if loader and loader.get('num_workers'):
             loader.setdefault('timeout', LONGEST_WAIT)
+
+
+def is_first_process(launcher: str) -> bool:
+    """Whether this is the main process, before the processes know each other."""
+    return launcher == 'none' or os.environ.get('SLURM_PROCID' if launcher == 'slurm' else 'RANK', '0') == '0'
 
 
 def takes_parts_out(model: Mapping[str, Any]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -14,11 +15,14 @@ from mmengine.runner import Runner
 
 from mmfer.apis import read_config, train, user_errors
 from mmfer.apis.config import KeyValue, as_typed, typed_options
+from mmfer.apis.errors import NO_ROOM
 from mmfer.apis.following import next_command
 from mmfer.apis.processes import leave_together
-from mmfer.apis.training import protocol_of
+from mmfer.apis.training import is_first_process, protocol_of
 from mmfer.cli.arguments import new_parser
 from mmfer.commands import resuming
+from mmfer.engine.beginning import AUTO
+from mmfer.engine.interruption import STOPPED, TrainingStopped
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -31,9 +35,10 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument(
         '--resume',
         nargs='?',
-        const='auto',
+        const=True,
         metavar='CKPT',
-        help='go on from the newest checkpoint of the work folder, or from the one named',
+        help='go on from the newest checkpoint of the work folder that reads whole, or from the one named; with "auto" '
+        'begin anew where there is none',
     )
     parser.add_argument(
         '--amp', action='store_true', help='mixed precision: bfloat16, or float16 on GPUs that have no other'
@@ -69,8 +74,8 @@ def configure(args: argparse.Namespace) -> Config:
     """Lays the command line over the config."""
     cfg = read_config(args.config, args.cfg_options, args.work_dir)
     if args.resume is not None:
-        cfg.resume, cfg.load_from = True, None
-        if args.resume != 'auto':
+        cfg.resume, cfg.load_from = args.resume if args.resume == AUTO else True, None
+        if args.resume not in (True, AUTO):
             if not Path(args.resume).is_file():
                 raise FileNotFoundError(
                     f'there is no checkpoint {args.resume} to resume from; --resume alone takes '
@@ -113,14 +118,26 @@ def closing_lines(runner: Runner, config: str, options: list[str]) -> list[str]:
 def main(argv: list[str] | None = None) -> None:
     """Trains, and says what came of it."""
     args = parse_args(argv)
+    to_go_on = partial(_say_how_to_go_on, args, sys.argv[1:] if argv is None else argv)
     with user_errors():
         try:
             runner = train(configure(args), args.launcher, args.verbose)
         except KeyboardInterrupt:
-            if os.environ.get('SLURM_PROCID' if args.launcher == 'slurm' else 'RANK', '0') == '0':
-                to_go_on = resuming(sys.argv[1:] if argv is None else argv, args.config, args.launcher)
-                print(f'\nmmfer: interrupted; to go on: {to_go_on}', file=sys.stderr)
+            to_go_on('interrupted')
             raise SystemExit(130) from None
+        except TrainingStopped as stop:
+            to_go_on(f'stopped by {stop.reason}')
+            leave_together(STOPPED, wait=stop.together)
+            raise SystemExit(STOPPED) from None
+        except OSError as error:
+            if error.errno in NO_ROOM:
+                to_go_on('there is no room on the disk')
+            raise
         if is_main_process():
             print('\n' + '\n'.join(closing_lines(runner, args.config, typed_options(args))))
         leave_together()
+
+
+def _say_how_to_go_on(args: argparse.Namespace, argv: list[str], why: str) -> None:
+    if is_first_process(args.launcher):
+        print(f'\nmmfer: {why}; to go on: {resuming(argv, args.config, args.launcher)}', file=sys.stderr)

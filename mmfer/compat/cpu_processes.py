@@ -63,7 +63,9 @@ def slurm_environment() -> dict[str, str]:
         ) from None
     address = os.environ.get('MASTER_ADDR')
     if address is None:
-        hosts = subprocess.run(['scontrol', 'show', 'hostnames', nodes], capture_output=True, text=True, check=True)
+        # By PATH, as where Slurm lies differs from cluster to cluster.
+        expand = ['scontrol', 'show', 'hostnames', nodes]
+        hosts = subprocess.run(expand, capture_output=True, text=True, check=True)
         address = hosts.stdout.split()[0]
     port = os.environ.get('MASTER_PORT', '29500')
     return dict(RANK=rank, WORLD_SIZE=world_size, LOCAL_RANK=local_rank, MASTER_ADDR=address, MASTER_PORT=port)

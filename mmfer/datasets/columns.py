@@ -42,12 +42,18 @@ def take(columns: Columns, rows: slice | np.ndarray) -> Columns:
 
 
 def check_columns(columns: Columns) -> Columns:
-    """What every format must deliver."""
+    """What every format must deliver.
+
+    Raises:
+        ValueError: A column is missing, or columns do not fit each other.
+    """
     sizes = {key: len(column) for key, column in columns.items()}
-    assert {'name', 'label'} <= sizes.keys(), f'load_columns() returned only {sorted(sizes)}'
-    assert len(set(sizes.values())) == 1, f'load_columns() returned columns of different lengths: {sizes}'
-    if 'score' in columns:
-        assert columns['score'].ndim == 2, f"'score' must be [N, K], got {columns['score'].shape}"
+    if not {'name', 'label'} <= sizes.keys():
+        raise ValueError(f"load_columns() returned only {sorted(sizes)}: 'name' and 'label' are needed")
+    if len(set(sizes.values())) != 1:
+        raise ValueError(f'load_columns() returned columns of different lengths: {sizes}')
+    if 'score' in columns and columns['score'].ndim != 2:
+        raise ValueError(f"load_columns() returned a 'score' of shape {columns['score'].shape}: it must be [N, K]")
     return {
         **columns,
         'label': np.asarray(columns['label'], dtype=np.int64),

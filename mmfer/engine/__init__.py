@@ -1,5 +1,5 @@
-"""What runs around a model: hooks."""
+"""What runs around a model: hooks, and the loop."""
 
-from mmfer.engine import hooks
+from mmfer.engine import epoch_loop, hooks
 
-__all__ = ['hooks']
+__all__ = ['epoch_loop', 'hooks']

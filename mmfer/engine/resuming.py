@@ -42,6 +42,31 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     return ', '.join(f'{key} {before.get(key)} -> {now.get(key)}' for key in keys)
 
 
+def iterations_within(meta: Mapping[str, Any], before: Mapping[str, Any], now: Mapping[str, Any]) -> int:
+    """How many iterations of its epoch a run has behind it, with the batches of now.
+
+    The samplers' order does not depend on batches and processes, so that the same faces are passed over; where they
+    fill no whole number of the new batches, those of the last one come again.
+
+    Args:
+        meta: Of the checkpoint.
+        before: `schedule_settings` of the run that wrote it; empty where it does not say.
+        now: Those of this run.
+    """
+    length = now['iterations of an epoch']
+    if not before:
+        done = meta['iter'] - meta['epoch'] * length
+        return done if 0 <= done < length else 0
+    done = meta['iter'] - meta['epoch'] * before['iterations of an epoch']
+    if _batch(before) and _batch(now):
+        done = done * _batch(before) // _batch(now)
+    return min(max(done, 0), length)
+
+
+def _batch(settings: Mapping[str, Any]) -> int:
+    return (settings.get('train_dataloader.batch_size') or 0) * settings['processes']
+
+
 def check_goes_on(
     runner: Runner, checkpoint: Mapping[str, Any], saved: Mapping[str, Any], facts: Mapping[str, Any]
 ) -> None:
@@ -103,17 +128,19 @@ def _check_network(runner: Runner, state: Mapping[str, Any]) -> None:
         )
 
 
-def reschedule(runner: Runner, checkpoint: dict[str, Any], changed: str) -> None:
+def reschedule(runner: Runner, checkpoint: dict[str, Any], changed: str, within: int = 0) -> None:
     """Lets a checkpoint stand where a run with the present settings would stand at its place.
 
-    The place is the number of epochs behind it, as another batch size or number of processes makes other iterations
-    (for a loop that counts iterations it is that number). The schedulers, just built, are stepped to it, as most of
-    them know their value from the last one only; the optimizer keeps its memory and takes the settings.
+    The place is the number of epochs behind it, and of iterations of the next, as another batch size or number of
+    processes makes other iterations (for a loop that counts iterations it is that number). The schedulers, just built,
+    are stepped to it, as most of them know their value from the last one only; the optimizer keeps its memory and takes
+    the settings.
 
     Args:
         runner: The run, before it resumes.
         checkpoint: Changed in place.
         changed: What differs, for messages.
+        within: Iterations of the next epoch that are done, with the present batches.
 
     Raises:
         ValueError: If that cannot be done.
@@ -127,7 +154,10 @@ def reschedule(runner: Runner, checkpoint: dict[str, Any], changed: str) -> None
             f'{following} follows the validations, so that its run is resumed with its own settings only, but {changed}'
         )
     meta, state = checkpoint['meta'], checkpoint['optimizer']
-    fresh = _advanced(runner, meta['epoch'], meta['iter'])
+    by_epoch = isinstance(runner.train_loop, EpochBasedTrainLoop)
+    if by_epoch:
+        meta['iter'] = meta['epoch'] * len(runner.train_dataloader) + within
+    fresh = _advanced(runner, meta['iter'])
     groups = fresh['param_groups']
     if [len(group['params']) for group in groups] != [len(group['params']) for group in state['param_groups']]:
         raise ValueError(
@@ -138,18 +168,16 @@ def reschedule(runner: Runner, checkpoint: dict[str, Any], changed: str) -> None
     if 'base_param_settings' in fresh:
         state['base_param_settings'] = fresh['base_param_settings']
     checkpoint['param_schedulers'] = [scheduler.state_dict() for scheduler in schedulers]
-    if isinstance(runner.train_loop, EpochBasedTrainLoop):
-        meta['iter'] = meta['epoch'] * len(runner.train_dataloader)
 
 
-def _advanced(runner: Runner, epochs: int, iters: int) -> dict[str, Any]:
+def _advanced(runner: Runner, iters: int) -> dict[str, Any]:
     """Steps the schedulers to a place, and gives the optimizer's state there."""
     schedulers = runner.param_schedulers or []
     for scheduler in schedulers:
         scheduler.optimizer._global_step = 0  # else MMEngine warns that no step was taken
     by_epoch = isinstance(runner.train_loop, EpochBasedTrainLoop)
     length = len(runner.train_dataloader)
-    for i in range(1, (epochs * length if by_epoch else iters) + 1):
+    for i in range(1, iters + 1):
         for scheduler in schedulers:
             if not scheduler.by_epoch:
                 scheduler.step()

@@ -54,9 +54,9 @@ def _network(runner: Runner) -> str:
     extra = sum(size for name, size in sizes.items() if name.startswith(_TRAINING_ONLY))
     text = f'{_name(cfg)}' + (f' of {", ".join(names)}' if names else '')
     text += f': {sum(sizes.values()) - extra:,} parameters' + (f' (and {extra:,} in training)' if extra else '')
-    begin = runner.cfg.get('load_from') or cfg.get('pretrained')
-    if runner.cfg.get('resume'):
-        return f'{text}; goes on from {runner.cfg.get("load_from") or "the newest checkpoint, if there is one"}'
+    begin = runner._load_from or cfg.get('pretrained')
+    if runner._resume:
+        return f'{text}; goes on from {runner._load_from}'
     return text + (f'; begins with {begin}' if begin else '')
 
 

@@ -8,6 +8,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from functools import partial
 from typing import Any, TextIO
 
 from mmengine.dist import is_main_process
@@ -56,6 +57,19 @@ class TerminalRunner(Runner):
         logger = super().build_logger(*args, **kwargs)
         tell_people(logger)
         return logger
+
+
+def outlast_a_full_disk(logger: MMLogger) -> None:
+    """Lets a run go on where its log file cannot be written to, and say so once; else each line gives a traceback."""
+    for handler in logger.handlers:
+        if isinstance(handler, logging.FileHandler):
+            handler.handleError = partial(_say_once, handler)  # type: ignore[method-assign]
+
+
+def _say_once(handler: logging.FileHandler, record: logging.LogRecord) -> None:
+    handler.handleError = lambda record: None  # type: ignore[method-assign]
+    why = sys.exc_info()[1]
+    print(f'mmfer: warning: the log {handler.baseFilename} cannot be written to any more: {why}', file=sys.stderr)
 
 
 def tell_people(logger: MMLogger) -> None:

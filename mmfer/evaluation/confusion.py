@@ -17,9 +17,13 @@ def confusion_matrix(label: np.ndarray, predicted: np.ndarray, num_classes: int)
 
     Returns:
         int64 [K, K].
+
+    Raises:
+        ValueError: Labels and predictions are not of the same faces.
     """
     label, predicted = np.asarray(label, dtype=np.int64), np.asarray(predicted, dtype=np.int64)
-    assert label.shape == predicted.shape, (label.shape, predicted.shape)
+    if label.shape != predicted.shape:
+        raise ValueError(f'there are labels {label.shape} and predictions {predicted.shape}')
     counts = np.bincount(label * num_classes + predicted, minlength=num_classes**2)
     return counts.reshape(num_classes, num_classes)
 
@@ -36,11 +40,15 @@ def summarise(confusion: np.ndarray, classes: Sequence[str]) -> dict[str, float]
 
     Returns:
         ``accuracy``, ``mean_class_accuracy``, ``macro_f1`` and ``recall/<class>`` of every class that has faces.
+
+    Raises:
+        ValueError: No class has.
     """
     confusion = np.asarray(confusion, dtype=np.int64)
     labelled, predicted, right = confusion.sum(1), confusion.sum(0), confusion.diagonal()
     present = labelled > 0
-    assert present.any(), 'an empty confusion matrix has no figures'
+    if not present.any():
+        raise ValueError('an empty confusion matrix has no figures')
     recall = right[present] / labelled[present]
     f1 = 2 * right[present] / (labelled[present] + predicted[present])
     figures = dict(accuracy=right.sum() / labelled.sum(), mean_class_accuracy=recall.mean(), macro_f1=f1.mean())

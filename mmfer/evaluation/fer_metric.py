@@ -45,7 +45,7 @@ class FERMetric(BaseMetric):
 
     def __init__(self, collect_device: str = 'cpu', prefix: str | None = None, collect_dir: str | None = None):
         super().__init__(collect_device=collect_device, prefix=prefix, collect_dir=collect_dir)
-        self.confusion: np.ndarray | None = None
+        self.confusion = np.zeros((0, 0), dtype=np.int64)  # nothing is evaluated yet
         self.classes: tuple[str, ...] = ()
         self.faces: list[PredictedFace] = []
         self._told: set[str] = set()
@@ -98,7 +98,6 @@ class FERMetric(BaseMetric):
         return tuple(names)
 
     def _name_empty_classes(self) -> None:
-        assert self.confusion is not None
         empty = {name for name, count in zip(self.classes, self.confusion.sum(1), strict=True) if count == 0}
         if empty - self._told:
             print_log(

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 from urllib.error import URLError
 
@@ -19,6 +18,7 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from mmfer.models.weight_names import backbone_tensors
+from mmfer.structures.tensor_file import UnreadableError, read_tensor_file
 
 __all__ = ['PretrainedReport', 'load_pretrained']
 
@@ -108,8 +108,8 @@ def _read(backbone: nn.Module, source: str) -> Mapping[str, Any]:
             f'there, or train without it: {_switches(backbone)}'
         )
     try:
-        content = torch.load(source, map_location='cpu', weights_only=True)
-    except (UnpicklingError, RuntimeError, EOFError, OSError, UnicodeDecodeError, KeyError):
+        content = read_tensor_file(source)
+    except UnreadableError:
         raise ValueError(
             f'{source} cannot be read as a file of plain tensors, and unpickling anything else may run its code: check '
             'that the download is whole, or convert it once, in a sandbox, to a state_dict saved with torch.save'

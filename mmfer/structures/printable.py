@@ -8,7 +8,7 @@ _OBEYED = (
     r'\x00-\x08\x0b-\x1f\x7f-\x9f'
     r'\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff'
 )
-"""Control characters but for tab and line feed, what turns the direction of writing, ends of lines of Unicode's own, and
+"""Control characters but for tab and line feed, what turns the direction of writing, Unicode's own ends of lines, and
 bytes that are no UTF-8."""
 _IN_TEXTS, _IN_NAMES = re.compile(f'[{_OBEYED}]'), re.compile(f'[{_OBEYED}\\t\\n]')
 

@@ -1,6 +1,6 @@
 """What is remembered per training sample: label distributions, relabelled classes, instability."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,6 +47,7 @@ class SampleBank:
         self._declared: dict[str, Column] = {}
         self._values: dict[str, Tensor] = {}
         self._staged: list[tuple[str, Tensor, Tensor]] = []
+        self._of_epoch: dict[str, tuple[int, Tensor]] = {}
         self.labels: Tensor = torch.empty(0, dtype=torch.int64)
         """Observed labels of all samples [N], for statistics per class; known once the bank is sized."""
         self.seen: Tensor = torch.empty(0, dtype=torch.bool)
@@ -79,6 +80,7 @@ class SampleBank:
         """
         self._values = {name: column.initial(labels, num_classes) for name, column in self._declared.items()}
         self._staged.clear()
+        self._of_epoch.clear()
         self.labels, self._num_classes = labels, num_classes
         self.seen = torch.zeros(len(labels), dtype=torch.bool, device=labels.device)
         self.fingerprint = fingerprint
@@ -104,6 +106,20 @@ class SampleBank:
         """Committed values of all samples [N, ...], for reports."""
         return self._values[name]
 
+    def of_epoch(self, name: str, epoch: int, compute: Callable[[], Tensor]) -> Tensor:
+        """What follows from the bank as it stands when an epoch begins.
+
+        It is kept in checkpoints, so that a run which is resumed within the epoch has the same.
+
+        Args:
+            name: Whose it is.
+            epoch: That of the step.
+            compute: Gives it; called once an epoch.
+        """
+        if name not in self._of_epoch or self._of_epoch[name][0] != epoch:
+            self._of_epoch[name] = (epoch, compute())
+        return self._of_epoch[name][1]
+
     def stage(self, name: str, sample_idx: Tensor, rows: Tensor) -> None:
         """Notes new values of the given samples; they take effect at :meth:`commit`."""
         self._staged.append((name, sample_idx, rows.detach().to(self._values[name].dtype)))
@@ -126,7 +142,12 @@ class SampleBank:
 
     def state_dict(self) -> dict[str, Any]:
         """Everything a resumed run needs."""
-        return {'fingerprint': self.fingerprint, 'columns': dict(self._values), 'seen': self.seen}
+        return {
+            'fingerprint': self.fingerprint,
+            'columns': dict(self._values),
+            'seen': self.seen,
+            'of_epoch': dict(self._of_epoch),
+        }
 
     def changed(self, columns: Mapping[str, Tensor], labels: Tensor, num_classes: int) -> Tensor:
         """In which rows any of the declared columns has another value than it began with, bool [N].
@@ -160,6 +181,8 @@ class SampleBank:
         self.seen.copy_(self.changed(state['columns'], self.labels, self._num_classes) if seen is None else seen)
         for name, rows in state['columns'].items():
             self._values[name].copy_(rows)
+        kept = state.get('of_epoch', {})  # earlier checkpoints are of whole epochs
+        self._of_epoch = {name: (epoch, value.to(self.labels.device)) for name, (epoch, value) in kept.items()}
 
 
 def _merge_duplicates(sample_idx: Tensor, rows: Tensor) -> Tensor:

@@ -113,8 +113,8 @@ def test_noise_keeps_the_clean_label_and_drops_the_votes():
 
 
 def test_a_format_must_deliver_equal_columns():
-    with pytest.raises(AssertionError, match='different lengths'):
+    with pytest.raises(ValueError, match='different lengths'):
         check_columns(rows([0, 1], clean_label=np.zeros(3, int)))
-    with pytest.raises(AssertionError, match='only'):
+    with pytest.raises(ValueError, match='only'):
         check_columns(dict(label=np.zeros(2, int)))
     assert check_columns(rows(np.zeros(2, np.uint8)))['label'].dtype == np.int64

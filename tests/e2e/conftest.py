@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from e2e.clone import make_clone, options
+from e2e.resumed import CONFIG, VALUES
 from mmengine.config import config as mmengine_config
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner import Runner
@@ -78,3 +79,27 @@ def trained(clone, train_tool, monkeypatch, tmp_path) -> Callable[..., Runner]:
         return train(train_tool.configure(train_tool.parse_args(arguments)), launcher)
 
     return train_one
+
+
+@pytest.fixture
+def command(train_tool, clone, monkeypatch):
+    """Runs tools/train.py in a folder."""
+    loaders, build = [], Runner.build_dataloader
+
+    def build_and_note(*args, **kwargs):
+        loaders.append(build(*args, **kwargs))
+        return loaders[-1]
+
+    monkeypatch.setattr(Runner, 'build_dataloader', staticmethod(build_and_note))
+
+    def main(folder, *more, config=CONFIG, values=VALUES):
+        try:
+            train_tool.main([config, '--work-dir', str(folder), *more, *options(values)])
+        finally:
+            # Left to the garbage collector, each worker would be waited for in vain for 5 s: a process that ends is
+            # spared that, but this one goes on.
+            for loader in loaders:
+                if loader._iterator is not None:
+                    loader._iterator._shutdown_workers()
+
+    return main

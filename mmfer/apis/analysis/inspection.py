@@ -60,9 +60,8 @@ class Run:
     def seen(self) -> np.ndarray:
         """Which faces were drawn in training, so that something is remembered of them, bool [N]; all without a bank."""
         columns, labels = self.bank, torch.as_tensor(self.dataset.get_gt_labels())
-        if not columns:
+        if not columns or self._remembered is None:
             return np.ones(len(labels), dtype=bool)
-        assert self._remembered is not None
         seen = self._remembered.get('seen')
         if seen is None:  # earlier checkpoints do not say
             bank, classes = self.model.supervision.bank, self.dataset.metainfo['classes']

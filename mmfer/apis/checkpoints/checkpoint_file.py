@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
-import torch
-
+from mmfer.engine.newest_checkpoint import not_whole
 from mmfer.structures.naming import did_you_mean
+from mmfer.structures.tensor_file import UnreadableError, read_tensor_file
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
-    """Reads a checkpoint without running code from it.
+    """Reads a checkpoint without running code from it, and compares it with its checksums.
 
     Raises:
         FileNotFoundError: There is no such file; the nearest one is named.
-        ValueError: It is no checkpoint.
+        ValueError: It is damaged, or no checkpoint.
     """
     path = Path(path)
     if not path.is_file():
@@ -26,12 +25,9 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         hint = did_you_mean(str(path), here) or (f'; {folder} has {", ".join(map(str, here[:3]))}' if here else '')
         raise FileNotFoundError(f'there is no checkpoint {path}{hint}')
     try:
-        checkpoint = torch.load(path, map_location='cpu', weights_only=True)
-    except (UnpicklingError, RuntimeError, EOFError, OSError, UnicodeDecodeError, KeyError):
-        raise ValueError(
-            f'{path} cannot be read as a checkpoint of plain values: it is damaged, or no checkpoint of '
-            'mmfer; train anew or copy it again'
-        ) from None
+        checkpoint = read_tensor_file(path)
+    except UnreadableError as error:
+        raise ValueError(not_whole(path, error)) from None
     if not isinstance(checkpoint, dict):
         raise ValueError(f'{path} holds a {type(checkpoint).__name__}, no checkpoint')
     return checkpoint if 'state_dict' in checkpoint else dict(state_dict=checkpoint)

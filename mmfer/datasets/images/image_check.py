@@ -96,7 +96,7 @@ def _recall(memory: Path | None, state: str) -> ImageCheck | None:
         if str(arrays['state']) == state:
             return ImageCheck(*(arrays[key] for key in ImageCheck._fields))
     except Exception:  # not there or damaged: a check more does no harm
-        pass
+        return None
     return None
 
 

@@ -57,7 +57,7 @@ def check_numbers(cfg: Config) -> None:
         raise ValueError('default_hooks.checkpoint.interval must be at least 1, or -1 for no checkpoints, got 0')
     for place in (*_FLAGS, *(f'{key}.{name}' for key in loaders for name in _FLAGS_OF_LOADERS)):
         _, value = look_up(cfg, place)
-        if isinstance(value, str):
+        if isinstance(value, str) and (place, value) != ('resume', 'auto'):
             raise ValueError(f'{place} must be True or False, got {value!r}')
     if (cfg.get('auto_scale_lr') or {}).get('enable') and cfg.auto_scale_lr.get('base_batch_size') is None:
         raise ValueError(

@@ -1,6 +1,8 @@
 """Hooks."""
 
 from mmfer.engine.hooks.auto_encoder_sheets import AutoEncoderSheetHook
+from mmfer.engine.hooks.checkpoint import CheckpointHook
+from mmfer.engine.hooks.finite import FiniteHook
 from mmfer.engine.hooks.noise_report import NoiseReportHook
 from mmfer.engine.hooks.protocol import ProtocolHook
 from mmfer.engine.hooks.relabel_log import RelabelLogHook
@@ -11,6 +13,8 @@ from mmfer.engine.hooks.step_scalars import StepScalarsHook
 
 __all__ = [
     'AutoEncoderSheetHook',
+    'CheckpointHook',
+    'FiniteHook',
     'NoiseReportHook',
     'ProtocolHook',
     'RelabelLogHook',

@@ -38,9 +38,11 @@ class ProgressHook(Hook):
     def before_train_epoch(self, runner: Runner) -> None:
         """Shows the bar of an epoch, or of all iterations where the loop counts these."""
         self._epoch_began = time.monotonic()
-        self._known = {name: len(history.data[0]) for name, history in _train_scalars(runner).items()}
-        if isinstance(runner.train_loop, EpochBasedTrainLoop):
-            self._show(f'epoch {runner.epoch + 1}/{runner.max_epochs}', len(runner.train_dataloader))
+        by_epoch = isinstance(runner.train_loop, EpochBasedTrainLoop)
+        done = runner.iter - runner.epoch * len(runner.train_dataloader) if by_epoch else 0
+        self._known = {name: len(history.data[0]) - done for name, history in _train_scalars(runner).items()}
+        if by_epoch:
+            self._show(f'epoch {runner.epoch + 1}/{runner.max_epochs}', len(runner.train_dataloader), done)
         else:
             self._show('training', runner.max_iters, runner.iter)
 

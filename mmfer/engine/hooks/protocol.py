@@ -13,6 +13,7 @@ from mmengine.runner import BaseLoop, EpochBasedTrainLoop, Runner
 from mmfer.engine.checks.classes import check_loaded_classes
 from mmfer.engine.checks.selection import SELECTED_ON_TEST, check_selection
 from mmfer.engine.dataset_parts import split_of
+from mmfer.engine.epoch_loop import ResumableEpochLoop
 from mmfer.evaluation import FERMetric, protocol_report, report_table, write_report
 from mmfer.registry import HOOKS
 from mmfer.visualization import draw_confusion_matrix, draw_learning_curves
@@ -102,7 +103,6 @@ class ProtocolHook(Hook):
         self.records[-1]['metrics'] = {name: float(value) for name, value in figures.items()}
         if is_main_process():
             metric = self._fer_metric(runner)
-            assert metric.confusion is not None, 'FERMetric has evaluated on the main process'
             self.confusion, self.classes = metric.confusion.tolist(), list(metric.classes)
             write_report(self._report(), Path(runner.work_dir) / 'metrics.json')
 
@@ -149,8 +149,10 @@ class ProtocolHook(Hook):
             runner.logger.warning(f'the checkpoint has no {self.KEY}: metrics.json begins at the resumed epoch')
             return
         self.records = state['records']
-        if not isinstance(runner.train_loop, EpochBasedTrainLoop):  # which begins an epoch anew
-            self._steps = state['steps']
+        begins_anew = isinstance(runner.train_loop, EpochBasedTrainLoop) and not isinstance(
+            runner.train_loop, ResumableEpochLoop
+        )
+        self._steps = {} if begins_anew else state['steps']
         self.confusion, self.classes = state['confusion'], state['classes']
 
     def _report(self) -> dict[str, Any]:

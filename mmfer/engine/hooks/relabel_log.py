@@ -34,9 +34,11 @@ class RelabelLogHook(Hook):
 
     priority = 'NORMAL'
     FILE = 'relabels.csv'
+    KEY = 'mmfer_relabels'
 
     def __init__(self) -> None:
         self._before: Tensor | None = None
+        self._resumed: Tensor | None = None
 
     def before_train(self, runner: Runner) -> None:
         """Begins the table, or goes on behind the epochs that are done."""
@@ -49,9 +51,11 @@ class RelabelLogHook(Hook):
         _write(path, rows)
 
     def before_train_epoch(self, runner: Runner) -> None:
-        """Notes the labels in use."""
+        """Notes the labels in use; an epoch that goes on has noted them when it began."""
         labels = _labels(runner) if is_main_process() else None
-        self._before = None if labels is None else labels.clone()
+        if labels is not None:
+            self._before = labels.clone() if self._resumed is None else self._resumed.to(labels.device)
+        self._resumed = None
 
     def after_train_epoch(self, runner: Runner) -> None:
         """Adds the faces that now have another one."""
@@ -70,6 +74,17 @@ class RelabelLogHook(Hook):
         path = Path(runner.work_dir) / self.FILE
         before = read_rows(path, runner.epoch) if path.is_file() else []
         _write(path, [*before, *rows])
+        self._before = None
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Keeps what an epoch that is not done began with."""
+        if self._before is not None:
+            checkpoint[self.KEY] = self._before
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Takes it back."""
+        if runner._resume:
+            self._resumed = checkpoint.get(self.KEY)
 
 
 def read_rows(path: Path, last_epoch: int) -> list[list[str]]:

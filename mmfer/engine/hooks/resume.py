@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
-from mmfer.engine.resuming import check_goes_on, differences, reschedule, schedule_settings
+from mmfer.engine.epoch_loop import ResumableEpochLoop
+from mmfer.engine.resuming import check_goes_on, differences, iterations_within, reschedule, schedule_settings
 from mmfer.registry import HOOKS
 
 
@@ -18,7 +20,8 @@ class ResumeHook(Hook):
     MMEngine takes learning rates, the end of their schedule, the optimizer's settings and the number of iterations
     from the checkpoint. Where nothing was changed these are right, and the resumed run repeats the uninterrupted one.
     Where the config now says other epochs, batches, processes, schedulers or settings of the optimizer, the run goes on
-    from the checkpoint's epoch as a run with the present settings would from there on, and the log says what differs.
+    from the checkpoint's place as a run with the present settings would from there on, and the log says what differs.
+    Within an epoch that place is the number of faces it has behind it.
 
     What the settings were is kept in the checkpoint under a key of its own.
     """
@@ -48,8 +51,7 @@ class ResumeHook(Hook):
             for name in ('best_score', 'best_ckpt'):
                 checkpoint['message_hub']['runtime_info'].pop(name, None)
             runner.logger.warning('another metric chooses the best epoch than before: the best is chosen from here on')
-        changed = differences(saved.get('settings', {}), facts['settings'])
-        self._go_on(runner, checkpoint, changed if saved or not changed else 'it does not say what its settings were')
+        self._go_on(runner, checkpoint, saved.get('settings', {}), facts['settings'])
         steps = getattr(runner.optim_wrapper, '_accumulative_counts', 1)
         if meta['iter'] % steps:
             runner.logger.warning(
@@ -57,19 +59,29 @@ class ResumeHook(Hook):
                 'gradients gathered since the last step are not in it, so the first step after it differs'
             )
 
-    def _go_on(self, runner: Runner, checkpoint: dict[str, Any], changed: str) -> None:
+    def _go_on(
+        self, runner: Runner, checkpoint: dict[str, Any], saved: Mapping[str, Any], now: Mapping[str, Any]
+    ) -> None:
         meta, by_epoch = checkpoint['meta'], isinstance(runner.train_loop, EpochBasedTrainLoop)
-        if not changed and by_epoch and meta['iter'] != meta['epoch'] * len(runner.train_dataloader):
-            changed = f'it was saved within an epoch, at iteration {meta["iter"]}, and that epoch begins anew'
+        changed = differences(saved, now)
+        if changed and not saved:
+            changed = 'it does not say what its settings were'
+        within = iterations_within(meta, saved, now) if by_epoch else 0
+        if within and not isinstance(runner.train_loop, ResumableEpochLoop):
+            within, changed = (
+                0,
+                changed or f'it was saved within an epoch, which {type(runner.train_loop).__name__} begins anew',
+            )
         if not changed:
             return
         was = checkpoint['optimizer']['param_groups'][0]['lr']
-        reschedule(runner, checkpoint, changed)
-        now = checkpoint['optimizer']['param_groups'][0]['lr']
-        place = f'epoch {meta["epoch"]}' if by_epoch else f'iteration {meta["iter"]}'
+        reschedule(runner, checkpoint, changed, within)
+        rate = checkpoint['optimizer']['param_groups'][0]['lr']
+        place = f'epoch {meta["epoch"]}' + f' and {within} iterations' * bool(within)
         runner.logger.warning(
-            f'resumed with other settings than those of the checkpoint: {changed}. The run goes on behind {place} as a '
-            f'run with the present settings would, with a learning rate of {now:.4g} (the checkpoint: {was:.4g})'
+            f'resumed with other settings than those of the checkpoint: {changed}. The run goes on behind '
+            f'{place if by_epoch else "iteration " + str(meta["iter"])} as a run with the present settings would, with '
+            f'a learning rate of {rate:.4g} (the checkpoint: {was:.4g})'
         )
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from mmengine.hooks import LoggerHook, RuntimeInfoHook
 from mmengine.runner import Runner
+from mmengine.utils import apply_to
 from torch import Tensor
 
 from mmfer.registry import HOOKS
@@ -16,7 +17,7 @@ class StepScalarsHook(RuntimeInfoHook):
 
     MMEngine's reads every scalar of every step at once, so that a GPU has run dry when the next step is launched. Here
     they stay on the device until the logger prints or the epoch ends, and are then read together; the message hub gets
-    the same values in the same order. A checkpoint that is written in between lacks those since the last line.
+    the same values in the same order.
     """
 
     def __init__(self) -> None:
@@ -35,6 +36,13 @@ class StepScalarsHook(RuntimeInfoHook):
         self._steps.append({name: _kept(value) for name, value in (outputs or {}).items()})
         if self.every_n_inner_iters(batch_idx, self._interval) or self.end_of_epoch(runner.train_dataloader, batch_idx):
             self._hand_over(runner)
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """A checkpoint that is written between two lines has the scalars since the last one, too."""
+        if self._steps:
+            self._hand_over(runner)
+            hub = runner.message_hub.state_dict()
+            checkpoint['message_hub'] = apply_to(hub, lambda value: hasattr(value, 'cpu'), lambda value: value.cpu())
 
     def _hand_over(self, runner: Runner) -> None:
         scalars = [(name, value) for step in self._steps for name, value in step.items()]

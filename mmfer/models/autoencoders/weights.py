@@ -1,11 +1,11 @@
 """Reads the weights of a trained autoencoder."""
 
 from pathlib import Path
-from pickle import UnpicklingError
 
-import torch
 from mmengine.logging import print_log
 from torch import nn
+
+from mmfer.structures.tensor_file import UnreadableError, read_tensor_file
 
 
 def load_autoencoder(autoencoder: nn.Module, source: str | Path) -> Path:
@@ -31,9 +31,9 @@ def load_autoencoder(autoencoder: nn.Module, source: str | Path) -> Path:
             'model.supervision.sna.branches.neighbours.checkpoint=FILE'
         )
     try:
-        content = torch.load(path, map_location='cpu', weights_only=True)
+        content = read_tensor_file(path)
         state = {key.removeprefix('module.'): value for key, value in content['state_dict'].items()}
-    except (UnpicklingError, RuntimeError, EOFError, OSError, KeyError, TypeError, AttributeError):
+    except (UnreadableError, KeyError, TypeError, AttributeError):
         raise ValueError(
             f'{path} cannot be read as a checkpoint of an autoencoder: train it anew, or copy it again'
         ) from None

@@ -33,10 +33,10 @@ def with_switch(model: ImageClassifier, setting: str, value: Any, size: Size) ->
 
 def what_pools(model: ImageClassifier, last: Feature) -> str:
     """What pools a map as it is held."""
-    assert last.layout is not None
     channels, *cells = last.as_map().shape[1:]
-    if last.layout.kind in ('NCHW', 'NCL'):
-        dim = ', dim=1' if last.layout.kind == 'NCL' else ''
+    kind = last.layout.kind if last.layout is not None else ''  # it has one: it is a map
+    if kind in ('NCHW', 'NCL'):
+        dim = ', dim=1' if kind == 'NCL' else ''
         return f'model.neck=dict(type="GlobalAveragePooling"{dim}) and model.head.in_channels={channels}'
     if type(model.backbone).__name__ == 'TIMMBackbone':  # gives [N, C, H, W] then
         return (

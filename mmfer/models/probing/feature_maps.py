@@ -41,16 +41,18 @@ class Layout:
         Args:
             values: The tensor.
             size: (H, W) of the map, which tokens do not say themselves.
+
+        Raises:
+            ValueError: They are tokens, and their size is not given.
         """
         if self.kind == 'NHWC':
             return values.permute(0, 3, 1, 2)
-        if self.kind == 'tokens':
-            assert size is not None
-            return values[:, self.extra :].transpose(1, 2).unflatten(2, size)
-        if self.kind == 'NCL':
-            assert size is not None
-            return values.unflatten(2, size)
-        return values
+        if self.kind == 'NCHW':
+            return values
+        if size is None:
+            raise ValueError(f'the map of {tuple(values.shape)} is not known without its height and width')
+        tokens = values if self.kind == 'NCL' else values[:, self.extra :].transpose(1, 2)
+        return tokens.unflatten(2, size)
 
 
 class Feature:

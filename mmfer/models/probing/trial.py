@@ -134,9 +134,10 @@ def learn_layouts(
         return {path: Feature(output, size) for path, output in outputs.items()}
 
     for size in sizes if paths else ():
-        try:
+        found: dict[str, Feature] | None = None
+        with suppress(Exception):
             found = features(size)
-        except Exception:
+        if found is None:
             continue
         layouts = {path: feature.layout for path, feature in found.items() if feature.layout is not None}
         unsure = [path for path in layouts if not found[path].certain]

@@ -64,9 +64,6 @@ class ReliabilityWeights(Part):
         check_range('warmup', warmup, 0, whole=True, why='it is a number of epochs')
         self.momentum, self.fraction, self.warmup = momentum, fraction, warmup
         self.floor, self.temperature = floor, temperature
-        # Not in the checkpoint: they follow from the bank as it stands when an epoch begins.
-        self._thresholds: Tensor | None = None
-        self._epoch = -1
 
     def check_run(self, faces: int, max_epochs: int) -> None:
         """Says so where the run ends before any weight falls, or none can."""
@@ -103,12 +100,13 @@ class ReliabilityWeights(Part):
 
         unreliable = torch.zeros_like(label, dtype=torch.bool)
         if epoch >= self.warmup:
-            if self._thresholds is None or epoch != self._epoch:
-                ranked = bank.column('instability')
-                self._thresholds = class_thresholds(ranked, bank.labels, self.fraction, logits.size(1))
-                self._epoch = epoch
+            thresholds = bank.of_epoch(
+                'instability_thresholds',
+                epoch,
+                lambda: class_thresholds(bank.column('instability'), bank.labels, self.fraction, logits.size(1)),
+            )
             # What was remembered is what was ranked.
-            unstable = remembered >= self._thresholds[label]
+            unstable = remembered >= thresholds[label]
             taught = target if target.dim() == 1 else target.argmax(1)
             disputed = (logits.softmax(1) + neighbour_logits.softmax(1)).argmax(1) != taught
             unreliable = unstable & disputed

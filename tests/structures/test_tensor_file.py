@@ -1,0 +1,62 @@
+import pickle
+import random
+from contextlib import suppress
+
+import pytest
+import torch
+
+from mmfer.structures.tensor_file import UnreadableError, read_tensor_file
+
+CONTENT = dict(state_dict={'a.weight': torch.arange(700.0), 'b': torch.arange(9)}, meta=dict(cfg='model = 1\n' * 30))
+
+
+@pytest.fixture
+def file(tmp_path):
+    torch.save(CONTENT, tmp_path / 'x.pth')
+    return tmp_path / 'x.pth'
+
+
+def is_whole(read):
+    return read['meta'] == CONTENT['meta'] and all(
+        torch.equal(read['state_dict'][name], value) for name, value in CONTENT['state_dict'].items()
+    )
+
+
+def test_what_was_written_is_read(file):
+    assert is_whole(read_tensor_file(file))
+    torch.save(CONTENT, file, _use_new_zipfile_serialization=False)
+    assert is_whole(read_tensor_file(str(file)))
+
+
+def test_no_flipped_bit_is_read_as_another_value(file):
+    """Those in the zip's own padding change nothing; torch alone would read some as other weights."""
+    data, draw = file.read_bytes(), random.Random(0)
+    told = unnoticed_by_torch = 0
+    for _ in range(1500):
+        place = draw.randrange(8 * len(data))
+        damaged = bytearray(data)
+        damaged[place // 8] ^= 1 << place % 8
+        file.write_bytes(damaged)
+        try:
+            assert is_whole(read_tensor_file(file))
+        except UnreadableError:
+            told += 1
+            with suppress(Exception):
+                unnoticed_by_torch += not is_whole(torch.load(file, weights_only=True))
+    assert told > 1000
+    assert unnoticed_by_torch > 500
+
+
+def test_no_part_of_a_file_is_read_as_a_file(file):
+    data = file.read_bytes()
+    for size in range(0, len(data), 97):
+        file.write_bytes(data[:size])
+        with pytest.raises(UnreadableError):
+            read_tensor_file(file)
+
+
+@pytest.mark.parametrize('content', [b'', b'PK\x03\x04', b'<html>404</html>', pickle.dumps(print)])
+def test_what_is_no_such_file(content, tmp_path):
+    (tmp_path / 'x.pth').write_bytes(content)
+    with pytest.raises(UnreadableError):
+        read_tensor_file(tmp_path / 'x.pth')
