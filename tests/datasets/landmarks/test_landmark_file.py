@@ -409,11 +409,11 @@ def test_points_beyond_any_picture_are_no_landmarks(tmp_path, far):
 
 def test_hidden_files_among_them_are_left_out(tmp_path, monkeypatch):
     lines = []
-    monkeypatch.setattr('mmfer.datasets.reading.files.print_log', lambda text, **_: lines.append(text))
+    monkeypatch.setattr('mmfer.datasets.images.listing.print_log', lambda text, **_: lines.append(text))
     folder = write_text_folder(tmp_path / 'txt', faces())
     (tmp_path / 'txt' / '._train_00001.txt').write_bytes(b'Mac OS X\0')
     assert len(read_landmarks(folder).names) == 3
-    assert lines == [f'{folder}: 1 hidden files are not read (._train_00001.txt)']
+    assert lines == [f'1 file of {folder} is passed over: 1 hidden']
 
 
 def test_a_name_that_is_longer_than_any_path(tmp_path):
