@@ -62,7 +62,7 @@ class CheckpointHook(MMEngineCheckpointHook):
         for name in [name for name in noted if name.startswith('best_ckpt')]:
             noted[name] = str(Path(self.out_dir or runner.work_dir) / Path(noted[name]).name)
         super().before_train(runner)
-        self.saved_at = runner.iter
+        self.last_ckpt, self.saved_at = runner._load_from if runner._resume else None, runner.iter
 
     def save_within_epoch(self, runner: Runner) -> None:
         """Saves behind the iteration that is just done."""
@@ -106,21 +106,25 @@ class CheckpointHook(MMEngineCheckpointHook):
             self.best_ckpt_path = now['']
 
     def _write(self, runner: Runner, name: str, meta: dict[str, Any]) -> None:
-        self.last_ckpt = self.file_backend.join_path(self.out_dir, name)
-        runner.message_hub.update_info('last_ckpt', self.last_ckpt)
-        runner.save_checkpoint(
-            self.out_dir,
-            name,
-            save_optimizer=self.save_optimizer,
-            save_param_scheduler=self.save_param_scheduler,
-            meta=meta,
-            by_epoch=self.by_epoch,
-            backend_args=self.backend_args,
-            **self.args,
-        )
-        self.saved_at = meta['iter']
+        before, path = self.last_ckpt, self.file_backend.join_path(self.out_dir, name)
+        runner.message_hub.update_info('last_ckpt', path)  # is in the checkpoint
+        try:
+            runner.save_checkpoint(
+                self.out_dir,
+                name,
+                save_optimizer=self.save_optimizer,
+                save_param_scheduler=self.save_param_scheduler,
+                meta=meta,
+                by_epoch=self.by_epoch,
+                backend_args=self.backend_args,
+                **self.args,
+            )
+        except Exception:
+            runner.message_hub.update_info('last_ckpt', before)
+            raise
+        self.last_ckpt, self.saved_at = path, meta['iter']
         if is_main_process():
-            self.file_backend.put_text(self.last_ckpt, Path(runner.work_dir) / 'last_checkpoint')
+            self.file_backend.put_text(path, Path(runner.work_dir) / 'last_checkpoint')
 
     def _kept(self) -> int:
         return len(self.keep_ckpt_ids) if self.max_keep_ckpts > 0 else 2
