@@ -82,6 +82,7 @@ setup(
     ],
     extras_require={
         'dev': [
+            'hypothesis>=6.100',
             'import-linter>=2.1',
             'mypy>=1.14',
             'pytest>=8.3',

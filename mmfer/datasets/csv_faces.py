@@ -135,7 +135,7 @@ class CsvFaces(FaceDataset):
                 fault = f'{key} {text} {found.faults[text]}' if text else f'the {key} is empty'
                 bad.add(int(columns['line'][row]), str(columns['name'][row]), fault)
             columns[key] = label
-        if found.numbered and columns['label'].min() == 1:
+        if found.numbered and columns['label'].min(initial=_MOST_CLASSES) == 1:
             print_log(
                 f'{bad.path}: no label is 0, which stands for {found.classes[0]}; numbers count from 0: correct them '
                 'where they were meant to count from 1',

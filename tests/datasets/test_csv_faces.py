@@ -122,6 +122,27 @@ def test_all_that_is_wrong_is_listed_in_the_order_of_the_file(listed):
     assert [int(line.split(':')[1]) for line in str(error.value).splitlines()[1:]] == [2, 3, 4, 5]
 
 
+def test_a_file_whose_every_row_is_wrong_says_so_and_which_columns_were_taken(listed):
+    ages = ''.join(f'{i}.jpg,{i + 20},{i % 7}\n' for i in range(25))
+    with pytest.raises(ValueError, match='has 25 bad lines, which is every line there is: it may be another') as error:
+        listed(f'image,emotion,class_id\n{ages}', metainfo=dict(classes='rafdb'))
+    assert "or other columns may be meant than name = 'image', label = 'emotion'; expected" in str(error.value)
+    assert 'and 15 more' in str(error.value)
+
+
+@pytest.mark.parametrize('number', ['9' * 20, '9' * 5000, '-' + '9' * 5000, '1e400', '1' + '0' * 5000 + '.0'])
+def test_numbers_that_no_array_holds(listed, number):
+    with pytest.raises(ValueError, match=r'faces\.csv:3: (.|\n)*is no whole number'):
+        listed(f'name,label\na.jpg,0\nb c.jpg,{number}\n', metainfo=dict(classes='rafdb'))
+
+
+def test_a_cell_of_two_hundred_thousand_letters(listed):
+    with pytest.raises(ValueError, match=r'faces\.csv:2: the line has more than 100,000 characters'):
+        listed('name,label\n' + 'a' * 200_000 + ',0\n', metainfo=dict(classes='rafdb'))
+    with pytest.raises(ValueError, match=r'faces\.csv:2: a cell runs over the end of its line; is a quotation mark'):
+        listed('name,label\n"a\n' + ('b' * 100 + '\n') * 2000, metainfo=dict(classes='rafdb'))
+
+
 def test_latin_1_is_not_utf_8(listed):
     with pytest.raises(ValueError, match=r'faces.csv:2: .*it is not UTF-8: save the file as UTF-8'):
         listed('name,label\ngrün.jpg,happy\n', 'latin-1')

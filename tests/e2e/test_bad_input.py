@@ -59,6 +59,11 @@ def write_a_word_for_a_number():
     Path(LABELS).write_text('\n'.join(lines))
 
 
+def name_landmarks_in_bytes():
+    with np.load(LANDMARKS) as rows:
+        np.savez(LANDMARKS, **dict(rows) | dict(names=rows['names'].astype(bytes)))
+
+
 def drop_three_rows_of_landmarks():
     with np.load(LANDMARKS) as rows:
         rows = {name: column[3:] for name, column in rows.items()}
@@ -201,6 +206,21 @@ MISTAKES = [
         spoil=write_bad_lines,
     ),
     Mistake(
+        'a label file whose every line is bad',
+        ('has 25 bad lines', 'which is every line there is', 'another file', f'{LABELS}:1', 'and 15 more'),
+        spoil=lambda: Path(LABELS).write_text(Path(LABELS).read_text().replace(' ', ',')),
+    ),
+    Mistake(
+        'a label file that is no text',
+        (f'{LABELS}:1', 'zero byte', 'saved as UTF-8'),
+        spoil=lambda: Path(LABELS).write_bytes(Path(LABELS).read_text().encode('utf-16-le')),
+    ),
+    Mistake(
+        'a label file that is no file',
+        (LABELS, 'a device', '/dev/zero', 'give a file'),
+        spoil=lambda: (Path(LABELS).unlink(), Path(LABELS).symlink_to('/dev/zero')),
+    ),
+    Mistake(
         'a picture that is listed but not there',
         ('train_00005_aligned.jpg', '1 of the 16', 'unpack'),
         spoil=lambda: Path('data/raf-db/basic/Image/aligned/train_00005_aligned.jpg').unlink(),
@@ -236,6 +256,11 @@ MISTAKES = [
         ('train_00005_aligned.jpg', 'cut off or damaged', 'restore it', 'take its row out'),
         spoil=halve_the_data_of_a_picture,
         steps=True,
+    ),
+    Mistake(
+        'landmarks whose names are no text',
+        (LANDMARKS, 'bytes, not text', 'names.astype(str)'),
+        spoil=name_landmarks_in_bytes,
     ),
     Mistake('no landmark file', ('landmarks68.npz', 'landmarks=...'), spoil=lambda: Path(LANDMARKS).unlink()),
     Mistake(

@@ -310,3 +310,22 @@ def test_a_detector_whose_answers_are_no_faces_is_warned_of(plugin, tmp_path, mo
         'warning: l.npz: the landmarks of 6 of 6 faces are no face in the order of iBUG 300-W'
         in capsys.readouterr().err
     )
+
+
+@pytest.mark.parametrize('damage', ['settings.json', '0000000.npz'])
+def test_damaged_progress_is_made_again(detector, tmp_path, monkeypatch, damage):
+    monkeypatch.setattr(landmark_extraction, 'CHUNK', 4)
+    folder, out, left = tmp_path / 'images', tmp_path / 'x.npz', [1, 1]
+    write_blobs(folder, 12)
+    extract_landmarks(folder, tmp_path / 'whole.npz', RED_BLOB, batch_size=4)
+    detect = detector.detect
+    with monkeypatch.context() as patch:
+        patch.setattr(detector, 'detect', lambda self, images: left.pop() and detect(self, images))
+        with pytest.raises(IndexError):
+            extract_landmarks(folder, out, RED_BLOB, batch_size=4)
+    kept = tmp_path / 'x.npz.progress' / damage
+    data = bytearray(kept.read_bytes())
+    data[len(data) // 2] ^= 1
+    kept.write_bytes(data)
+    extract_landmarks(folder, out, RED_BLOB, batch_size=4)
+    assert out.read_bytes() == (tmp_path / 'whole.npz').read_bytes()

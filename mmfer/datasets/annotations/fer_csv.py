@@ -39,11 +39,11 @@ def read_fer_csv(path: str, split: str) -> FerRows:
     for line, cells in read_csv(path, names, bad):
         numbers = [whole_number(text) for text in cells['emotion']]
         emotions = [-1 if number is None or number not in range(7) else number for number in numbers]
-        for number, emotion, usage in zip(line.tolist(), emotions, cells['usage'], strict=True):
+        for number, text, emotion, usage in zip(line.tolist(), cells['emotion'], emotions, cells['usage'], strict=True):
             if emotion < 0 or usage not in SPLIT_OF_USAGE:
                 bad.add(
                     number,
-                    f'{cells["emotion"][number - int(line[0])]},...,{usage}',
+                    f'{text},...,{usage}',
                     'the emotion is not among 0-6' if emotion < 0 else f'usage {usage!r} is unknown',
                 )
         mine = np.array([SPLIT_OF_USAGE.get(usage) == split for usage in cells['usage']], dtype=bool)

@@ -85,6 +85,7 @@ def read_noise_list(path: str, names: Sequence[str], classes: Collection[str]) -
         known = set(wanted)
         tried.append((-sum(name in known for name in listed), layout, rows, titles))
     _, layout, rows, titles = min(tried, key=lambda attempt: attempt[0])
+    bad.looked_at -= bool(titles)
     for (number, text), row in zip(lines[bool(titles) :], rows[bool(titles) :], strict=True):
         if row is None:
             bad.add(number, text)

@@ -56,7 +56,7 @@ def read_csv(path: str) -> LandmarkFile:
         points = [number(cells[column]) for column in columns]
         return cells[name].strip(), points, found * (1.0 if score is None else number(cells[score]))
 
-    rows = [row for row in parse_lines(path, parse, f'{len(fields)} fields as in the header') if row is not None]
+    rows = parse_lines(path, parse, f'{len(fields)} fields as in the header')
     names, given, scores = zip(*rows, strict=True) if rows else ((), (), ())
     points = coordinates(given).reshape(-1, NUM_POINTS, 2)
     return checked(path, np.array(names, dtype=np.str_), points, float32(scores))

@@ -14,6 +14,7 @@ from mmfer.datasets.reading.files import require_regular_file
 
 _KINDS = 'biufSU'
 """Of numpy's types: numbers and texts. All others are pickles, or nothing that a reader here waits for."""
+_LAST_LETTER = 0x10FFFF
 _AT_ONCE = 1 << 20
 _UNPACKED, _TIMES = 1 << 28, 100
 """Bytes that a compressed archive may unpack to, and how many times its own size where that is more: landmarks take 2,
@@ -53,11 +54,13 @@ def read_npz(path: str | os.PathLike[str], keys: Sequence[str] | None = None) ->
     """
     size = require_regular_file(path).st_size
     with open(path, 'rb') as stream:
+        if not zipfile.is_zipfile(stream):
+            raise ValueError('it is no archive')
         try:
             archive = zipfile.ZipFile(stream)
             members = {info.filename.removesuffix('.npy'): info for info in archive.infolist()}
         except Exception as error:  # whatever zipfile stumbles over: it was written for archives that are whole
-            raise ValueError(f'it is no archive, or a damaged one ({_reason(error)})') from None
+            raise ValueError(f'it is a damaged archive ({_reason(error)})') from None
         lacking = [key for key in keys or () if key not in members]
         if lacking:
             raise ValueError(f'it has {", ".join(members)} but no {" and no ".join(lacking)}')
@@ -75,7 +78,8 @@ def _member(archive: zipfile.ZipFile, key: str, info: zipfile.ZipInfo) -> np.nda
     try:
         with archive.open(info) as stream:
             array = _array(stream, info.file_size)
-            stream.read(1)  # zipfile looks at the checksum when all is read
+            if stream.read(1):  # zipfile looks at the checksum when all is read
+                raise ValueError('it has more bytes than it says')
         return array
     except Exception as error:  # zlib's, struct's, zipfile's, ...
         raise ValueError(f'{key} cannot be read ({_reason(error)})') from None
@@ -107,6 +111,11 @@ def _array(stream: IO[bytes], there: int) -> np.ndarray:
         if len(part) < min(_AT_ONCE, len(data) - start):
             raise ValueError('it is cut off')
         data[start : start + len(part)] = part
+    if (
+        dtype.kind == 'U'
+        and array.view(np.dtype(np.uint32).newbyteorder(dtype.byteorder)).max(initial=0) > _LAST_LETTER
+    ):
+        raise ValueError('it has letters that no text has')  # at which numpy fails with a SystemError
     return array.reshape(shape, order='F' if by_columns else 'C')
 
 

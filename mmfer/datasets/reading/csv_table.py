@@ -74,17 +74,17 @@ def csv_rows(path: str, lines: Iterable[str], first: int = 1, delimiter: str = '
     Raises:
         ValueError: A quotation mark is not closed.
     """
-    reader = csv.reader(lines, delimiter=delimiter)
-    line = 0
+    reader, line = csv.reader(lines, delimiter=delimiter), 0
     try:
-        for line, cells in enumerate(reader, 1):
-            if reader.line_num > line:
-                raise ValueError(
-                    f'{path}:{first + line - 1}: a cell runs over the end of its line; is a quotation mark missing?'
-                )
+        for cells in reader:
+            if reader.line_num > line + 1:
+                raise csv.Error
+            line += 1
             yield cells
-    except csv.Error as error:  # a cell that has swallowed line after line
-        raise ValueError(f'{path}:{first + line}: {error}; is a quotation mark missing?') from None
+    except csv.Error:  # also of itself, where a cell has more letters than a line may have
+        raise ValueError(
+            f'{path}:{first + line}: a cell runs over the end of its line; is a quotation mark missing?'
+        ) from None
 
 
 def _column(key: str, words: Sequence[str], names: Sequence[str], where: str) -> int | None:

@@ -67,12 +67,12 @@ def lines_of(path: str, bad: BadLines) -> Iterator[tuple[int, str]]:
                 yield number, line
 
 
-def parse_lines(path: str, parse: Callable[[str], Row], expected: str) -> list[Row]:
+def parse_lines(path: str, parse: Callable[[str], Row | None], expected: str) -> list[Row]:
     """Parses every line that is not blank, and names all that cannot be parsed at once.
 
     Args:
         path: The text file.
-        parse: Makes a row of a line; raises ValueError where it cannot.
+        parse: Makes a row of a line, or None where it is no entry, as a header; raises ValueError where it cannot.
         expected: What a line should look like, for the message.
 
     Raises:
@@ -81,8 +81,13 @@ def parse_lines(path: str, parse: Callable[[str], Row], expected: str) -> list[R
     rows, bad = [], BadLines(path, expected)
     for number, line in lines_of(path, bad):
         try:
-            rows.append(parse(line))
+            row = parse(line)
         except ValueError as error:
             bad.add(number, line, str(error))
+            continue
+        if row is None:
+            bad.looked_at -= 1
+        else:
+            rows.append(row)
     bad.raise_if_any()
     return rows

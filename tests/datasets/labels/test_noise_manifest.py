@@ -194,3 +194,32 @@ def test_votes_do_not_give_a_manifest_away_and_older_truths_stay(path):
 def test_a_rate_beside_a_manifest_is_refused(settings):
     with pytest.raises(ValueError, match=r'takes file and nothing else.*label_noise=dict\(_delete_=True'):
         add_noise(dict(name=np.array(NAMES), label=CLEAN), CLASSES, kind='manifest', **settings)
+
+
+def with_hash(path: str, header: dict[str, str], rows: str) -> None:
+    """A manifest whose hash is right, whatever else is not."""
+    digest = hashlib.sha256(rows.encode()).hexdigest()
+    lines = ['# mmfer label noise manifest, version 1', *(f'# {key}: {value}' for key, value in header.items())]
+    Path(path).write_text('\n'.join([*lines, f'# sha256: {digest}', rows]))
+
+
+@pytest.mark.parametrize(
+    ('rows', 'sentence'),
+    [
+        ('a.jpg,x\n', r"noise\.csv:5: 'a\.jpg,x' \(no name and two classes of the header\)"),
+        ('a.jpg,x,y\nb.jpg,x,z\n', r"has 1 bad line; (.|\n)*noise\.csv:6: 'b\.jpg,x,z'"),
+        ('a.jpg,x,y\n\n', r"noise\.csv:6: ''"),
+        ('a.jpg,x,y\n"b.jpg,x,y\n"\n', r'noise\.csv:6: a cell runs over the end of its line'),
+    ],
+)
+def test_rows_that_are_none_are_named_though_the_hash_is_theirs(path, rows, sentence):
+    with_hash(path, dict(classes='["x", "y"]'), f'name,clean,noisy\n{rows}')
+    with pytest.raises(ValueError, match=sentence):
+        read_manifest(path)
+
+
+@pytest.mark.parametrize('classes', ['[' * 5000, '{"x": 1}', '[1, 2]', '["x", "x"]', '[]', '"x"', '9' * 5000, ''])
+def test_classes_that_are_no_list_of_names(path, classes):
+    with_hash(path, dict(kind='k', classes=classes), 'name,clean,noisy\na.jpg,x,y\n')
+    with pytest.raises(ValueError, match=r"header's classes of .*noise\.csv (are no list of names|have a name twice)"):
+        read_manifest(path)

@@ -1,3 +1,4 @@
+import os
 import re
 
 import numpy as np
@@ -129,7 +130,10 @@ def test_csv_mistakes(tmp_path):
         read_landmarks(str(path))
     header = 'name,' + ','.join(f'x{i},y{i}' for i in range(68))
     path.write_text(f'{header}\na,{",".join(["1"] * 136)}\nb,1,2\nc,{",".join(["1"] * 135)},oops\n')
-    with pytest.raises(ValueError, match=r"has 2 bad lines(.|\n)*csv:3: 'b,1,2' \(3 fields\)(.|\n)*csv:4"):
+    with pytest.raises(ValueError, match=r"has 2 bad lines; (.|\n)*csv:3: 'b,1,2' \(3 fields\)(.|\n)*csv:4"):
+        read_landmarks(str(path))
+    path.write_text(f'{header}\na,{",".join(["?"] * 136)}\nb,1,2\n')
+    with pytest.raises(ValueError, match=r'has 2 bad lines, which is every line there is: it may be another file; exp'):
         read_landmarks(str(path))
 
 
@@ -185,6 +189,14 @@ def test_scores_and_names_are_one_of_each_face(tmp_path):
     np.savez(path, names=np.array(NAMES), points=faces(), score=np.ones((3, 1)))
     with pytest.raises(ValueError, match=r'a\.npz has score \[3, 1\] instead of \[3\], one of each face: write score'):
         read_landmarks(path)
+    np.savez(path, names=np.array(NAMES), points=faces(), score=np.ones((3, 68)))
+    with pytest.raises(ValueError, match=r'a\.npz has score \[3, 68\] instead of \[3\].*: write score\.mean\(axis=1\)'):
+        read_landmarks(path)
+    np.savez(path, names=np.array(NAMES, dtype=np.bytes_), points=faces(), score=np.ones(3))
+    with pytest.raises(ValueError, match=r'a\.npz is not .*names are bytes, not text: write names\.astype'):
+        read_landmarks(path)
+    np.savez(path, names=np.array(NAMES, dtype=np.bytes_).astype(str), points=faces(), score=np.ones(3))  # as typed
+    assert read_landmarks(path).names.tolist() == NAMES
     np.savez(path, names=np.array([NAMES]), points=faces(), score=np.ones(3))
     with pytest.raises(ValueError, match=r'has names \[1, 3\] instead of \[3\]'):
         read_landmarks(path)
@@ -377,3 +389,46 @@ def test_a_pts_file_that_contradicts_itself_is_refused(tmp_path):
     (tmp_path / 'face.pts').write_text(f'version: 1\nn_points: 98\n{{\n{lines}\n}}\n')
     with pytest.raises(ValueError, match=r'face\.pts says n_points: 98 and has 68; get this file again'):
         read_landmarks(str(tmp_path))
+
+
+@pytest.mark.parametrize('far', ['1e7', '-1e38', '1e400', 'inf', 'nan'])
+def test_points_beyond_any_picture_are_no_landmarks(tmp_path, far):
+    folder = write_text_folder(tmp_path / 'txt', faces())
+    path = tmp_path / 'txt' / 'train_00002.txt'
+    _, *others = path.read_text().splitlines()
+    path.write_text('\n'.join([f'{far} 3', *others]))
+    read = read_landmarks(folder)
+    assert np.isfinite(read.points).all(axis=(1, 2)).tolist() == [True, True, False]  # in the order of names
+    points = faces().astype(np.float64)
+    points[1, 0, 0] = float(far)
+    np.savez(tmp_path / 'l.npz', names=np.array(NAMES), points=points, score=np.ones(3))
+    read = read_landmarks(str(tmp_path / 'l.npz'))
+    assert np.isfinite(read.points).all(axis=(1, 2)).tolist() == [True, False, True]
+    assert read.points.dtype == np.float32
+
+
+def test_hidden_files_among_them_are_left_out(tmp_path, monkeypatch):
+    lines = []
+    monkeypatch.setattr('mmfer.datasets.images.listing.print_log', lambda text, **_: lines.append(text))
+    folder = write_text_folder(tmp_path / 'txt', faces())
+    (tmp_path / 'txt' / '._train_00001.txt').write_bytes(b'Mac OS X\0')
+    assert len(read_landmarks(folder).names) == 3
+    assert lines == [f'1 file of {folder} is passed over: 1 hidden']
+
+
+def test_a_name_that_is_longer_than_any_path(tmp_path):
+    header = 'name,' + ','.join(f'x{i},y{i}' for i in range(68))
+    row = ',' + ','.join(['1', '2'] * 68)
+    (tmp_path / 'l.csv').write_text(f'{header}\na{row}\n{"b" * 1001}{row}\n')
+    with pytest.raises(ValueError, match=r'l\.csv:3: .*\(the name has more than 1,000 characters\)'):
+        read_landmarks(str(tmp_path / 'l.csv'))
+
+
+def test_only_files_are_read(tmp_path):
+    (tmp_path / 'pts').mkdir()
+    os.mkfifo(tmp_path / 'pts' / '1.pts')
+    (tmp_path / 'zero.npz').symlink_to('/dev/zero')
+    (tmp_path / 'zero.csv').symlink_to('/dev/zero')
+    for path, sentence in (('pts', r'1\.pts is a pipe'), ('zero.npz', r'zero\.npz is a dev'), ('zero.csv', 'a device')):
+        with pytest.raises(ValueError, match=sentence):
+            read_landmarks(str(tmp_path / path))
