@@ -9,14 +9,13 @@ import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any, TextIO, cast
+from typing import Any
 
 from mmengine import registry as mmengine_registry
 from mmengine.config.utils import ConfigParsingError
-from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope, Registry
 
 import mmfer
@@ -24,7 +23,7 @@ from mmfer import registry as mmfer_registry
 from mmfer.apis.loader_faults import leave_no_worker, loader_fault
 from mmfer.commands import here
 from mmfer.engine.checks.config_parts import unknown_parameter
-from mmfer.engine.terminal import PrintableStream, tell_people
+from mmfer.engine.terminal import shown_to_people
 from mmfer.structures.naming import closest, did_you_mean
 from mmfer.structures.printable import printable
 
@@ -51,9 +50,8 @@ def user_errors() -> Iterator[None]:
     all with `MMFER_TRACEBACK=1`. A loader whose workers have stopped or died is a sentence, too, and none of them
     stays. Names that are printed meanwhile have no hold on the terminal (`printable`).
     """
-    tell_people(MMLogger.get_current_instance())
     try:
-        with redirect_stdout(cast(TextIO, PrintableStream(sys.stdout))):
+        with shown_to_people():
             yield
     except (*USERS, RuntimeError) as error:
         fault = loader_fault(error) if isinstance(error, RuntimeError) else None

@@ -19,6 +19,7 @@ from mmfer.datasets.transforms.pipeline_trial import try_pipeline
 from mmfer.engine.checks.classes import check_dataset_classes
 from mmfer.engine.checks.held_out import check_tested
 from mmfer.engine.checks.images import check_images
+from mmfer.engine.collecting import collect_in
 from mmfer.engine.dataset_parts import face_datasets
 from mmfer.engine.terminal import FILE_ONLY, TerminalRunner, VerboseRunner, progress_of
 from mmfer.evaluation import FERMetric, majority_class, write_report
@@ -113,6 +114,7 @@ def evaluate(
     check_images([runner.test_dataloader.dataset])
     for faces in face_datasets(runner.test_dataloader.dataset):
         runner.logger.info(faces.summary(), extra=FILE_ONLY)
+    collect_in(runner.test_evaluator, runner.work_dir)
     with progress_of(runner):
         metrics = runner.test()
     metric = next((m for m in runner.test_evaluator.metrics if isinstance(m, FERMetric)), None)

@@ -24,6 +24,7 @@ from mmfer.engine.checks.loaders import check_batches, check_norm, check_ranks_a
 from mmfer.engine.checks.preprocessor import check_preprocessor
 from mmfer.engine.checks.structure import MMENGINE_HOOKS
 from mmfer.engine.checks.unused_settings import check_config, check_optimizer
+from mmfer.engine.collecting import collect_in
 from mmfer.engine.dataset_parts import face_datasets
 from mmfer.engine.hooks.interruption import InterruptionHook
 from mmfer.engine.hooks.protocol import ProtocolHook
@@ -67,6 +68,8 @@ def _run(cfg: Config, launcher: str, verbose: bool) -> Runner:
     runner_type = VerboseRunner if verbose else TerminalRunner
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else runner_type.from_cfg(cfg)
     outlast_a_full_disk(runner.logger)
+    if runner.val_loop is not None:
+        collect_in(runner.val_evaluator, runner.work_dir)
     choose_beginning(runner)
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
     if runner._resume:
