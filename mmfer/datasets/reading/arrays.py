@@ -54,11 +54,13 @@ def read_npz(path: str | os.PathLike[str], keys: Sequence[str] | None = None) ->
     """
     size = require_regular_file(path).st_size
     with open(path, 'rb') as stream:
+        if not zipfile.is_zipfile(stream):
+            raise ValueError('it is no archive')
         try:
             archive = zipfile.ZipFile(stream)
             members = {info.filename.removesuffix('.npy'): info for info in archive.infolist()}
         except Exception as error:  # whatever zipfile stumbles over: it was written for archives that are whole
-            raise ValueError(f'it is no archive, or a damaged one ({_reason(error)})') from None
+            raise ValueError(f'it is a damaged archive ({_reason(error)})') from None
         lacking = [key for key in keys or () if key not in members]
         if lacking:
             raise ValueError(f'it has {", ".join(members)} but no {" and no ".join(lacking)}')
