@@ -20,7 +20,7 @@ from mmengine.registry import DefaultScope, Registry
 
 import mmfer
 from mmfer import registry as mmfer_registry
-from mmfer.apis.loader_faults import end_workers, loader_fault
+from mmfer.apis.loader_faults import leave_no_worker, loader_fault
 from mmfer.commands import here
 from mmfer.engine.checks.config_parts import unknown_parameter
 from mmfer.engine.terminal import shown_to_people
@@ -69,7 +69,7 @@ def user_errors() -> Iterator[None]:
         sentence = printable(f'{fault or sentence_of(error)}{where}')
         print(f'mmfer: error{"" if rank == "0" else f" (rank {rank})"}: {sentence}', file=sys.stderr)
         if fault:
-            end_workers()
+            leave_no_worker()
         raise SystemExit(1) from None
 
 

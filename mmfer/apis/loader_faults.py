@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import re
-import signal
 import sys
-import threading
+
+from mmfer.engine.loader_workers import end_workers
 
 LONGEST_WAIT = 300
 """Seconds that a loader waits for a batch: less than the ten minutes for which other processes wait in a collective."""
 _ENDS = 5
+"""Seconds that a killed worker may take to end."""
 _WAITED = re.compile(r'DataLoader timed out after ([\d.]+) seconds')
 _KILLED = re.compile(r'DataLoader worker \(pid (\d+)\) is killed by signal: ([\w ]+)')
 _GONE = re.compile(r'DataLoader worker \(pid\(s\) ([\d, ]+)\) exited unexpectedly')
@@ -33,7 +33,8 @@ def loader_fault(error: BaseException | None) -> str | None:
         elif match := _KILLED.search(text):
             sentence = f'a worker of a loader (process {match[1]}) was ended by a signal ({match[2].strip()}): '
             if match[2].startswith('Bus'):
-                sentence += f'/dev/shm may be full, which in a container is small (docker run --shm-size=8g); {_GO_ON}'  # noqa: S108
+                full = '/dev/shm may be full, which in a container is small'  # noqa: S108  a sentence, no file
+                sentence += f'{full} (docker run --shm-size=8g); {_GO_ON}'
             else:
                 sentence += (
                     f'the system may have run out of memory; {_GO_ON}, with fewer workers if need be: --cfg-options '
@@ -45,17 +46,13 @@ def loader_fault(error: BaseException | None) -> str | None:
     return sentence
 
 
-def end_workers() -> None:
-    """Ends what this process has started, whatever holds it; a stopped one heeds nothing gentler.
+def leave_no_worker() -> None:
+    """Ends a loader's workers, whatever holds them, before this process ends.
 
     Python waits for its processes when it ends, for ever where one hangs in a system call of a dead disk. So where one
     does not end, this process does, with exit code 1.
     """
-    if threading.current_thread() is threading.main_thread() and hasattr(signal, 'SIGCHLD'):
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch's handler would raise for each
-    workers = multiprocessing.active_children()
-    for worker in workers:
-        worker.kill()
+    workers = end_workers()
     for worker in workers:
         worker.join(_ENDS)
     if any(worker.is_alive() for worker in workers):

@@ -142,17 +142,17 @@ def forget_workers(cfg: Config) -> None:
                 loader.pop(key, None)
 
 
-def is_first_process(launcher: str) -> bool:
-    """Whether this is the main process, before the processes know each other."""
-    return launcher == 'none' or os.environ.get('SLURM_PROCID' if launcher == 'slurm' else 'RANK', '0') == '0'
-
-
 def limit_waiting(cfg: Config) -> None:
     """Lets loaders wait for their workers no longer than `LONGEST_WAIT`, where the config does not say how long."""
     for name in ('train', 'val', 'test'):
         loader = cfg.get(f'{name}_dataloader')
         if loader and loader.get('num_workers'):
             loader.setdefault('timeout', LONGEST_WAIT)
+
+
+def is_first_process(launcher: str) -> bool:
+    """Whether this is the main process, before the processes know each other."""
+    return launcher == 'none' or os.environ.get('SLURM_PROCID' if launcher == 'slurm' else 'RANK', '0') == '0'
 
 
 def takes_parts_out(model: Mapping[str, Any]) -> bool:

@@ -59,6 +59,11 @@ def write_a_word_for_a_number():
     Path(LABELS).write_text('\n'.join(lines))
 
 
+def name_landmarks_in_bytes():
+    with np.load(LANDMARKS) as rows:
+        np.savez(LANDMARKS, **dict(rows) | dict(names=rows['names'].astype(bytes)))
+
+
 def drop_three_rows_of_landmarks():
     with np.load(LANDMARKS) as rows:
         rows = {name: column[3:] for name, column in rows.items()}
@@ -82,6 +87,25 @@ def spoil_pictures():
     size = bomb.index(b'\xff\xc0') + 5
     bomb[size : size + 4] = b'\xff' * 4
     (FACES / 'test_00001_aligned.jpg').write_bytes(bomb)
+
+
+def put_no_files_in_the_place_of_pictures():
+    pipe, device, huge = (FACES / f'train_0000{number}_aligned.jpg' for number in (1, 2, 3))
+    for path in (pipe, device):
+        path.unlink()
+    os.mkfifo(pipe)
+    device.symlink_to('/dev/zero')
+    os.truncate(huge, 12_000_000_000)
+
+
+def name_class_folders_by_numbers():
+    for number in range(7):
+        Path(f'data/numbers/train/{number}').mkdir(parents=True)
+    steps = "dict(type='mmfer.LoadFace', size=32), dict(type='mmfer.PackFace')"
+    faces = f"_delete_=True, type='mmfer.FolderFaces', data_root='data/numbers', split='train', pipeline=[{steps}]"
+    Path('numbers.py').write_text(
+        f"_base_ = 'configs/baseline/r18_rafdb.py'\ntrain_dataloader = dict(dataset=dict({faces}))\n"
+    )
 
 
 def change_landmarks(change: Callable[[np.ndarray], np.ndarray]):
@@ -182,6 +206,21 @@ MISTAKES = [
         spoil=write_bad_lines,
     ),
     Mistake(
+        'a label file whose every line is bad',
+        ('has 25 bad lines', 'which is every line there is', 'another file', f'{LABELS}:1', 'and 15 more'),
+        spoil=lambda: Path(LABELS).write_text(Path(LABELS).read_text().replace(' ', ',')),
+    ),
+    Mistake(
+        'a label file that is no text',
+        (f'{LABELS}:1', 'zero byte', 'saved as UTF-8'),
+        spoil=lambda: Path(LABELS).write_bytes(Path(LABELS).read_text().encode('utf-16-le')),
+    ),
+    Mistake(
+        'a label file that is no file',
+        (LABELS, 'a device', '/dev/zero', 'give a file'),
+        spoil=lambda: (Path(LABELS).unlink(), Path(LABELS).symlink_to('/dev/zero')),
+    ),
+    Mistake(
         'a picture that is listed but not there',
         ('train_00005_aligned.jpg', '1 of the 16', 'unpack'),
         spoil=lambda: Path('data/raf-db/basic/Image/aligned/train_00005_aligned.jpg').unlink(),
@@ -201,10 +240,27 @@ MISTAKES = [
         spoil=spoil_pictures,
     ),
     Mistake(
+        'a pipe, a device or a huge file in the place of a picture',
+        ('3 of the 16', 'list_patition_label.txt:1', 'a pipe', 'a device (a link to /dev/zero)', 'too large (12,000'),
+        spoil=put_no_files_in_the_place_of_pictures,
+    ),
+    Mistake(
+        'class folders that are named by numbers, without the names of the classes',
+        ('data/numbers', '(0, 1, 2, ...)', 'metainfo=dict(classes=[...])', "classes='rafdb'"),
+        {'model.pretrained': None},
+        spoil=name_class_folders_by_numbers,
+        config='numbers.py',
+    ),
+    Mistake(
         'a JPEG that lacks a part of its data, its end mark in place',
         ('train_00005_aligned.jpg', 'cut off or damaged', 'restore it', 'take its row out'),
         spoil=halve_the_data_of_a_picture,
         steps=True,
+    ),
+    Mistake(
+        'landmarks whose names are no text',
+        (LANDMARKS, 'bytes, not text', 'names.astype(str)'),
+        spoil=name_landmarks_in_bytes,
     ),
     Mistake('no landmark file', ('landmarks68.npz', 'landmarks=...'), spoil=lambda: Path(LANDMARKS).unlink()),
     Mistake(

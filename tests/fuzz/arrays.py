@@ -95,6 +95,7 @@ def affectnet_npy(folder: Path) -> Reader:
 
     def read() -> None:
         data = path.read_bytes()
+        path.write_bytes(npy(POINTS[0]))
         for kind in ('exp', 'val', 'aro', 'lnd'):
             file = place / f'1_{kind}.npy'
             before = file.read_bytes()
@@ -105,6 +106,7 @@ def affectnet_npy(folder: Path) -> Reader:
                 assert file.name in str(error), str(error)  # noqa: PT017
             finally:
                 file.write_bytes(before)
+        path.write_bytes(data)
         read_lnd_npy(str(path))
 
     return Reader(path, read, [npy(value) for value in values])

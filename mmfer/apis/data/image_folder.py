@@ -15,6 +15,7 @@ from mmfer.datasets.images.listing import list_files, passed_over, say_passed_ov
 from mmfer.datasets.images.pictures import look_at, read_picture
 from mmfer.datasets.reading.csv_cells import written_csv
 from mmfer.datasets.reading.files import IMAGE_EXTENSIONS
+from mmfer.datasets.reading.lines import read_lines
 from mmfer.datasets.reading.whole_files import written_whole
 
 
@@ -92,7 +93,7 @@ def keep_settings(path: Path, settings: dict[str, Any]) -> None:
 def kept_settings(path: Path) -> dict[str, Any] | None:
     """What :func:`keep_settings` has written; None where that is damaged, or not there."""
     try:
-        settings = json.loads(path.read_text())
+        settings = json.loads('\n'.join(read_lines(str(path))))
         whole = settings.pop('checksum', None) in (None, _checksum(settings))  # those of earlier versions have none
     except Exception:
         return None

@@ -128,7 +128,7 @@ def read_annotation_csv(path: str) -> dict[str, np.ndarray]:
         kept = (label >= 0) & (label < EXPRESSIONS)
         cells = {key: list(compress(texts, kept)) for key, texts in cells.items()}
         pieces.append(dict(label=label[kept], line=line[kept], **_piece(cells, line[kept], bad)))
-    if not pieces:
+    if not bad.looked_at:
         raise ValueError(f'{path} lists no face; get it again')
     table = {key: np.concatenate([piece[key] for piece in pieces]) for key in pieces[0]}
     add_repeated(table['name'], table['line'], bad)

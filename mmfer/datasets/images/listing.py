@@ -52,7 +52,7 @@ def list_files(folder: str, below: bool, wanted: Callable[[str], bool] = is_imag
         parent = waiting.pop()
         with os.scandir(os.path.join(folder, parent)) as entries:
             for entry in entries:
-                if entry.is_dir():
+                if _is_folder(entry):
                     if is_hidden(entry.name, folder=True):
                         passed[HIDDEN_FOLDER] += 1
                     elif not below:
@@ -68,6 +68,13 @@ def list_files(folder: str, below: bool, wanted: Callable[[str], bool] = is_imag
                 else:
                     passed[kind_of(entry.name)] += 1
     return Listing(sorted(names), passed)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself: whoever opens it says so
+        return False
 
 
 def kind_of(name: str) -> str:

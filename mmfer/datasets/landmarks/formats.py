@@ -101,7 +101,8 @@ def read_npz(path: str) -> LandmarkFile:
         arrays = read_arrays(path, LandmarkFile._fields)
         names = arrays['names']
         if names.dtype.kind != 'U':
-            raise ValueError(f'its names are of the type {names.dtype}, not text: write names.astype(str)')
+            kind = 'bytes' if names.dtype.kind == 'S' else 'numbers'
+            raise ValueError(f'its names are {kind}, not text: write names.astype(str)')
         points, score = coordinates(arrays['points']), float32(arrays['score'])
     except (ValueError, OSError) as error:
         raise ValueError(

@@ -6,7 +6,7 @@ import math
 import os
 import zipfile
 from collections.abc import Sequence
-from typing import IO
+from typing import IO, Literal, NamedTuple
 
 import numpy as np
 
@@ -40,6 +40,18 @@ def read_npy(path: str | os.PathLike[str], at_most: int = 1 << 20) -> np.ndarray
         return _array(stream, there)
 
 
+def map_npy(path: str | os.PathLike[str]) -> np.ndarray:
+    """The array of a ``.npy`` of any size, mapped into memory, not read; read-only.
+
+    Raises:
+        OSError, ValueError: As :func:`read_npy`.
+    """
+    there = require_regular_file(path).st_size
+    with open(path, 'rb') as stream:
+        dtype, shape, order, _ = _header(stream, there)
+        return np.asarray(np.memmap(stream, dtype, 'r', stream.tell(), shape, order))
+
+
 def read_npz(path: str | os.PathLike[str], keys: Sequence[str] | None = None) -> dict[str, np.ndarray]:
     """The arrays of an ``.npz``, compressed or not, each held against its checksum.
 
@@ -54,11 +66,13 @@ def read_npz(path: str | os.PathLike[str], keys: Sequence[str] | None = None) ->
     """
     size = require_regular_file(path).st_size
     with open(path, 'rb') as stream:
+        if not zipfile.is_zipfile(stream):
+            raise ValueError('it is no archive')
         try:
             archive = zipfile.ZipFile(stream)
             members = {info.filename.removesuffix('.npy'): info for info in archive.infolist()}
         except Exception as error:  # whatever zipfile stumbles over: it was written for archives that are whole
-            raise ValueError(f'it is no archive, or a damaged one ({_reason(error)})') from None
+            raise ValueError(f'it is a damaged archive ({_reason(error)})') from None
         lacking = [key for key in keys or () if key not in members]
         if lacking:
             raise ValueError(f'it has {", ".join(members)} but no {" and no ".join(lacking)}')
@@ -83,15 +97,22 @@ def _member(archive: zipfile.ZipFile, key: str, info: zipfile.ZipInfo) -> np.nda
         raise ValueError(f'{key} cannot be read ({_reason(error)})') from None
 
 
-def _array(stream: IO[bytes], there: int) -> np.ndarray:
-    """The array that begins where a stream of so many bytes is."""
+class _Header(NamedTuple):
+    dtype: np.dtype
+    shape: tuple[int, ...]
+    order: Literal['F', 'C']
+    values: int
+
+
+def _header(stream: IO[bytes], there: int) -> _Header:
+    """What the array is that begins where a stream of so many bytes is."""
     try:
         version = np.lib.format.read_magic(stream)
     except ValueError:
         raise ValueError('it is no .npy') from None
     try:
-        header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, by_columns, dtype = header(stream)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, by_columns, dtype = read(stream)
     except Exception as error:  # numpy has Python read it, which has many ways to fail
         raise ValueError(f'its header is damaged ({_reason(error)})') from None
     if dtype.kind not in _KINDS or dtype.subdtype is not None:
@@ -102,6 +123,11 @@ def _array(stream: IO[bytes], there: int) -> np.ndarray:
         raise ValueError(
             f'it says that it holds {list(shape)} values of {dtype.itemsize} bytes, and has {there:,} bytes'
         )
+    return _Header(dtype, shape, 'F' if by_columns else 'C', count)
+
+
+def _array(stream: IO[bytes], there: int) -> np.ndarray:
+    dtype, shape, order, count = _header(stream, there)
     array = np.empty(count, dtype)
     data = array.view(np.uint8).data if count else memoryview(b'')
     for start in range(0, len(data), _AT_ONCE):
@@ -114,7 +140,7 @@ def _array(stream: IO[bytes], there: int) -> np.ndarray:
         and array.view(np.dtype(np.uint32).newbyteorder(dtype.byteorder)).max(initial=0) > _LAST_LETTER
     ):
         raise ValueError('it has letters that no text has')  # at which numpy fails with a SystemError
-    return array.reshape(shape, order='F' if by_columns else 'C')
+    return array.reshape(shape, order=order)
 
 
 def _reason(error: Exception) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Sequence
@@ -32,9 +33,14 @@ def require_regular_file(path: str | os.PathLike[str]) -> os.stat_result:
 
     Raises:
         OSError: There is no such file (FileNotFoundError), or it may not be looked at.
-        ValueError: It is no file but a folder, pipe or device, or a link to one.
+        ValueError: It is no file but a folder, pipe or device, or a link to one or to itself.
     """
-    state = os.stat(path)
+    try:
+        state = os.stat(path)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise ValueError(f'{os.fspath(path)} is a link that leads to itself; give a file') from None
     if kind := irregular_kind(path, state):
         raise ValueError(f'{os.fspath(path)} is {kind}; give a file')
     return state

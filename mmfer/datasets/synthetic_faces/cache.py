@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 from mmengine.logging import print_log
 
-from mmfer.datasets.reading.arrays import read_npz
-from mmfer.datasets.reading.files import require_regular_file
+from mmfer.datasets.reading.arrays import map_npy, read_npz
 
 Drawn = tuple[np.ndarray, dict[str, np.ndarray]]
 
@@ -57,8 +56,7 @@ def cached(folder: str | None, recipe: Mapping[str, Any], draw: Callable[[], Dra
 
 def _read(images: Path, columns: Path) -> Drawn:
     table = read_npz(columns)
-    require_regular_file(images)
-    pictures = np.asarray(np.load(images, mmap_mode='r', allow_pickle=False))
+    pictures = map_npy(images)
     if pictures.dtype != np.uint8 or table.pop('checksum') != _checksum(pictures):
         raise ValueError('the checksum of the pictures differs')
     return pictures, table

@@ -95,3 +95,8 @@ def test_hidden_files_among_annotations_are_none(tmp_path, caplog):
     for name in ('._0_exp.npy', '.DS_Store', 'Thumbs.db'):
         (tmp_path / 'affectnet/train_set/annotations' / name).write_bytes(b'\0\5\26\7')
     assert np.array_equal(AffectNet(str(tmp_path / 'affectnet')).columns['name'], before)
+
+
+def test_a_link_that_leads_to_itself_is_a_file_that_cannot_be_read(tmp_path):
+    (tmp_path / 'a.jpg').symlink_to(tmp_path / 'a.jpg')
+    assert list_files(str(tmp_path), below=True).names == ['a.jpg']

@@ -193,7 +193,7 @@ def test_scores_and_names_are_one_of_each_face(tmp_path):
     with pytest.raises(ValueError, match=r'a\.npz has score \[3, 68\] instead of \[3\].*: write score\.mean\(axis=1\)'):
         read_landmarks(path)
     np.savez(path, names=np.array(NAMES, dtype=np.bytes_), points=faces(), score=np.ones(3))
-    with pytest.raises(ValueError, match=r'a\.npz is not .*names are of the type .S23, not text: write names\.astype'):
+    with pytest.raises(ValueError, match=r'a\.npz is not .*names are bytes, not text: write names\.astype'):
         read_landmarks(path)
     np.savez(path, names=np.array(NAMES, dtype=np.bytes_).astype(str), points=faces(), score=np.ones(3))  # as typed
     assert read_landmarks(path).names.tolist() == NAMES
@@ -409,11 +409,11 @@ def test_points_beyond_any_picture_are_no_landmarks(tmp_path, far):
 
 def test_hidden_files_among_them_are_left_out(tmp_path, monkeypatch):
     lines = []
-    monkeypatch.setattr('mmfer.datasets.reading.files.print_log', lambda text, **_: lines.append(text))
+    monkeypatch.setattr('mmfer.datasets.images.listing.print_log', lambda text, **_: lines.append(text))
     folder = write_text_folder(tmp_path / 'txt', faces())
     (tmp_path / 'txt' / '._train_00001.txt').write_bytes(b'Mac OS X\0')
     assert len(read_landmarks(folder).names) == 3
-    assert lines == [f'{folder}: 1 hidden files are not read (._train_00001.txt)']
+    assert lines == [f'1 file of {folder} is passed over: 1 hidden']
 
 
 def test_a_name_that_is_longer_than_any_path(tmp_path):

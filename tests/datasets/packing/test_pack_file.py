@@ -128,6 +128,12 @@ def test_other_files_are_not_overwritten(tmp_path):
         lambda data: data.replace(b'mmfer pack 2', b'mmfer pack 9'),
         lambda data: data[:8] + b'[1]' + data[11:],
         lambda data: b'\2' + b'\0' * 7 + b'{}' + data[10:],
+        lambda data: (100_000).to_bytes(8, 'little') + b'[' * 100_000,
+        lambda data: b'\xff' * 8 + data[8:],
+        lambda data: data.replace(b'"shape": [11, 2]', b'"shape": [-1, 2]'),
+        lambda data: data.replace(b'"shape": [11, 2]', b'"shape": ["1"]  '),
+        lambda data: data.replace(b'"source": "7"', b'"source": 777'),
+        lambda data: data.replace(b'"dtype": "I64"', b'"dtype": [164]'),
     ],
 )
 def test_a_damaged_file_is_refused_in_words(tmp_path, spoil):

@@ -323,3 +323,18 @@ def test_a_packed_dataset_refuses_steps_that_leave_landmarks_behind(source):
     assert not isinstance(negative.__getitems__([0, 1]), ReadBatch)
     plain = one_by_one(rafdb(source), [0, 1])['data_samples'].landmarks
     assert torch.equal(one_by_one(negative, [0, 1])['data_samples'].landmarks, plain)
+
+
+def test_a_pack_that_lacks_an_array_is_none_of_faces(copy):
+    path = copy / 'faces.pack'
+    path.write_bytes(path.read_bytes().replace(b'"mtime"', b'"xtime"'))
+    with pytest.raises(ValueError, match=r'faces\.pack lacks what is to be known of its faces.*pack again: python'):
+        rafdb(copy).full_init()
+
+
+def test_a_pack_whose_classes_are_no_list(copy):
+    path = copy / 'faces.pack'
+    data = path.read_bytes()
+    path.write_bytes(data.replace(b'[\\"surprise\\"', b' \\"surprise\\"', 1))
+    with pytest.raises(ValueError, match=r'the classes of .*faces\.pack are no list of names'):
+        rafdb(copy).full_init()

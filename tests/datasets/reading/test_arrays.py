@@ -6,7 +6,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from mmfer.datasets.reading.arrays import read_npy, read_npz
+from mmfer.datasets.reading.arrays import map_npy, read_npy, read_npz
 
 VALUES = {
     'names': np.array(['grün.jpg', 'b.jpg', '']),
@@ -42,6 +42,10 @@ def test_what_numpy_writes_is_read(tmp_path, save):
         np.testing.assert_array_equal(again[key], array)
         np.save(tmp_path / 'a.npy', array)
         np.testing.assert_array_equal(read_npy(tmp_path / 'a.npy'), array, strict=True)
+        if array.size:
+            mapped = map_npy(tmp_path / 'a.npy')
+            np.testing.assert_array_equal(mapped, array, strict=True)
+            assert not mapped.flags.writeable
     assert list(read_npz(tmp_path / 'a.npz', ['one'])) == ['one']
 
 

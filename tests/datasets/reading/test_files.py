@@ -58,3 +58,6 @@ def test_only_files_are_opened(tmp_path):
         require_regular_file(link)
     with pytest.raises(FileNotFoundError):
         require_regular_file(gone)
+    gone.symlink_to(gone)
+    with pytest.raises(ValueError, match=f'^{gone} is a link that leads to itself; give a file$'):
+        require_regular_file(gone)
