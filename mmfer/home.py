@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 # Symptom: `import mmengine` ends with `RuntimeError: could not determine the home directory for '~/.cache'`, from yapf's
-# platformdirs, where there is no HOME and passwd does not have the user's number; torch asks for its name later.
+# platformdirs, where there is no HOME and passwd does not have the user's number. torch asks for the name later.
 # Delete when both ask when they need it.
 def have_home() -> None:
     """Makes sure that there is a home and a user's name; a home that had to be made lasts as long as the process."""

@@ -87,7 +87,7 @@ class CsvFaces(FaceDataset):
                 columns[key] = np.array([codes[text] for text in cells[key]], dtype=np.int32)
             if len(codes) > _MOST_CLASSES:
                 raise ValueError(
-                    f'{path} has more than {_MOST_CLASSES} different labels, such as {cells["label"][0]!r}'
+                    f'{path} has more than {_MOST_CLASSES} different labels, such as {cells["label"][0][:80]!r}'
                     '; is it the column of the classes that is called label?'
                 )
             if 'identity' in cells:

@@ -136,6 +136,14 @@ def test_numbers_that_no_array_holds(listed, number):
         listed(f'name,label\na.jpg,0\nb c.jpg,{number}\n', metainfo=dict(classes='rafdb'))
 
 
+def test_a_long_cell_does_not_fill_the_screen(listed):
+    with pytest.raises(
+        ValueError, match=r'\(label xxx.* \.\.\. .*xxx is no number, as the other labels are\)'
+    ) as error:
+        listed(f'name,label\na.jpg,0\nb c.jpg,1\ngrün.jpg,{"x" * 50_000}\n', metainfo=dict(classes='rafdb'))
+    assert len(str(error.value)) < 1000
+
+
 def test_a_cell_of_two_hundred_thousand_letters(listed):
     with pytest.raises(ValueError, match=r'faces\.csv:2: the line has more than 100,000 characters'):
         listed('name,label\n' + 'a' * 200_000 + ',0\n', metainfo=dict(classes='rafdb'))

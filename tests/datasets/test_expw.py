@@ -66,6 +66,7 @@ def test_a_box_outside_its_image_is_named(root):
         ('angry_actor_1.jpg 0 20 10 70 80 22.5 7', 'label 7 is not among 0-6'),
         ('angry_actor_1.jpg 0 20 10 70 80 22.5 -1', 'label -1 is not among 0-6'),
         ('angry_actor_1.jpg 0 20 10 x 80 22.5 1', 'must be whole numbers'),
+        ('angry_actor_1.jpg 0 20 10 99999999999999999999 80 22.5 1', 'must be whole numbers'),
         ('angry_actor_1.jpg 0 20 70 10 80 22.5 1', 'the box is empty: top 20, left 70, right 10, bottom 80'),
         ('angry_actor_1.jpg 0 20 -70 -10 80 22.5 1', 'the box is empty'),
         ('../angry_actor_1.jpg 0 20 10 70 80 22.5 1', 'the path leaves the data folder'),

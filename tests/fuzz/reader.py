@@ -41,4 +41,5 @@ class Reader:
             return True
         assert type(refusal) in self.refuses, repr(refusal)  # such as UnicodeError, a ValueError of somebody else
         assert (self.named or self.file.name) in str(refusal), f'{refusal!r} does not name {self.file.name}'
+        assert len(str(refusal)) < 5000, f'{str(refusal)[:200]} ... fills the screen'
         return False

@@ -10,7 +10,7 @@ from mmfer.apis.checkpoints.checkpoint_file import read_checkpoint
 from mmfer.engine.newest_checkpoint import newest_checkpoint
 
 CUTS, FLIPS = 50, 200
-ANALYSES = ('neighbours', 'attribution', 'noise_report', 'relabels', 'importance')
+ANALYSES = ('neighbours', 'noise_report', 'relabels', 'importance')
 
 
 def spoilt(data: bytes):
@@ -62,7 +62,6 @@ def test_every_tool_refuses_it_with_one_sentence(how, run, tools, stops, folder)
         (tools.train, [run.config, '--work-dir', folder / 'new', '--resume', bad, *run.options]),
         (tools.train, [run.config, '--work-dir', folder / 'new', *run.options, f'load_from={bad}']),
         *((load_tool(f'analysis_tools/{name}').main, [run.config, bad, *run.options]) for name in ANALYSES),
-        (load_tool('analysis_tools/attribution').main, [run.config, run.checkpoint, '--before', bad, *run.options]),
     ):
         line = stops(main, arguments)
         assert f'{bad} cannot be read as a checkpoint of plain values (' in line

@@ -14,8 +14,8 @@ from mmfer.datasets.reading.files import IMAGE_EXTENSIONS, BadLines, name_a_few
 from mmfer.datasets.reading.lines import lines_of
 from mmfer.datasets.reading.names import normal_name, normal_names
 
-_LONGEST = 5_000
-"""Characters of a line: more than any path has. A pattern may take ages to see that it does not match a longer one."""
+_LONGEST = 1_000
+"""Characters of a line: many. A pattern may take ages to see that it does not match a longer one."""
 _BETWEEN = r'(?:\s*[,;]\s*|\s+)'
 _EXPECTED = "'train_00001.jpg 5': an image and its class; a number of the row may stand before, a second label behind"
 

@@ -18,7 +18,7 @@ from mmfer.datasets.reading.csv_cells import CellWriter, restored_rows
 from mmfer.datasets.reading.csv_table import csv_rows
 from mmfer.datasets.reading.files import BadLines
 from mmfer.datasets.reading.lines import read_lines
-from mmfer.datasets.reading.names import normal_names
+from mmfer.datasets.reading.names import first_other, is_line
 from mmfer.datasets.reading.whole_files import written_whole
 
 FIRST_LINE = '# mmfer label noise manifest, version 1'
@@ -92,7 +92,7 @@ class NoiseManifest:
         Raises:
             ValueError: A name would not come back from a line of text.
         """
-        bad = next((name for name in self.names if len(name.splitlines()) != 1 or not _is_utf8(name)), None)
+        bad = next((name for name in self.names if not is_line(name)), None)
         if bad is not None:
             raise ValueError(
                 f'{bad!r} cannot stand in a manifest: a name must be one line of text in UTF-8; rename the image'
@@ -179,8 +179,7 @@ def labels_from(path: str, names: Sequence[str], labels: np.ndarray, classes: Se
         raise ValueError(
             f'{path} is the noise of {len(manifest.names):,} faces, the training set has {len(names):,}; {cure}'
         )
-    pairs = zip(normal_names(manifest.names), normal_names(names), strict=True)
-    other = next((i for i, (a, b) in enumerate(pairs) if a != b), None)
+    other = first_other(manifest.names, names)
     if other is not None:
         raise ValueError(
             f'{path} is the noise of other faces: row {other + 1:,} is {manifest.names[other]} there and '
@@ -199,11 +198,3 @@ def labels_from(path: str, names: Sequence[str], labels: np.ndarray, classes: Se
 
 def _share(part: int, whole: int) -> str:
     return f'{100 * part / max(whole, 1):.2f} % ({part:,} of {whole:,})'
-
-
-def _is_utf8(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -85,9 +85,9 @@ def _read_row_col(path: str) -> np.ndarray:
 def _read_pts(path: str) -> np.ndarray:
     text = '\n'.join(read_lines(path))
     declared = re.search(r'n_points\s*:\s*([0-9]{1,9})', text)
-    inside = re.search(r'\{(.*?)\}', text, re.DOTALL)
+    inside, closed, _ = text.partition('{')[2].partition('}')
     try:
-        points = [_pair(line) for line in inside.group(1).splitlines() if line.strip()] if inside else None
+        points = [_pair(line) for line in inside.splitlines() if line.strip()] if closed else None
     except ValueError:
         points = None
     if points is None:

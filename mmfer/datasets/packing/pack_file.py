@@ -20,6 +20,8 @@ _DTYPES = {'I64': np.dtype('<i8'), 'I32': np.dtype('<i4'), 'F32': np.dtype('<f4'
 _CODES = {dtype: code for code, dtype in _DTYPES.items()}
 _BEGIN = b'{"__metadata__": {"format": "mmfer pack '
 _CHUNK = 256
+_LONGEST_HEADER = 10_000_000
+"""Bytes: a thousand times what ours take."""
 
 
 def read_pack(path: str | Path) -> tuple[dict[str, str], Columns]:
@@ -37,6 +39,8 @@ def read_pack(path: str | Path) -> tuple[dict[str, str], Columns]:
     try:
         data = np.asarray(np.memmap(path, np.uint8, mode='r'))
         start = 8 + int.from_bytes(data[:8].tobytes(), 'little')
+        if start > _LONGEST_HEADER:
+            raise ValueError(start)
         header = json.loads(data[8:start].tobytes())
         metadata = header.pop('__metadata__')
         arrays, end = {}, 0

@@ -1,1 +1,1 @@
-"""Text files as others write them, and what keeps them read: knows no faces."""
+"""Text and arrays as others write them, and what keeps them read: knows no faces."""

@@ -12,7 +12,7 @@ import numpy as np
 from mmfer.datasets.reading.names import normal_names
 from mmfer.structures.printable import printable_name
 
-_SHOWN_LINES = 10
+_SHOWN_LINES, _SHOWN_LETTERS = 10, 80
 SHOWN_NAMES = 3
 _AT_ONCE = 100_000
 """Names; ten million at once would be a gigabyte of str."""
@@ -80,7 +80,9 @@ class BadLines:
         self._bad[number] = 1
         if len(self._shown) < _SHOWN_LINES:
             reason = 'it is not UTF-8: save the file as UTF-8' if '\ufffd' in line else reason
-            text = f'\n  {self.path}:{number}: {line.strip()[:80]!r}' + (f' ({reason})' if reason else '')
+            if len(reason) > 2 * _SHOWN_LETTERS:  # the cell that it names is long
+                reason = f'{reason[:_SHOWN_LETTERS]} ... {reason[-_SHOWN_LETTERS:]}'
+            text = f'\n  {self.path}:{number}: {line.strip()[:_SHOWN_LETTERS]!r}' + (f' ({reason})' if reason else '')
             self._shown.append((number, text))
 
     def raise_if_any(self) -> None:

@@ -294,3 +294,20 @@ def test_a_number_behind_the_label_that_is_none(row, faces, tmp_path):
     with pytest.raises(ValueError, match='if that is no column of labels, say --column 1'):
         chosen(tmp_path, names, label)
     assert np.array_equal(chosen(tmp_path, names, label, column=1)[0], noisy)
+
+
+@pytest.mark.parametrize('filler', [' ', '\t', ', ', ' 1', 'happy '])
+def test_lines_that_would_take_ages_are_bad_ones(tmp_path, filler):
+    path = tmp_path / 'noise.txt'
+    path.write_text(f'a.jpg 1\nb.jpg{filler * 1000}x\n')
+    with pytest.raises(ValueError, match=r'noise\.txt:2: .*\(more than 1,000 characters\)'):
+        read_noise_list(str(path), ['a.jpg', 'b.jpg'], CLASSES)
+
+
+@pytest.mark.parametrize('label', ['9' * 900, '٣', '1.5'])
+def test_numbers_that_are_no_class(tmp_path, label):
+    path = tmp_path / 'noise.txt'
+    path.write_text(f'a.jpg 1\nb.jpg {label}\n')
+    listed = read_noise_list(str(path), ['a.jpg', 'b.jpg'], CLASSES)
+    with pytest.raises(ValueError, match=rf'noise\.txt has the class {label[:40]}, which is no whole number'):
+        choose_labels(str(path), listed, np.array([0, 1]), dict(dataset=CLASSES, config=CLASSES))
