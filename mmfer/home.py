@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 
-# Symptom: `import mmengine` ends with `RuntimeError: could not determine the home directory for '~/.cache'`, from yapf's
+# Symptom: `import mmengine` ends with `RuntimeError: could not determine the home directory for '~/.cache'`, of yapf's
 # platformdirs, where there is no HOME and passwd does not have the user's number. torch asks for the name later.
 # Delete when both ask when they need it.
 def have_home() -> None:

@@ -1,6 +1,7 @@
 """Disks that are full or may not be written to, and users that have no home: a sentence, and nothing is lost."""
 
 import errno
+import io
 import logging
 import os
 import shutil
@@ -90,15 +91,25 @@ def test_what_the_system_says_becomes_a_sentence_with_the_file(number, says):
     assert sentence_of(OSError(number, os.strerror(number), 'a/x.pth')).startswith(says)
 
 
+class Full(io.StringIO):
+    """A file for which there is no room."""
+
+    def write(self, text):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
 def test_a_log_that_cannot_be_written_is_said_once(tmp_path, capsys):
-    logger, handler = logging.Logger('log'), logging.FileHandler('/dev/full')
+    logger, handler = logging.Logger('log'), logging.FileHandler(tmp_path / 'x.log')
+    handler.stream.close()
+    handler.stream = Full()
     logger.addHandler(handler)
     outlast_a_full_disk(logger)
     for _ in range(3):
         logger.warning('a line')
     said = capsys.readouterr().err
-    handler.stream = None  # it cannot be closed: what was not written is tried again
-    assert said.startswith('mmfer: warning: the log /dev/full cannot be written to any more: [Errno 28] No space left')
+    assert said.startswith(
+        f'mmfer: warning: the log {tmp_path}/x.log cannot be written to any more: [Errno 28] No space'
+    )
     assert said.count('\n') == 1
 
 
