@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import inspect
 import os
 import re
@@ -21,6 +20,7 @@ from mmengine.registry import Registry
 import mmfer
 from mmfer.apis.loader_faults import leave_no_worker, loader_fault
 from mmfer.apis.registered_parts import UNKNOWN_PART, missing_location, unknown_part
+from mmfer.apis.system_errors import of_system
 from mmfer.commands import here
 from mmfer.engine.checks.config_parts import unknown_parameter
 from mmfer.engine.terminal import shown_to_people
@@ -28,7 +28,6 @@ from mmfer.structures.printable import printable
 
 UNKNOWN_PARAMETER = re.compile(r"([\w.]+)\(\) got an unexpected keyword argument '(\w+)'")
 MISSING_PARAMETER = re.compile(r'([\w.]+)\(\) missing \d+ required (?:positional|keyword-only) arguments?: (.+)')
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 USERS = (
     ValueError,
     OSError,
@@ -43,7 +42,7 @@ USERS = (
 def user_errors() -> Iterator[None]:
     """Ends the program with `mmfer: error: <sentence>` and exit code 1 where the user can mend it.
 
-    These are `ValueError`, `FileNotFoundError`, `KeyError`, errors of a config file, packages to be installed, and
+    These are `ValueError`, `KeyError`, errors of files and of a config, packages to be installed, and
     parts built with parameters that they do not have. Everything else is our mistake and keeps its traceback, as do
     all with `MMFER_TRACEBACK=1`. A loader whose workers have stopped or died is a sentence, too, and none of them
     stays. Names that are printed meanwhile have no hold on the terminal (`printable`).
@@ -51,6 +50,8 @@ def user_errors() -> Iterator[None]:
     try:
         with shown_to_people():
             yield
+    except BrokenPipeError:  # whoever reads what is printed has read enough
+        raise
     except (*USERS, RuntimeError) as error:
         fault = loader_fault(error) if isinstance(error, RuntimeError) else None
         if isinstance(error, RuntimeError) and fault is None:
@@ -88,25 +89,10 @@ def sentence_of(error: BaseException) -> str:
     elif isinstance(error, ImportError) and (part := _whose(error)):
         text = f'{part.__name__} needs a package that is not installed: {text}'
     elif isinstance(error, OSError) and error.errno:  # ours have a sentence only
-        text = _of_system(error)
+        text = of_system(error)
     elif isinstance(error, KeyError) and len(text.split()) == 1:
         text = f'the key {text!r} is missing'
     return here(' '.join(text.split())) or type(error).__name__
-
-
-def _of_system(error: OSError) -> str:
-    """What the system says of a file, and what one may do."""
-    name, why = error.filename or 'what was to be written', os.strerror(error.errno or 0)
-    if error.errno in NO_ROOM:
-        folder = Path(error.filename).parent if error.filename else '.'
-        return (
-            f'there is no room for {name} ({why}): make some (df -h {folder} shows how much there is), then try again'
-        )
-    if error.errno == errno.EROFS:
-        return f'{name} cannot be written ({why}): name a folder that can be written to'
-    if error.errno in (errno.EACCES, errno.EPERM):
-        return f'{name} cannot be used ({why}): let its owner or chmod permit it, or name another place'
-    return f'{name}: {why}'
 
 
 def _unknown_parameter(built: Callable[..., Any] | None, where: str, name: str) -> str:
