@@ -22,9 +22,14 @@ def have_home() -> None:
 
 
 def _made_for_this_process() -> str:
-    home, owner = tempfile.mkdtemp(prefix='mmfer-home-'), os.getpid()
-    atexit.register(lambda: os.getpid() == owner and shutil.rmtree(home, ignore_errors=True))
+    home = tempfile.mkdtemp(prefix='mmfer-home-')
+    atexit.register(_remove, home, os.getpid())
     return home
+
+
+def _remove(home: str, owner: int) -> None:
+    if os.getpid() == owner:  # not in processes that were forked from it
+        shutil.rmtree(home, ignore_errors=True)
 
 
 def _has_name() -> bool:

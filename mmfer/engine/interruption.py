@@ -98,7 +98,7 @@ class Agreement:
     """
 
     def __init__(self) -> None:
-        self._group = distributed.new_group(backend='gloo') if get_world_size() > 1 else None
+        self._group: Any = distributed.new_group(backend='gloo') if get_world_size() > 1 else None
         self._said: Tensor = tensor(0)
         self._work: Any = None
 
