@@ -169,7 +169,9 @@ def while_writing(longest: float, chance: random.Random) -> Callable[[Path], Ite
     """A moment at which a checkpoint is half written, after a random number of whole ones."""
 
     def moments(folder: Path) -> Iterator[float]:
-        after = time.monotonic() + chance.uniform(0, longest)
+        while not any(folder.glob('*.pth*')):
+            yield 0
+        after = time.monotonic() + chance.uniform(0, longest / 3)
         while True:  # until it is there, or the run has ended
             yield 0
             if time.monotonic() > after and any(folder.glob('*.pth.part')):
