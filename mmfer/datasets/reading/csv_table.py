@@ -94,7 +94,7 @@ def _column(key: str, words: Sequence[str], names: Sequence[str], where: str) ->
     ]
     if len(found) > 1:
         raise ValueError(
-            f'{where}: the header has {" and ".join(repr(names[at]) for at in found)}, and either may be the column '
+            f'{where}: the header has {" and ".join(repr(names[at]) for at in found[:3])}, and either may be the column '
             f'{key}; call the one that is meant {words[0]!r}, and no other'
         )
     return found[0] if found else None
