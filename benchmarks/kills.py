@@ -66,13 +66,13 @@ BATCH = 6
 class Run:
     """One training, of one or two processes, forked from this one, which has imported what takes seconds."""
 
-    def __init__(self, name: str, processes: int, folder: Path, *more: str):
+    def __init__(self, name: str, processes: int, folder: Path, log: Path | None = None):
         port = _free_port()
         self.pids = []
         for rank in range(processes):
             pid = os.fork()
             if pid == 0:
-                _train(name, processes, rank, port, folder, more)
+                _train(name, processes, rank, port, folder, log or Path(f'{folder}.{rank}.log'))
             self.pids.append(pid)
         self.code: int | None = None
 
@@ -90,22 +90,23 @@ class Run:
 
     def kill(self) -> None:
         """Ends all of its processes at once."""
-        for pid in self.pids:
-            os.kill(pid, signal.SIGKILL)
-        for pid in self.pids:
-            os.waitpid(pid, 0)
+        if self.code is None:
+            for pid in self.pids:
+                os.kill(pid, signal.SIGKILL)
+            for pid in self.pids:
+                os.waitpid(pid, 0)
 
 
-def _train(name: str, processes: int, rank: int, port: int, folder: Path, more: tuple[str, ...]) -> None:
+def _train(name: str, processes: int, rank: int, port: int, folder: Path, log: Path) -> None:
     code = 1
     try:
         os.chdir(ROOT)
         torch.set_num_threads(1)
-        log = os.open(f'{folder}.{rank}.log', os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        os.dup2(log, 1)
-        os.dup2(log, 2)
+        output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
         os.environ['MMFER_LAUNCHER'] = str(os.getppid())
-        options = [*OPTIONS, *OF_CONFIG[name], f'train_dataloader.batch_size={BATCH // processes}', *more]
+        options = [*OPTIONS, *OF_CONFIG[name], f'train_dataloader.batch_size={BATCH // processes}']
         words = [CONFIGS[name], '--work-dir', str(folder), '--resume', 'auto']
         if processes > 1:
             os.environ |= dict(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(processes))

@@ -2,35 +2,34 @@
 
 from __future__ import annotations
 
-import errno
 import inspect
 import os
 import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any, TextIO, cast
+from typing import Any
 
 from mmengine import registry as mmengine_registry
 from mmengine.config.utils import ConfigParsingError
-from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope, Registry
 
 import mmfer
 from mmfer import registry as mmfer_registry
+from mmfer.apis.loader_faults import leave_no_worker, loader_fault
+from mmfer.apis.system_errors import of_system
 from mmfer.commands import here
 from mmfer.engine.checks.config_parts import unknown_parameter
-from mmfer.engine.terminal import PrintableStream, tell_people
+from mmfer.engine.terminal import shown_to_people
 from mmfer.structures.naming import closest, did_you_mean
 from mmfer.structures.printable import printable
 
 UNKNOWN_PART = re.compile(r'^(\S+) is not in the (?:\S+::)?(.+?) registry\.')
 UNKNOWN_PARAMETER = re.compile(r"([\w.]+)\(\) got an unexpected keyword argument '(\w+)'")
 MISSING_PARAMETER = re.compile(r'([\w.]+)\(\) missing \d+ required (?:positional|keyword-only) arguments?: (.+)')
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 USERS = (
     ValueError,
     OSError,
@@ -47,13 +46,16 @@ def user_errors() -> Iterator[None]:
 
     These are `ValueError`, `FileNotFoundError`, `KeyError`, errors of a config file, packages to be installed, and
     parts built with parameters that they do not have. Everything else is our mistake and keeps its traceback, as do
-    all with `MMFER_TRACEBACK=1`. Names that are printed meanwhile have no hold on the terminal (`printable`).
+    all with `MMFER_TRACEBACK=1`. A loader whose workers have stopped or died is a sentence, too, and none of them
+    stays. Names that are printed meanwhile have no hold on the terminal (`printable`).
     """
-    tell_people(MMLogger.get_current_instance())
     try:
-        with redirect_stdout(cast(TextIO, PrintableStream(sys.stdout))):
+        with shown_to_people():
             yield
-    except USERS as error:
+    except (*USERS, RuntimeError) as error:
+        fault = loader_fault(error) if isinstance(error, RuntimeError) else None
+        if isinstance(error, RuntimeError) and fault is None:
+            raise
         if isinstance(error, TypeError) and not _is_about_parameters(error):
             raise
         if isinstance(error, ImportError) and 'pip install' not in str(error) and not _missing_location(error):
@@ -61,9 +63,12 @@ def user_errors() -> Iterator[None]:
         if os.environ.get('MMFER_TRACEBACK', '0') not in ('', '0'):
             traceback.print_exc()
         rank = os.environ.get('RANK', '0')
-        where = '' if _is_ours(error) else f' ({_origin(error)}MMFER_TRACEBACK=1 in front of the command shows where)'
-        sentence = printable(f'{sentence_of(error)}{where}')
+        hint = f' ({_origin(error)}MMFER_TRACEBACK=1 in front of the command shows where)'
+        where = '' if fault or _is_ours(error) else hint
+        sentence = printable(f'{fault or sentence_of(error)}{where}')
         print(f'mmfer: error{"" if rank == "0" else f" (rank {rank})"}: {sentence}', file=sys.stderr)
+        if fault:
+            leave_no_worker()
         raise SystemExit(1) from None
 
 
@@ -84,25 +89,10 @@ def sentence_of(error: BaseException) -> str:
     elif isinstance(error, ImportError) and (part := _whose(error)):
         text = f'{part.__name__} needs a package that is not installed: {text}'
     elif isinstance(error, OSError) and error.errno:  # ours have a sentence only
-        text = _of_system(error)
+        text = of_system(error)
     elif isinstance(error, KeyError) and len(text.split()) == 1:
         text = f'the key {text!r} is missing'
     return here(' '.join(text.split())) or type(error).__name__
-
-
-def _of_system(error: OSError) -> str:
-    """What the system says of a file, and what one may do."""
-    name, why = error.filename or 'what was to be written', os.strerror(error.errno or 0)
-    if error.errno in NO_ROOM:
-        folder = Path(error.filename).parent if error.filename else '.'
-        return (
-            f'there is no room for {name} ({why}): make some (df -h {folder} shows how much there is), then try again'
-        )
-    if error.errno == errno.EROFS:
-        return f'{name} cannot be written ({why}): name a folder that can be written to'
-    if error.errno in (errno.EACCES, errno.EPERM):
-        return f'{name} cannot be used ({why}): let its owner or chmod permit it, or name another place'
-    return f'{name}: {why}'
 
 
 def _missing_location(error: ImportError) -> str | None:

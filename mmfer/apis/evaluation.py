@@ -13,12 +13,13 @@ from mmfer import compat
 from mmfer.apis.checkpoints.agreement import check_agreement, trained_classes
 from mmfer.apis.checkpoints.checkpoint_file import read_checkpoint
 from mmfer.apis.deployment import build_deployed, load_deployed
-from mmfer.apis.training import forget_workers, pin_memory
+from mmfer.apis.training import forget_workers, limit_waiting, pin_memory
 from mmfer.datasets.reading.csv_cells import written_csv
 from mmfer.datasets.transforms.pipeline_trial import try_pipeline
 from mmfer.engine.checks.classes import check_dataset_classes
 from mmfer.engine.checks.held_out import check_tested
 from mmfer.engine.checks.images import check_images
+from mmfer.engine.collecting import collect_in
 from mmfer.engine.dataset_parts import face_datasets
 from mmfer.engine.terminal import FILE_ONLY, TerminalRunner, VerboseRunner, progress_of
 from mmfer.evaluation import FERMetric, majority_class, write_report
@@ -102,6 +103,7 @@ def evaluate(
     compat.prepare(cfg, launcher)
     pin_memory(cfg)
     forget_workers(cfg)
+    limit_waiting(cfg)
     runner = (VerboseRunner if verbose else TerminalRunner).from_cfg(cfg)
     model = runner.model.module if runner.distributed else runner.model
     load_deployed(model, content, checkpoint)
@@ -112,6 +114,7 @@ def evaluate(
     check_images([runner.test_dataloader.dataset])
     for faces in face_datasets(runner.test_dataloader.dataset):
         runner.logger.info(faces.summary(), extra=FILE_ONLY)
+    collect_in(runner.test_evaluator, runner.work_dir)
     with progress_of(runner):
         metrics = runner.test()
     metric = next((m for m in runner.test_evaluator.metrics if isinstance(m, FERMetric)), None)
@@ -122,9 +125,6 @@ def evaluate(
     split, majority = str(getattr(dataset, 'split', 'test')), ('', 0.0)
     if is_main_process():
         write_table(metric, _names(metric, dataset), table)
-        draw_confusion_matrix(
-            metric.confusion, metric.classes, picture, f'{Path(checkpoint).name}: {split}, {len(metric.faces)} faces'
-        )
         index, rate = majority_class(metric.confusion)
         majority = metric.classes[index], rate
         content = dict(
@@ -138,6 +138,9 @@ def evaluate(
             confusion_matrix=metric.confusion.tolist(),
         )
         write_report(content, folder / 'test_metrics.json')
+        draw_confusion_matrix(
+            metric.confusion, metric.classes, picture, f'{Path(checkpoint).name}: {split}, {len(metric.faces)} faces'
+        )
     return EvaluationReport(metrics, split, len(metric.faces), majority, table, picture)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -14,6 +15,8 @@ import mmfer
 from mmfer.apis.checkpoints.checkpoint_file import read_checkpoint
 from mmfer.apis.deployment import BUFFERS, DEPLOYED, deployed_state
 from mmfer.engine.hooks.training_faces import TRAINING_FACES
+from mmfer.structures.tensor_file import write_sealed
+from mmfer.structures.whole_files import written_whole
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ def export_deployed(
     """Writes only the deployed state; it loads strictly into a stock mmpretrain `ImageClassifier`.
 
     The config, the classes and what the training faces looked like stay in the file, so that nothing else is needed to
-    test it or to predict with it.
+    test it or to predict with it; so does its seal, with which it is compared when it is read.
 
     Args:
         source: A checkpoint of training.
@@ -55,9 +58,10 @@ def export_deployed(
     state = {key: value.clone() for key, value in deployed_state(checkpoint, averaged, allow).items()}
     meta = checkpoint.get('meta') or {}
     kept = {key: meta[key] for key in ('cfg', 'dataset_meta', TRAINING_FACES, 'epoch', 'seed') if key in meta}
-    target = Path(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    torch.save(dict(state_dict=state, meta=dict(**kept, mmfer_version=mmfer.__version__)), target)
+    target, content = Path(target), io.BytesIO()
+    torch.save(dict(state_dict=state, meta=dict(**kept, mmfer_version=mmfer.__version__)), content)
+    with written_whole(target, 'wb', on_disk=True) as stream:
+        write_sealed(stream, content.getbuffer())
     return ExportReport(
         path=target,
         parameters=sum(

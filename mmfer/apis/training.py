@@ -14,6 +14,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from mmfer import compat
+from mmfer.apis.loader_faults import LONGEST_WAIT
 from mmfer.datasets.transforms.pipeline_trial import try_pipeline
 from mmfer.engine.beginning import choose_beginning, clear_folder
 from mmfer.engine.checks.classes import check_classes
@@ -23,6 +24,7 @@ from mmfer.engine.checks.loaders import check_batches, check_norm, check_ranks_a
 from mmfer.engine.checks.preprocessor import check_preprocessor
 from mmfer.engine.checks.structure import MMENGINE_HOOKS
 from mmfer.engine.checks.unused_settings import check_config, check_optimizer
+from mmfer.engine.collecting import collect_in
 from mmfer.engine.dataset_parts import face_datasets
 from mmfer.engine.hooks.interruption import InterruptionHook
 from mmfer.engine.hooks.protocol import ProtocolHook
@@ -57,6 +59,7 @@ def train(cfg: Config, launcher: str = 'none', verbose: bool = False) -> Runner:
     resume_within_epochs(cfg)
     pin_memory(cfg)
     forget_workers(cfg)
+    limit_waiting(cfg)
     with only_run_in(cfg.work_dir) if is_first_process(launcher) else nullcontext():
         return _run(cfg, launcher, verbose)
 
@@ -65,6 +68,8 @@ def _run(cfg: Config, launcher: str, verbose: bool) -> Runner:
     runner_type = VerboseRunner if verbose else TerminalRunner
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else runner_type.from_cfg(cfg)
     outlast_a_full_disk(runner.logger)
+    if runner.val_loop is not None:
+        collect_in(runner.val_evaluator, runner.work_dir)
     choose_beginning(runner)
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
     if runner._resume:
@@ -133,8 +138,16 @@ def forget_workers(cfg: Config) -> None:
     for name in ('train', 'val', 'test'):
         loader = cfg.get(f'{name}_dataloader')
         if loader and not loader.get('num_workers'):
-            for key in ('persistent_workers', 'prefetch_factor'):
+            for key in ('persistent_workers', 'prefetch_factor', 'timeout'):
                 loader.pop(key, None)
+
+
+def limit_waiting(cfg: Config) -> None:
+    """Lets loaders wait for their workers no longer than `LONGEST_WAIT`, where the config does not say how long."""
+    for name in ('train', 'val', 'test'):
+        loader = cfg.get(f'{name}_dataloader')
+        if loader and loader.get('num_workers'):
+            loader.setdefault('timeout', LONGEST_WAIT)
 
 
 def is_first_process(launcher: str) -> bool:

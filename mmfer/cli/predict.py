@@ -111,7 +111,7 @@ def main(argv: list[str] | None = None) -> None:
                 add(face)
                 ranked = sorted(zip(predictor.classes, face.score, strict=True), key=lambda pair: -pair[1])
                 if sum(counts.values()) < PRINTED:
-                    shares = ', '.join(f'{name} {100 * share:.1f} %' for name, share in ranked)
+                    shares = ', '.join(f'{printable_name(name)} {100 * share:.1f} %' for name, share in ranked)
                     print(f'{label(face, source)}: {shares}')
                 counts[ranked[0][0]] += 1
                 if len(shown) < args.sheets * FACES_A_SHEET:
@@ -122,7 +122,10 @@ def main(argv: list[str] | None = None) -> None:
             print(f'skipped {printable_name(path)}: {why}')
         check_any(faces, pictures, source, skipped)
         if faces > PRINTED:
-            print(f'... {faces} faces in all: ' + ', '.join(f'{name} {count}' for name, count in counts.most_common()))
+            print(
+                f'... {faces} faces in all: '
+                + ', '.join(f'{printable_name(name)} {count}' for name, count in counts.most_common())
+            )
         if skipped:
             print(f'{len(skipped)} of {len(pictures)} pictures skipped, see above')
         if not args.align and not args.aligned:

@@ -15,9 +15,9 @@ from mmengine.runner import Runner
 
 from mmfer.apis import read_config, train, user_errors
 from mmfer.apis.config import KeyValue, as_typed, typed_options
-from mmfer.apis.errors import NO_ROOM
 from mmfer.apis.following import next_command
 from mmfer.apis.processes import leave_together
+from mmfer.apis.system_errors import NO_ROOM
 from mmfer.apis.training import is_first_process, protocol_of
 from mmfer.cli.arguments import new_parser
 from mmfer.commands import resuming

@@ -44,8 +44,9 @@ class _PassOver:
         self._batch_sampler, self._batches = batch_sampler, batches
 
     def __iter__(self) -> Iterator[Sequence[int]]:
+        # Reached with the first batch: a loader with workers makes two iterators, and reads from the second.
         batches, self._batches = self._batches, 0
-        return islice(iter(self._batch_sampler), batches, None)
+        yield from islice(iter(self._batch_sampler), batches, None)
 
     def __len__(self) -> int:
         return len(self._batch_sampler)

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable
 from functools import partial
 from multiprocessing import active_children
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 from torch.utils.data import DataLoader
@@ -22,7 +23,7 @@ def keep_through_signals(loader: DataLoader[Any]) -> None:
     """
     if loader.num_workers:
         loader.worker_init_fn = partial(_begin, then=loader.worker_init_fn)
-        atexit.register(_end_workers)  # before multiprocessing's own, which would ask them in vain
+        atexit.register(end_workers)  # before multiprocessing's own, which would ask them in vain
 
 
 def _begin(worker: int, then: Callable[[int], None] | None) -> None:
@@ -32,9 +33,11 @@ def _begin(worker: int, then: Callable[[int], None] | None) -> None:
         then(worker)
 
 
-def _end_workers() -> None:
+def end_workers() -> list[BaseProcess]:
+    """Ends all processes that this one has started, stopped ones too, which heed nothing gentler; returns them."""
     workers = active_children()
     if workers:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch's handler takes the end of a worker for a mistake
     for worker in workers:
         worker.kill()
+    return workers

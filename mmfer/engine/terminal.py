@@ -7,9 +7,9 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout, suppress
 from functools import partial
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 from mmengine.dist import is_main_process
 from mmengine.logging import MMLogger
@@ -78,6 +78,14 @@ def tell_people(logger: MMLogger) -> None:
     for place, handler in enumerate(logger.handlers):
         if type(handler) is logging.StreamHandler:
             logger.handlers[place] = _TerminalHandler(handler)
+
+
+@contextmanager
+def shown_to_people() -> Iterator[None]:
+    """What a command prints and logs meanwhile is printable, and without dumps."""
+    tell_people(MMLogger.get_current_instance())
+    with redirect_stdout(cast(TextIO, PrintableStream(sys.stdout))):
+        yield
 
 
 def make_printable(logger: MMLogger) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from mmfer.evaluation.confusion import majority_class
+from mmfer.structures.whole_files import written_whole
 
 HEADLINE = {'accuracy': 'accuracy', 'mean_class_accuracy': 'mean class accuracy', 'macro_f1': 'macro F1'}
 
@@ -84,11 +85,8 @@ def write_report(report: Mapping[str, Any], path: str | Path) -> None:
         else:
             text = json.dumps(value)
         lines.append(f' {json.dumps(key)}: {text}')
-    path = Path(path)
-    # A run that is killed here must not leave half a file behind.
-    draft = path.with_name(path.name + '.part')
-    draft.write_text('{\n' + ',\n'.join(lines) + '\n}\n', encoding='utf-8')
-    draft.replace(path)
+    with written_whole(path, encoding='utf-8') as stream:
+        stream.write('{\n' + ',\n'.join(lines) + '\n}\n')
 
 
 def _plain(value: Any) -> Any:

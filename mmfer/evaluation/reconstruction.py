@@ -20,7 +20,7 @@ class ReconstructionMetric(BaseMetric):
     Args:
         collect_device: 'cpu' or 'gpu', where the ranks' results meet. Defaults to 'cpu'.
         prefix: Put before the names. Defaults to None: none.
-        collect_dir: Folder through which the ranks' results meet. Defaults to None: a temporary one.
+        collect_dir: Folder through which the ranks' results meet. Defaults to None: one in the run's work folder.
     """
 
     default_prefix = ''

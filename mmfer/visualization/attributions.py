@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from matplotlib.figure import Figure
 
+from mmfer.visualization.picture_file import write_figure
 from mmfer.visualization.texts import plain
 
 GAP, HEAD, SIDE = 0.06, 0.32, 1.15
@@ -91,10 +92,7 @@ def draw_attributions(
         axes.text(GAP, 0.15, plain(title), size=9, va='center')
     axes.set(xlim=(0, width), ylim=(height, 0))  # after imshow, which sets them to its picture
     axes.axis('off')
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110)
-    return path
+    return write_figure(figure, path)
 
 
 def _enlarged(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -11,6 +11,7 @@ from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike
 
 from mmfer.evaluation.confusion import summarise
+from mmfer.visualization.picture_file import write_figure
 from mmfer.visualization.texts import plain
 
 
@@ -66,4 +67,4 @@ def draw_confusion_matrix(confusion: ArrayLike, classes: Sequence[str], path: st
     figures = summarise(confusion, classes)
     heading = f'accuracy {figures["accuracy"]:.1f}   mean class accuracy {figures["mean_class_accuracy"]:.1f}'
     figure.suptitle(plain(f'{title}\n{heading}' if title else heading), size=11)
-    figure.savefig(path, dpi=110)
+    write_figure(figure, path)

@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from mmfer.visualization.picture_file import write_figure
 from mmfer.visualization.texts import plain
 
 INCHES = 1.15
@@ -70,7 +71,4 @@ def draw_contact_sheet(
     axes.axis('off')
     if title:
         figure.text(GAP / 2 * INCHES / wide, 1 - 0.5 * head / tall, plain(title), size=9.5, va='center')
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110)
-    return path
+    return write_figure(figure, path)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from mmfer.visualization.picture_file import write_figure
 from mmfer.visualization.texts import plain
 
 COLOURS = ('#4477aa', '#ee6677', '#228833', '#ccbb44', '#66ccee', '#aa3377')
@@ -46,7 +47,4 @@ def draw_label_histogram(counts: Mapping[str, Mapping[str, int]], path: str | Pa
     axes.legend(frameon=False, fontsize=9)
     if title:
         axes.set_title(plain(title), size=10, loc='left')
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110)
-    return path
+    return write_figure(figure, path)

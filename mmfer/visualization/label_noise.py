@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from mmfer.visualization.picture_file import write_figure
 from mmfer.visualization.texts import plain
 
 CELL, GAP, NAMES, HEAD, FOOT = 0.62, 0.3, 1.5, 0.65, 0.85
@@ -47,10 +48,7 @@ def draw_label_noise(
         rows = [f'{name} ({count:,})' for name, count in zip(classes, np.asarray(counts).sum(1), strict=True)]
         axes.set_yticks(range(k), rows if i == 0 else [''] * k, size=8.5)
     figure.text(0.12 / width, 1 - 0.2 / height, plain(title), size=9.5, va='center')
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110)
-    return path
+    return write_figure(figure, path)
 
 
 def _draw_cells(axes: Axes, counts: np.ndarray, most: float) -> None:

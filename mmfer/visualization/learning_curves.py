@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from mmfer.visualization.picture_file import write_figure
 from mmfer.visualization.texts import plain
 
 COLOURS = ('#4477aa', '#ee6677', '#228833', '#ccbb44', '#66ccee', '#aa3377', '#ee8866', '#44bb99')
@@ -39,7 +40,7 @@ def draw_learning_curves(report: Mapping[str, Any], path: str | Path) -> None:
     scores.xaxis.set_major_locator(MaxNLocator(integer=True))
     scores.set_xlabel('epoch')
     figure.suptitle(plain(f'{report["config"]}, seed {report["seed"]}'), size=12)
-    figure.savefig(path, dpi=110)
+    write_figure(figure, path)
 
 
 def _draw_losses(axes: Axes, epochs: Sequence[Mapping[str, Any]]) -> None:

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from mmfer.visualization.learning_curves import COLOURS
+from mmfer.visualization.picture_file import write_figure
 from mmfer.visualization.texts import plain
 
 ROW, GAP, BETWEEN, NAMES, BARS, MARKS = 1.36, 0.08, 0.3, 0.78, 1.1, 1.25
@@ -85,10 +86,7 @@ def draw_neighbours(
         axes.text(GAP, 0.12, plain(title), size=9, va='center')
     axes.set(xlim=(0, width), ylim=(height, 0))  # after imshow, which sets them to its picture
     axes.axis('off')
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110)
-    return path
+    return write_figure(figure, path)
 
 
 def _colour(label: int) -> str:

@@ -12,6 +12,7 @@ from matplotlib.collections import PatchCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from mmfer.visualization.picture_file import write_figure
 from mmfer.visualization.texts import plain
 
 COLUMNS = 4
@@ -78,7 +79,7 @@ def draw_predictions(
     axes.set(xlim=(-0.08, columns * cell_width - 0.08), ylim=(rows * cell_height, 0))
     if title:
         figure.text(0.02, 1 - 0.5 * head / height, plain(title), size=10, va='center')
-    figure.savefig(path, dpi=110)
+    write_figure(figure, path)
 
 
 def _square(face: np.ndarray, side: int = 224) -> np.ndarray:

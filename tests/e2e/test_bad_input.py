@@ -89,6 +89,25 @@ def spoil_pictures():
     (FACES / 'test_00001_aligned.jpg').write_bytes(bomb)
 
 
+def put_no_files_in_the_place_of_pictures():
+    pipe, device, huge = (FACES / f'train_0000{number}_aligned.jpg' for number in (1, 2, 3))
+    for path in (pipe, device):
+        path.unlink()
+    os.mkfifo(pipe)
+    device.symlink_to('/dev/zero')
+    os.truncate(huge, 12_000_000_000)
+
+
+def name_class_folders_by_numbers():
+    for number in range(7):
+        Path(f'data/numbers/train/{number}').mkdir(parents=True)
+    steps = "dict(type='mmfer.LoadFace', size=32), dict(type='mmfer.PackFace')"
+    faces = f"_delete_=True, type='mmfer.FolderFaces', data_root='data/numbers', split='train', pipeline=[{steps}]"
+    Path('numbers.py').write_text(
+        f"_base_ = 'configs/baseline/r18_rafdb.py'\ntrain_dataloader = dict(dataset=dict({faces}))\n"
+    )
+
+
 def change_landmarks(change: Callable[[np.ndarray], np.ndarray]):
     with np.load(LANDMARKS) as rows:
         rows = dict(rows)
@@ -219,6 +238,18 @@ MISTAKES = [
             'too large (4,294,836,225 pixels',
         ),
         spoil=spoil_pictures,
+    ),
+    Mistake(
+        'a pipe, a device or a huge file in the place of a picture',
+        ('3 of the 16', 'list_patition_label.txt:1', 'a pipe', 'a device (a link to /dev/zero)', 'too large (12,000'),
+        spoil=put_no_files_in_the_place_of_pictures,
+    ),
+    Mistake(
+        'class folders that are named by numbers, without the names of the classes',
+        ('data/numbers', '(0, 1, 2, ...)', 'metainfo=dict(classes=[...])', "classes='rafdb'"),
+        {'model.pretrained': None},
+        spoil=name_class_folders_by_numbers,
+        config='numbers.py',
     ),
     Mistake(
         'a JPEG that lacks a part of its data, its end mark in place',

@@ -6,7 +6,7 @@ import pytest
 import torch
 from e2e.clone import tiny
 from e2e.resumed import CONFIG, NARROW, SMALL
-from mmengine.hooks import Hook
+from mmengine.hooks import CheckpointHook, Hook
 
 from mmfer.engine.hooks import FiniteHook
 from mmfer.registry import HOOKS
@@ -32,12 +32,13 @@ class Spoiling(Hook):
 
 
 def runner(scaler=None, last=None):
-    info = dict(last_ckpt=last) if last else {}
+    saving = CheckpointHook(1)
+    saving.last_ckpt = last
     return SimpleNamespace(
         epoch=0,
         iter=0,
         optim_wrapper=SimpleNamespace(loss_scaler=scaler),
-        message_hub=SimpleNamespace(runtime_info=info),
+        hooks=[saving],
         logger=SimpleNamespace(info=lambda *_, **__: None),
     )
 

@@ -258,18 +258,18 @@ def test_what_ctrl_c_prints_goes_on(home, typed, way, monkeypatch, capsys):
         (
             'pytorch',
             dict(WORLD_SIZE='2', LOCAL_WORLD_SIZE='2', CUDA_VISIBLE_DEVICES='', MASTER_ADDR='127.0.0.1'),
-            "CUDA_VISIBLE_DEVICES='' tools/dist_train.sh 'a config.py' 2 --amp --cfg-options 'a=b c' --resume",
+            "CUDA_VISIBLE_DEVICES='' tools/dist_train.sh 'a config.py' 2 --amp --cfg-options 'a=b c' --resume auto",
         ),
         (
             'pytorch',
             dict(WORLD_SIZE='8', LOCAL_WORLD_SIZE='4', NNODES='2', NODE_RANK='1', MASTER_ADDR='head', PORT='29501'),
             'PORT=29501 NNODES=2 NODE_RANK=1 MASTER_ADDR=head '
-            "tools/dist_train.sh 'a config.py' 4 --amp --cfg-options 'a=b c' --resume",
+            "tools/dist_train.sh 'a config.py' 4 --amp --cfg-options 'a=b c' --resume auto",
         ),
         (
             'slurm',
             dict(SLURM_JOB_PARTITION='gpu', SLURM_JOB_NAME='lanet', GPUS='16'),
-            "GPUS=16 tools/slurm_train.sh gpu lanet 'a config.py' --amp --cfg-options 'a=b c' --resume",
+            "GPUS=16 tools/slurm_train.sh gpu lanet 'a config.py' --amp --cfg-options 'a=b c' --resume auto",
         ),
     ],
 )

@@ -4,10 +4,12 @@ docs/reliability.md is the list: a row for each test here and a test for each ro
 """
 
 import re
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -68,6 +70,19 @@ def name_a_face_otherwise():
         np.savez(LANDMARKS, **dict(rows) | dict(names=names))
 
 
+def name_a_face_as_macos_does():
+    if face(5).exists():
+        name_a_face_otherwise()
+    for path in FACES.glob('train_*gypten*'):
+        path.rename(path.with_name(unicodedata.normalize('NFD', path.name)))
+
+
+def save_as_png():
+    for number in (6, 7):
+        cv2.imwrite(str(face(number).with_suffix('.png')), cv2.imread(str(face(number))))
+        face(number).unlink()
+
+
 def change_landmarks(change: Callable[[np.ndarray, np.ndarray], object]) -> None:
     with np.load(LANDMARKS) as rows:
         rows = dict(rows)
@@ -98,6 +113,19 @@ ODDITIES = [
         'a picture that no line lists',
         lambda: (FACES / 'train_99999_aligned.jpg').write_bytes(b''),
         says=(f'RAFDB: 1 images in {FACES} are in no row of the label file and are not used',),
+    ),
+    Oddity(
+        'a name outside ASCII, its accents spelt on disk as macOS does',
+        name_a_face_as_macos_does,
+        says=('RAFDB train: 1 of 16 images are there under a name that is spelt otherwise, which is taken: train_A',),
+    ),
+    Oddity(
+        'pictures that are .png where the list says .jpg',
+        save_as_png,
+        says=(
+            'RAFDB train: 2 of 16 images are there under a name that is spelt otherwise, which is taken: '
+            'train_00006_aligned.png for train_00006_aligned.jpg, train_00007_aligned.png for train_00007_aligned.jpg',
+        ),
     ),
     Oddity(
         'landmarks that are NaN, or were not found',

@@ -212,14 +212,16 @@ def test_a_checkpoint_that_says_nothing_of_its_settings_goes_on_with_the_configs
     assert rates(halfway / 'epoch_4.pth') == rates(RUN['folder'] / 'epoch_4.pth')
 
 
-def test_a_checkpoint_saved_within_an_epoch_begins_that_epoch_anew(halfway, train_tool):
+@pytest.mark.parametrize(('batch', 'behind', 'of'), [(3, 4, 6), (5, 2, 4), (16, 0, 1)])
+def test_another_batch_within_an_epoch_goes_on_behind_the_faces_it_has_had(batch, behind, of, halfway, train_tool):
+    """Two iterations of six faces are four of three, two of five (two faces come again) and none of all."""
     checkpoint = torch.load(halfway / 'epoch_2.pth', weights_only=True)
-    checkpoint['meta']['epoch'] = 1  # as CheckpointHook(by_epoch=False, interval=5) would say
-    checkpoint['meta']['iter'] = 5
+    checkpoint['meta'] |= dict(epoch=1, iter=5)
     torch.save(checkpoint, halfway / 'epoch_2.pth')
-    resume(train_tool, halfway)
-    assert rates(halfway / 'epoch_4.pth')[6:] == pytest.approx(linear(12)[3:], abs=1e-12)
-    assert 'it was saved within an epoch, at iteration 5, and that epoch begins anew' in said(halfway)
+    resume(train_tool, halfway, train_dataloader__batch_size=batch)
+    assert rates(halfway / 'epoch_4.pth')[6:] == pytest.approx(linear(4 * of)[of + behind :], abs=1e-12)
+    place = 'epoch 1' + (f' and {behind} iterations' if behind else '')
+    assert f'The run goes on behind {place} as a run with the present settings would' in said(halfway)
 
 
 def test_a_checkpoint_amid_accumulated_gradients_says_what_it_lacks(halfway, train_tool):

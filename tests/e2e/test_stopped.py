@@ -4,7 +4,7 @@ import signal
 
 import pytest
 from e2e.clone import tiny
-from e2e.resumed import METHODS, SMALL, content, differences
+from e2e.resumed import METHODS, SMALL, WORKERS, content, differences
 from mmengine.device import get_device
 from mmengine.runner import EpochBasedTrainLoop, ValLoop
 
@@ -36,10 +36,10 @@ def stopped(command, folder, monkeypatch, epoch, batch, name='SIGTERM', loop_typ
     return sorted(path.name for path in folder.glob('*.pth'))
 
 
-@pytest.mark.parametrize('method', ['lanet', *METHODS])
+@pytest.mark.parametrize('method', ['lanet', 'lanet with workers', *METHODS])
 def test_an_epoch_that_was_stopped_goes_on_bit_for_bit(method, command, monkeypatch, capsys, tmp_path):
     config, values = METHODS.get(method, LANET)
-    values = tiny(config) | SMALL | values | EMA
+    values = tiny(config) | SMALL | values | EMA | (WORKERS if 'workers' in method else {})
     del values['default_hooks.checkpoint.max_keep_ckpts']
     run, whole, parts = dict(config=config, values=values), tmp_path / 'whole', tmp_path / 'parts'
     command(whole, **run)

@@ -120,6 +120,12 @@ def test_an_epoch_is_trained_and_reported_once(config, ended):
     assert set(checkpoint['sample_bank']['columns']) == MEMORIES[config]
 
 
+def test_nothing_is_left_of_what_the_processes_told_each_other(ended):
+    folder, home = ended[0], ended[0].parents[2]
+    assert not (home / '.dist_test').exists()
+    assert not (folder / '.dist_test').exists()
+
+
 def test_each_face_is_drawn_by_one_rank(ranks):
     faces = [face for rank in ranks for step in rank['faces'] for face in step]
     assert [len(step) for rank in ranks for step in rank['faces']] == [4] * 6

@@ -2,15 +2,17 @@
 
 import csv
 import json
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from miniature import face_points
+from miniature import face_points, make_rafdb
 from tools.blobs import contents
-from tools.conftest import load_tool
+from tools.conftest import CONFIG, load_tool, small
 
 from mmfer.apis.data.folder_alignment import align_folder
+from mmfer.datasets import RAFDB
 from mmfer.datasets.landmarks.landmark_file import read_landmarks, write_landmarks
 
 DOTS = ((36, 37, 38, 39, 40, 41), (42, 43, 44, 45, 46, 47), (48, 54))  # eyes and mouth
@@ -191,3 +193,31 @@ def test_nothing_is_written_through_a_link_that_leads_out(faces):
     assert done.failed == 6
     assert 'is a link that leads out of' in done.failures.read_text()
     assert not list((faces / 'elsewhere').iterdir())
+
+
+@pytest.mark.parametrize('png', [True, False])
+def test_what_was_aligned_is_trained_on_in_the_place_of_what_it_was_made_of(tmp_path, png, tools, monkeypatch):
+    said = []
+    monkeypatch.setattr('mmfer.datasets.images.image_files.print_log', lambda text, **kwargs: said.append(text))
+    data = Path(make_rafdb(tmp_path / 'data', per_class=4, size=48, test_per_class=2))
+    folder, photos = data / 'basic/Image/aligned', tmp_path / 'photos'
+    before = RAFDB(str(data), landmarks='landmarks68.npz')
+    folder.rename(photos)
+    for path in photos.iterdir():  # as RAF-DB's originals are called
+        path.rename(path.with_name(path.name.replace('_aligned', '')))
+    done = align_folder(photos, data / 'landmarks68.npz', folder, size=32, png=png)
+    done.landmarks.replace(data / 'landmarks68.npz')
+    after = RAFDB(str(data), landmarks='landmarks68.npz')
+    assert after.fingerprint() == before.fingerprint(), 'names and labels are those of the label file'
+    first = Path(after.get_data_info(0)['img_path'])
+    assert first == folder / f'train_00001.{"png" if png else "jpg"}'
+    assert said[-1] == (
+        'RAFDB train: 28 of 28 images are there under a name that is spelt otherwise, which is taken: '
+        + ', '.join(f'train_0000{i}.{"png" if png else "jpg"} for train_0000{i}_aligned.jpg' for i in (1, 2, 3))
+        + ', ...'
+    )
+    moved = read_landmarks(str(data / 'landmarks68.npz'))
+    np.testing.assert_array_equal(after.columns['landmarks'][0], moved.points[moved.names.tolist().index(first.name)])
+    if png:
+        tools.train([CONFIG, '--work-dir', str(tmp_path / 'run'), *small(data, train_cfg__max_epochs=1)])
+        assert (tmp_path / 'run/metrics.json').exists()

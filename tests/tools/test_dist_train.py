@@ -30,7 +30,7 @@ def tools(tmp_path):
     """The launch scripts, to be run beside a stand-in for what they launch."""
     folder = tmp_path / 'tools'
     folder.mkdir()
-    for script in ('dist_train.sh', 'dist_test.sh', 'slurm_train.sh'):
+    for script in ('dist_train.sh', 'dist_test.sh', 'slurm_train.sh', 'dist_launch.py'):
         shutil.copy(ROOT / 'tools' / script, folder)
     return folder
 
@@ -60,7 +60,7 @@ def test_a_checkpoint_is_tested_by_several_processes(tools):
     python = executable(tools / 'python', '#!/bin/sh\necho "$OMP_NUM_THREADS: $*"\n')
     done = launch(tools / 'dist_test.sh', 'config.py', 'epoch_1.pth', 1, '--out', 'faces.csv', PYTHON=python)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith(f'{os.cpu_count()}: -m torch.distributed.run --nnodes=1 ')
+    assert done.stdout.startswith(f'{os.cpu_count()}: {tools}/dist_launch.py --nnodes=1 ')
     arguments = 'config.py epoch_1.pth --launcher pytorch --out faces.csv'
     assert done.stdout.endswith(f'--nproc_per_node=1 {tools}/test.py {arguments}\n')
 
@@ -85,7 +85,7 @@ def test_missing_arguments_print_the_usage(tools, script, arguments):
 def test_without_an_active_environment_the_projects_own_is_used(tools):
     executable(tools.parent / '.venv' / 'bin' / 'python', '#!/bin/sh\necho "own environment: $*"\n')
     done = launch(tools / 'dist_train.sh', 'config.py', 2, PYTHON='', VIRTUAL_ENV='', CONDA_PREFIX='')
-    assert done.stdout.startswith('own environment: -m torch.distributed.run --nnodes=1 ')
+    assert done.stdout.startswith(f'own environment: {tools}/dist_launch.py --nnodes=1 ')
     assert done.stdout.endswith(f'{tools}/train.py config.py --launcher pytorch\n')
 
 

@@ -13,7 +13,7 @@ from mmpretrain.models import ImageClassifier
 from scn_run import scn_run
 from torch import nn
 
-from mmfer.apis import export_deployed
+from mmfer.apis import FacePredictor, export_deployed
 from mmfer.apis.checkpoints.checkpoint_file import class_names, read_checkpoint
 from mmfer.apis.deployment import build_deployed, load_deployed
 
@@ -58,6 +58,40 @@ def test_the_export_loads_strictly_into_a_stock_classifier_and_predicts_the_same
     assert hashlib.sha256(out.read_bytes()).hexdigest() in said
     dropped = sum(key.startswith('supervision.') for key in full)
     assert f'tensors left out: {dropped} of supervision' in said
+
+
+def test_a_flipped_bit_is_told_with_the_cure(run, tools, tmp_path, capsys):
+    out = tmp_path / 'deployed.pth'
+    tools.export([str(run.checkpoint), str(out)])
+    data = bytearray(out.read_bytes())
+    places = [data.rindex(b'mmfer sha256 ') + 20, len(data) // 2, 2000]
+    for place in places:
+        data[place] ^= 4
+        out.write_bytes(data)
+        data[place] ^= 4
+        with pytest.raises(ValueError, match=r'deployed\.pth .*copy it again'):
+            FacePredictor(None, out, device='cpu')
+        for main, arguments in ((tools.predict, [str(run.faces), '--checkpoint']), (tools.test, [])):
+            with pytest.raises(SystemExit):
+                main([*arguments, str(out)])
+            assert 'copy it again' in capsys.readouterr().err
+    out.write_bytes(data)
+    FacePredictor(None, out, device='cpu')
+    assert [path.name for path in tmp_path.iterdir()] == ['deployed.pth']
+
+
+def test_an_export_that_fails_leaves_the_one_of_before(run, tmp_path, monkeypatch):
+    out = export_deployed(run.checkpoint, tmp_path / 'deployed.pth').path
+    before = out.read_bytes()
+
+    def full(stream, content):
+        stream.write(content[:1000])
+        raise OSError(28, 'No space left on device')
+
+    monkeypatch.setattr('mmfer.apis.export.write_sealed', full)
+    with pytest.raises(OSError, match='No space left'):
+        export_deployed(run.checkpoint, out)
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [before]
 
 
 def test_nothing_else_is_in_the_file(run, tmp_path):

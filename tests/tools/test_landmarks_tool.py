@@ -116,6 +116,24 @@ def test_what_was_done_before_is_not_done_again(detector, tmp_path, monkeypatch)
     assert seen == []
 
 
+def test_a_picture_that_cannot_be_drawn_costs_no_landmarks(detector, tmp_path, monkeypatch):
+    folder, out, sheet = tmp_path / 'images', tmp_path / 'x.npz', tmp_path / 'x_worst.png'
+    write_blobs(folder, 3)
+    cv2.imwrite(str(folder / 'grey.png'), np.full((9, 9), 90, np.uint8))
+    draw = landmark_extraction.draw_landmark_sheet
+    monkeypatch.setattr(landmark_extraction, 'draw_landmark_sheet', lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        extract_landmarks(folder, out, RED_BLOB)
+    assert len(read_landmarks(str(out)).names) == 4
+    captions = []
+    monkeypatch.setattr(
+        landmark_extraction, 'draw_landmark_sheet', lambda *args: (captions.append(args[3]), draw(*args))[1]
+    )
+    done = extract_landmarks(folder, out, RED_BLOB)
+    assert (done.sheet, done.found_now) == (sheet, False)
+    assert captions[0][0] == 'grey.png', 'images without a face come first, as the list of failures says'
+
+
 def test_progress_of_something_else_is_refused(detector, tmp_path, monkeypatch):
     folder, out = tmp_path / 'images', tmp_path / 'x.npz'
     write_blobs(folder, 6)

@@ -166,7 +166,7 @@ def stops(capsys, main, arguments) -> str:
         (dict(optim_wrapper__optimizer__learning_rate=1), ["Adam has no parameter 'learning_rate'", 'lr']),
         (
             dict(train_cfg__max_epoch=3),
-            ["EpochBasedTrainLoop has no parameter 'max_epoch'", 'did you mean max_epochs?'],
+            ["ResumableEpochLoop has no parameter 'max_epoch'", 'did you mean max_epochs?'],
         ),
         (
             dict(train_dataloader__dataset__landmark='x'),

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from mmfer.engine.newest_checkpoint import not_whole
 from mmfer.structures.naming import did_you_mean
 from mmfer.structures.tensor_file import UnreadableError, read_tensor_file
@@ -30,7 +32,18 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         raise ValueError(not_whole(path, error)) from None
     if not isinstance(checkpoint, dict):
         raise ValueError(f'{path} holds a {type(checkpoint).__name__}, no checkpoint')
-    return checkpoint if 'state_dict' in checkpoint else dict(state_dict=checkpoint)
+    checkpoint = dict(state_dict=checkpoint) if checkpoint.get('state_dict') is None else checkpoint
+    parts = {key: checkpoint.get(key) for key in ('state_dict', 'ema_state_dict', 'meta')}
+    parts['dataset_meta'] = parts['meta'].get('dataset_meta') if isinstance(parts['meta'], dict) else None
+    parts = {key: part for key, part in parts.items() if part is not None}
+    for key, part in parts.items():
+        if not isinstance(part, dict):
+            raise ValueError(f'{path} is no checkpoint of a training: its {key} is a {type(part).__name__}')
+    tensors = {
+        key: {str(name): value for name, value in parts[key].items() if isinstance(value, Tensor)}
+        for key in parts.keys() & {'state_dict', 'ema_state_dict'}
+    }
+    return checkpoint | tensors
 
 
 def class_names(checkpoint: Mapping[str, Any], num_classes: int) -> list[str]:

@@ -152,8 +152,10 @@ class _Aligner:
         if image is None:
             return fault
         face = align(image, points, self.size, self.template)
+        jpeg = path.suffix.lower() in ('.jpg', '.jpeg')
+        options = [cv2.IMWRITE_JPEG_QUALITY, self.quality] if jpeg else []  # of others OpenCV warns, for each
         with written_whole(path, 'wb') as stream:
-            stream.write(cv2.imencode(path.suffix.lower(), face, [cv2.IMWRITE_JPEG_QUALITY, self.quality])[1])
+            stream.write(cv2.imencode(path.suffix.lower(), face, options)[1])
         return ''
 
 

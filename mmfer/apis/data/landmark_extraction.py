@@ -22,6 +22,8 @@ from mmfer.apis.data.image_folder import (
 from mmfer.apis.data.landmark_chunks import kept_chunk, read_chunk, write_chunk
 from mmfer.apis.processes import in_processes
 from mmfer.datasets.landmarks.landmark_file import LandmarkFile, read_landmarks, write_landmarks
+from mmfer.datasets.reading.csv_cells import read_csv_rows
+from mmfer.datasets.reading.names import normal_names
 from mmfer.progress import ProgressBar
 from mmfer.registry import LANDMARK_DETECTORS
 from mmfer.structures.landmark_sets import NUM_POINTS
@@ -83,10 +85,10 @@ def extract_landmarks(
     failures, progress = out.with_name(f'{out.stem}_failures.csv'), out.with_name(f'{out.name}.progress')
     sheet = out.with_name(f'{out.stem}_worst.png')
     names = image_names(folder, leave_out=sheet)
-    new = not out.exists()  # it is written last, so where it is all is done
+    new = not out.exists()  # it is written behind all that it tells of, so where it is all is found
     if not new:
         faces = read_landmarks(str(out))
-        if faces.names.tolist() != names:
+        if list(normal_names(faces.names.tolist())) != list(normal_names(names)):
             raise ValueError(
                 f'{out} is there already and has the landmarks of other images than {folder}: delete it, '
                 'or write to another file'
@@ -104,8 +106,13 @@ def extract_landmarks(
         )
         faces, reasons = _find_all(_Finder(str(folder), detector, batch_size, jobs), names, progress, jobs)
         write_failures(failures, names, reasons)
-        _draw_worst(Path(folder), faces, np.array(reasons), sheet)
         write_landmarks(str(out), *faces)
+    if not sheet.exists():  # the picture comes last, so that no fault of it costs the landmarks
+        reason_of = {row[0]: row[1] for row in read_csv_rows(failures)} if failures.exists() else {}
+        part = progress / sheet.name
+        _draw_worst(Path(folder), faces, np.array([reason_of.get(name, '') for name in names]), part)
+        if part.exists():
+            part.replace(sheet)
     shutil.rmtree(progress, ignore_errors=True)
     return Extraction(out, failures, sheet if sheet.exists() else None, len(names), int((faces.score == 0).sum()), new)
 

@@ -14,6 +14,7 @@ from mmfer.apis.data.dataset_findings import DatasetCheck
 from mmfer.apis.data.dataset_page import WRONG, findings, page
 from mmfer.cli.arguments import add_cfg_options, new_parser
 from mmfer.commands import command
+from mmfer.datasets.reading.whole_files import written_whole
 from mmfer.visualization import draw_contact_sheet, draw_label_histogram, draw_landmarks
 
 SHOWN = 48
@@ -71,11 +72,12 @@ def main(argv: list[str] | None = None) -> None:
         cfg = read_config(args.config, args.cfg_options)
         folder = Path(args.out or Path(cfg.work_dir) / 'check')
         check = check_datasets(cfg)
-        pictures = draw(check, folder)
         report = folder / 'report.txt'
-        report.write_text(page(check, args.config, cases=None) + '\n', encoding='utf-8')
+        with written_whole(report, encoding='utf-8', errors='surrogateescape') as stream:
+            stream.write(page(check, args.config, cases=None) + '\n')
         print(page(check, args.config))
-        print(f'\nevery case: {as_typed(report)}\npictures: {"  ".join(map(as_typed, pictures))}')
+        print(f'\nevery case: {as_typed(report)}')
+        print(f'pictures: {"  ".join(map(as_typed, draw(check, folder)))}')
         wrong = sum(finding.mark == WRONG for finding in findings(check))
         print('nothing is wrong' if not wrong else f'wrong: {wrong}')
         print(f'next: {command("dataset_tools/browse.py", args.config, options=typed_options(args))}')

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mmfer.datasets.reading.names import normal_name
+from mmfer.datasets.images.image_files import stem_of
 
 _MOST_LINKS = 2_000_000
 """Of a larger set listing its folders to look for links takes minutes."""
@@ -40,7 +40,7 @@ class FacePlaces:
         for start in range(0, len(files), _AT_ONCE):  # ten million names at once would be a gigabyte of str
             rows = slice(start, start + _AT_ONCE)
             for file, name in zip(files[rows].tolist(), columns['name'][rows].tolist(), strict=True):
-                part = 'file' in columns and _stem(file) != _stem(name)  # one of several faces of a photo
+                part = 'file' in columns and stem_of(file) != stem_of(name)  # one of several faces of a photo
                 yield (*self._place(folder, file, links), *((name,) if part else ()))
 
     def folder(self, path: str) -> Hashable:
@@ -75,10 +75,6 @@ class FacePlaces:
         except OSError:
             return {}
         return {name: self.link(os.path.join(folder, name)) for name in links}
-
-
-def _stem(name: str) -> str:
-    return os.path.splitext(normal_name(name))[0]
 
 
 def shared_rows(these: Iterable[Any], those: Iterable[Any]) -> np.ndarray:

@@ -75,14 +75,14 @@ def log_unlisted(folder: str, names: Sequence[str] | np.ndarray, dataset: str) -
     if len(names) > _ALL_CHECKED:
         return
     listed = set(normal_names(list(names)))
-    unlisted = []
+    unlisted: list[str] = []
     for parent in {posixpath.dirname(name) for name in listed}:
         place = os.path.join(folder, parent)
         if os.path.isdir(place):
             there = list_files(place, below=False, wanted=_is_picture).names
-            unlisted += [name for name in normal_names([posixpath.join(parent, base) for base in there])]
-    absent = {posixpath.splitext(name)[0] for name in listed.difference(unlisted)}
-    unlisted = [name for name in unlisted if name not in listed and posixpath.splitext(name)[0] not in absent]
+            unlisted += normal_names([posixpath.join(parent, base) for base in there])
+    absent = {stem_of(name) for name in listed.difference(unlisted)}
+    unlisted = [name for name in unlisted if name not in listed and not (is_image(name) and stem_of(name) in absent)]
     if unlisted:
         kinds = ', '.join(f'{count:,} {kind}' for kind, count in Counter(map(kind_of, unlisted)).most_common())
         print_log(
@@ -99,14 +99,15 @@ def _is_picture(name: str) -> bool:
 def as_on_disk(folder: str, names: np.ndarray, dataset: str, endings: bool = True) -> np.ndarray:
     r"""The names as they are on disk, of images that are there under names that are spelt otherwise.
 
-    These are ``.\x\a.jpg`` for ``x/a.jpg``, letters with accents as one character or two, and another ending where one
-    image alone has the rest of the name: ``tools/dataset_tools/align.py --png`` writes such. The log says which.
+    These are ``.\x\a.jpg`` for ``x/a.jpg``, letters with accents as one character or two, and another ending, or a name
+    without RAF-DB's ``_aligned``, where one image alone has the rest of the name: ``tools/dataset_tools/align.py``
+    writes such. The log says which.
 
     Args:
         folder: Where they should be.
         names: Their paths in it, [N].
         dataset: Who lists them, for the message.
-        endings: Whether endings may differ.
+        endings: Whether ``.jpg`` and ``_aligned`` may differ.
 
     Returns:
         The names, [N]; the very same array where none is found so.
@@ -134,6 +135,11 @@ def as_on_disk(folder: str, names: np.ndarray, dataset: str, endings: bool = Tru
     return names_array(spelt)
 
 
+def stem_of(name: str) -> str:
+    """What stays of an image's name where ending and spelling do not count, nor RAF-DB's ``_aligned``."""
+    return posixpath.splitext(normal_name(name))[0].removesuffix('_aligned')
+
+
 class _Folders:
     """What is in the folders below one, each listed once."""
 
@@ -153,7 +159,7 @@ class _Folders:
         return there
 
     def with_other_ending(self, name: str, listed: Container[str]) -> str | None:
-        """The one image that is called so but for its ending, unless it is listed itself."""
+        """The one image of the same :func:`stem_of`, unless it is listed itself."""
         parent, base = posixpath.split(name)
         there = self.spelt(parent) if parent else ''
         if there is None:
@@ -161,9 +167,9 @@ class _Folders:
         if there not in self._by_stem:
             stems: dict[str, list[str]] = {}
             for part in filter(is_image, self._inside(there)):
-                stems.setdefault(posixpath.splitext(part)[0], []).append(part)
+                stems.setdefault(stem_of(part), []).append(part)
             self._by_stem[there] = stems
-        found = self._by_stem[there].get(posixpath.splitext(base)[0], [])
+        found = self._by_stem[there].get(stem_of(base), [])
         if len(found) != 1 or posixpath.join(parent, found[0]) in listed:
             return None
         return posixpath.join(there, self._inside(there)[found[0]])

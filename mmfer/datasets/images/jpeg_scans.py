@@ -96,9 +96,8 @@ def _parts(data: bytes) -> tuple[int, bytes, int, list[_Scan]]:
 # In a process of its own, whose error output is nobody else's: libjpeg says what it made up there and nowhere else.
 _DECODE_ALL = """
 import os, sys
+sys.path = [place for place in sys.path if place]  # -c puts the current folder there, which may be one of data
 import cv2, numpy
-
-from mmfer.progress import ProgressBar
 for number, path in enumerate(sys.stdin.buffer.read().decode('utf-8', 'surrogateescape').split('\\0')):
     with open(path, 'rb') as stream:
         data = stream.read()

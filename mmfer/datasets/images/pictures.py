@@ -17,6 +17,14 @@ _CV2_GIVES_UP = int(cv2.__version__.split('.')[0]) >= 5
 """Whether cv2 returns nothing where data end too early; before version 5 it makes them grey."""
 _TAIL = 64
 """Cameras and editors leave a few bytes behind the end of a picture."""
+Image.init()
+KINDS = tuple(
+    kind
+    for kind in ('JPEG', 'PNG', 'BMP', 'DIB', 'GIF', 'TIFF', 'WEBP', 'PPM', 'JPEG2000', 'AVIF', 'SUN')
+    if kind in Image.OPEN
+)
+"""Those that cv2 reads, too. Of others that Pillow knows, some run a program: EPS, whatever its file is called, is code
+for Ghostscript."""
 LARGEST_FILE = 2**30
 """In bytes: nearly twice what the largest picture that Pillow reads takes where 16 bits a channel lie uncompressed."""
 
@@ -69,7 +77,7 @@ def read_picture(path: str) -> np.ndarray:
 def _decode(data: bytes) -> np.ndarray | None:
     if not _CV2_GIVES_UP:
         try:
-            with Image.open(io.BytesIO(data)) as image:
+            with Image.open(io.BytesIO(data), formats=KINDS) as image:
                 image.load()
         except Exception:  # whatever Pillow's readers stumble over is the picture's fault
             return None
@@ -100,7 +108,7 @@ def _unopened_fault(path: str) -> str:
 def look_into(stream: BinaryIO) -> Look:
     """As :func:`look_at`, of an open file or bytes."""
     try:
-        with Image.open(stream) as image:
+        with Image.open(stream, formats=KINDS) as image:
             width, height = image.size
             if width * height > (Image.MAX_IMAGE_PIXELS or np.inf):
                 return Look(fault=_too_large(width * height, Image.MAX_IMAGE_PIXELS, 'pixels'))

@@ -92,9 +92,11 @@ class NoiseManifest:
         Raises:
             ValueError: A name would not come back from a line of text.
         """
-        bad = next((name for name in self.names if len(name.splitlines()) != 1), None)
+        bad = next((name for name in self.names if len(name.splitlines()) != 1 or not _is_utf8(name)), None)
         if bad is not None:
-            raise ValueError(f'{bad!r} cannot stand in a manifest: a name must be one line of text; rename the image')
+            raise ValueError(
+                f'{bad!r} cannot stand in a manifest: a name must be one line of text in UTF-8; rename the image'
+            )
         by_class = [
             f'{name} {_share(*counts)}' for name, *counts in zip(self.classes, self.changed, self.faces, strict=True)
         ]
@@ -197,3 +199,11 @@ def labels_from(path: str, names: Sequence[str], labels: np.ndarray, classes: Se
 
 def _share(part: int, whole: int) -> str:
     return f'{100 * part / max(whole, 1):.2f} % ({part:,} of {whole:,})'
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

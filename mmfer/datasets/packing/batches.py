@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from mmfer.datasets.columns import Faces
-from mmfer.datasets.packing.packed import PackedImages, moved_points
+from mmfer.datasets.packing.packed import moved_points
+from mmfer.datasets.packing.packed_images import PackedImages
 from mmfer.datasets.transforms.load_face import LoadFace
 from mmfer.datasets.transforms.pack_face import PackFace
 from mmfer.structures import FaceBatch

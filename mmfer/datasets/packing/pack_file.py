@@ -11,12 +11,14 @@ from typing import Any
 
 import numpy as np
 
+from mmfer.datasets.packing.checksums import COLUMNS_SUM, IMAGE, IMAGE_SUMS, check_columns, columns_sum, image_sums
+
 Columns = dict[str, np.ndarray]
 
-FORMAT = 'mmfer pack 1'
+FORMAT = 'mmfer pack 2'
 _DTYPES = {'I64': np.dtype('<i8'), 'I32': np.dtype('<i4'), 'F32': np.dtype('<f4'), 'U8': np.dtype('u1')}
 _CODES = {dtype: code for code, dtype in _DTYPES.items()}
-_BEGIN = b'{"__metadata__": {"format": "' + FORMAT.encode()
+_BEGIN = b'{"__metadata__": {"format": "mmfer pack '
 _CHUNK = 256
 _LONGEST_HEADER = 10_000_000
 """Bytes: a thousand times what ours take."""
@@ -53,6 +55,8 @@ def read_pack(path: str | Path) -> tuple[dict[str, str], Columns]:
             raise ValueError(metadata['format'])
         if not all(isinstance(text, str) for text in metadata.values()):
             raise ValueError(metadata)
+        if len(arrays[IMAGE_SUMS]) != len(arrays[IMAGE]) or arrays[COLUMNS_SUM].shape != (1,):
+            raise ValueError(arrays.keys())
     except OSError:  # the disk's fault, not the file's
         raise
     except Exception:  # a header may say anything
@@ -85,7 +89,8 @@ def write_pack(
     """Writes a pack, or goes on with one that was cut off.
 
     Images are appended in order to ``path.part``, so that its length says how many are done. What was found out about
-    them is written in front of them, and they follow only when that has reached the disk.
+    them is written in front of them, and they follow only when that has reached the disk. A pack that is there is
+    compared with its checksums, and written anew where it differs.
 
     Args:
         path: The file to write.
@@ -98,14 +103,15 @@ def write_pack(
         progress: Is told how many images are done.
 
     Returns:
-        Whether it wrote; not where the file was there already.
+        Whether it wrote; not where the file was there already, and whole.
 
     Raises:
         ValueError: There is another file of this name, no pack.
     """
     # Widest first: then every array begins at a multiple of its own item.
-    arrays = dict(sorted({**known, **found}.items(), key=lambda item: -item[1].dtype.itemsize))
     total = len(next(iter(found.values())))
+    sums = {IMAGE_SUMS: np.zeros(total, np.int64), COLUMNS_SUM: np.zeros(1, np.int64)}
+    arrays = dict(sorted({**known, **found, **sums}.items(), key=lambda item: -item[1].dtype.itemsize))
     header, offsets = _header(arrays, (total, 3, *shape), metadata)
     body = b''.join(array.astype(array.dtype.newbyteorder('<')).tobytes() for array in arrays.values())
     start, one = len(header) + len(body), 3 * math.prod(shape)
@@ -115,7 +121,7 @@ def write_pack(
             begin = file.read(len(header))
         if begin[8 : 8 + len(_BEGIN)] != _BEGIN:
             raise ValueError(f'{path} is there and is no pack: give another name, or delete it')
-        if begin == header and path.stat().st_size == start + total * one:
+        if begin == header and is_whole(path):
             return False
     part.parent.mkdir(parents=True, exist_ok=True)
     with open(part, 'r+b' if part.exists() else 'w+b') as file:
@@ -130,8 +136,8 @@ def write_pack(
         progress(done)
         while done < total:
             images, rows = decode(done, min(done + _CHUNK, total))
-            for name, values in rows.items():
-                values = np.asarray(values, found[name].dtype.newbyteorder('<'))
+            for name, values in {**rows, IMAGE_SUMS: image_sums(images)}.items():
+                values = np.asarray(values, arrays[name].dtype.newbyteorder('<'))
                 file.seek(offsets[name] + done * (values.nbytes // len(values)))
                 file.write(values.tobytes())
             file.flush()
@@ -141,9 +147,22 @@ def write_pack(
             file.flush()
             done += len(images)
             progress(done)
+        file.seek(offsets[COLUMNS_SUM])
+        file.write(np.array(columns_sum(*read_pack(part)), '<i8').tobytes())
+        file.flush()
         os.fsync(file.fileno())
     os.replace(part, path)
     return True
+
+
+def is_whole(path: str | Path) -> bool:
+    """Whether all of a pack is as it was written; reads it from beginning to end."""
+    try:
+        metadata, arrays = read_pack(path)
+        check_columns(path, metadata, arrays)
+    except ValueError:
+        return False
+    return np.array_equal(image_sums(arrays[IMAGE]), arrays[IMAGE_SUMS])
 
 
 def _header(arrays: Columns, images: tuple[int, ...], metadata: Mapping[str, str]) -> tuple[bytes, dict[str, int]]:
@@ -151,7 +170,7 @@ def _header(arrays: Columns, images: tuple[int, ...], metadata: Mapping[str, str
     entries: dict[str, dict[str, Any]] = {'__metadata__': {'format': FORMAT, **metadata}}
     offsets, end = {}, 0
     specs = [(name, array.dtype, array.shape) for name, array in arrays.items()]
-    for name, dtype, shape in [*specs, ('image', np.dtype(np.uint8), images)]:
+    for name, dtype, shape in [*specs, (IMAGE, np.dtype(np.uint8), images)]:
         offsets[name], end = end, end + dtype.itemsize * math.prod(shape)
         entries[name] = dict(dtype=_CODES[dtype], shape=list(shape), data_offsets=[offsets[name], end])
     text = json.dumps(entries).encode()

@@ -1,4 +1,4 @@
-"""Packed images as a column, and the check that they are still those of the source."""
+"""Packed images as a column of a dataset, once they are known to be those of its source."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ import hashlib
 import os
 import os.path as osp
 from collections.abc import Sequence
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 from mmengine.logging import print_log
 
 from mmfer.datasets.columns import Faces
 from mmfer.datasets.labels.schema import stored_classes
+from mmfer.datasets.packing.checksums import check_columns
 from mmfer.datasets.packing.pack_file import read_pack, split_names
+from mmfer.datasets.packing.packed_images import PackedImages
 from mmfer.datasets.reading.files import name_a_few
 from mmfer.datasets.reading.names import normal_names
 from mmfer.datasets.transforms.load_face import LoadFace, move_points
@@ -21,51 +23,6 @@ from mmfer.datasets.transforms.load_face import LoadFace, move_points
 Columns = dict[str, Any]
 _NDIM = dict(image=4, label=1, ori_shape=2, bytes=1, mtime=1, hash=1)
 """Arrays that every pack has, besides the names, and their dimensions."""
-
-
-class PackedImages:
-    """Rows of the memory-mapped images of a pack, as a column.
-
-    ``column[i]`` is one image, BGR uint8 [H, W, 3]; slices, masks and ids give a column of fewer rows without
-    reading an image; ``read(rows)`` reads many at once. Pickles as the path, so that workers share the memory map.
-
-    Args:
-        path: The pack.
-        rows: Which of its images, int64 [N]. Defaults to None: all.
-    """
-
-    def __init__(self, path: str, rows: np.ndarray | None = None):
-        self.path = osp.abspath(path)
-        self._images = read_pack(path)[1]['image']
-        self.rows = np.arange(len(self._images)) if rows is None else rows
-
-    @property
-    def shape(self) -> tuple[int, int, int, int]:
-        """[N, H, W, 3]."""
-        _, channels, height, width = self._images.shape
-        return len(self.rows), height, width, channels
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    @overload
-    def __getitem__(self, index: int) -> np.ndarray: ...
-
-    @overload
-    def __getitem__(self, index: slice | np.ndarray) -> PackedImages: ...
-
-    def __getitem__(self, index: int | slice | np.ndarray) -> np.ndarray | PackedImages:
-        rows = self.rows[index]
-        if isinstance(rows, np.ndarray):
-            return PackedImages(self.path, rows)
-        return self._images[rows].transpose(1, 2, 0).copy()  # a transform may write into what it gets
-
-    def read(self, rows: np.ndarray) -> np.ndarray:
-        """A copy of the images of some rows, uint8 [n, 3, H, W]."""
-        return self._images.take(self.rows[rows], axis=0)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.path, self.rows)
 
 
 def add_packed(columns: Columns, path: str, dataset: Faces) -> Columns:
@@ -93,6 +50,7 @@ def add_packed(columns: Columns, path: str, dataset: Faces) -> Columns:
         for key, ndim in {**_NDIM, **({'box': 2} if 'box' in columns else {})}.items()
     ):
         raise ValueError(f'{path} lacks what is to be known of its faces, as no pack of mmfer does; {again}')
+    check_columns(path, metadata, pack)
     images, names = PackedImages(path), columns['name'].tolist()
     classes = stored_classes(metadata['classes'], f'the classes of {path}')
     if classes != list(dataset.source_classes):
@@ -113,7 +71,7 @@ def add_packed(columns: Columns, path: str, dataset: Faces) -> Columns:
             raise ValueError(f'the boxes of {_some(changed, names)} have changed since {path} was packed; {again}')
     ori_shape = pack['ori_shape'][rows]
     _require_size(path, images.shape[1:3], ori_shape, dataset.pipeline.transforms)
-    files = columns.get('file', columns['name']).tolist()
+    files = columns['file' if 'file' in columns else 'name'].tolist()
     changed = _changed(folder, files, *(pack[key][rows] for key in ('bytes', 'mtime', 'hash')))
     if changed.any():
         raise ValueError(f'{_some(changed, files)} in {folder} have changed since {path} was packed; {again}')
@@ -195,5 +153,5 @@ def _require_size(path: str, shape: tuple[int, int], ori_shape: np.ndarray, tran
 
 
 def _some(which: np.ndarray, names: Sequence[str]) -> str:
-    chosen = [names[i] for i in np.flatnonzero(which)]
+    chosen = [names[i] for i in np.flatnonzero(which).tolist()]
     return f'{len(chosen):,} of {len(names):,} images ({name_a_few(chosen)})'

@@ -109,7 +109,7 @@ def names_array(names: Sequence[str] | np.ndarray) -> np.ndarray:
     """
     try:
         return np.asarray(names, dtype=np.dtypes.StringDType())
-    except UnicodeEncodeError:
+    except (UnicodeEncodeError, TypeError):  # of lists, and of arrays
         return np.asarray(names, dtype=np.str_)
 
 

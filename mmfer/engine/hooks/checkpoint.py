@@ -106,22 +106,18 @@ class CheckpointHook(MMEngineCheckpointHook):
             self.best_ckpt_path = now['']
 
     def _write(self, runner: Runner, name: str, meta: dict[str, Any]) -> None:
-        before, path = self.last_ckpt, self.file_backend.join_path(self.out_dir, name)
-        runner.message_hub.update_info('last_ckpt', path)  # is in the checkpoint
-        try:
-            runner.save_checkpoint(
-                self.out_dir,
-                name,
-                save_optimizer=self.save_optimizer,
-                save_param_scheduler=self.save_param_scheduler,
-                meta=meta,
-                by_epoch=self.by_epoch,
-                backend_args=self.backend_args,
-                **self.args,
-            )
-        except Exception:
-            runner.message_hub.update_info('last_ckpt', before)
-            raise
+        path = self.file_backend.join_path(self.out_dir, name)
+        runner.message_hub.update_info('last_ckpt', path)
+        runner.save_checkpoint(
+            self.out_dir,
+            name,
+            save_optimizer=self.save_optimizer,
+            save_param_scheduler=self.save_param_scheduler,
+            meta=meta,
+            by_epoch=self.by_epoch,
+            backend_args=self.backend_args,
+            **self.args,
+        )
         self.last_ckpt, self.saved_at = path, meta['iter']
         if is_main_process():
             self.file_backend.put_text(path, Path(runner.work_dir) / 'last_checkpoint')

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from mmengine.hooks import Hook
+from mmengine.hooks import CheckpointHook, Hook
 from mmengine.runner import Runner
 from torch import Tensor
 
@@ -113,7 +113,7 @@ def _names(runner: Runner, faces: Any) -> list[str]:
 
 
 def _last(runner: Runner) -> str:
-    last = runner.message_hub.runtime_info.get('last_ckpt')
+    last = next((hook.last_ckpt for hook in runner.hooks if isinstance(hook, CheckpointHook)), None)
     return f'; the last good checkpoint is {last}' if last else '; no checkpoint was written yet'
 
 

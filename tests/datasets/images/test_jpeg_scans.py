@@ -172,3 +172,13 @@ def test_what_is_no_jpeg_or_ends_in_its_header_is_left_to_the_decoder():
         b'\xff\xd8\xff\xda\0\2\xff\xff\xff',
     ):
         assert open_ended(data) == (data, '')
+
+
+def test_nothing_is_imported_from_the_current_folder(tmp_path, monkeypatch):
+    """Which may be one of data, with files of anybody's."""
+    for name in ('cv2', 'numpy', 'mmfer'):
+        (tmp_path / f'{name}.py').write_text("open('evil', 'w')\nraise SystemExit(3)")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'x.jpg').write_bytes(b'no picture')
+    assert decoder_warnings([str(tmp_path / 'x.jpg')]) == {}
+    assert not (tmp_path / 'evil').exists()

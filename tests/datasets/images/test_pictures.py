@@ -13,7 +13,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from mmfer.datasets import LoadFace
-from mmfer.datasets.images.pictures import look_at, read_picture
+from mmfer.datasets.images.pictures import KINDS, look_at, read_picture
 
 SMOOTH = np.stack(
     [
@@ -179,3 +179,18 @@ def test_what_is_no_file_or_huge_is_refused_before_it_is_opened(tmp_path):
         sentence = f'{path} is {fault}; restore it from its source, or take its row out of the label file'
         with pytest.raises(ValueError, match=f'^{re.escape(sentence)}$'):
             read_picture(path)
+
+
+def test_no_picture_runs_a_program(tmp_path, monkeypatch):
+    """Pillow hands EPS to Ghostscript, whatever its file is called."""
+    path = tmp_path / 'x.jpg'
+    path.write_bytes(b'%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n%%EOF\n')
+    monkeypatch.setattr('PIL.EpsImagePlugin.Ghostscript', lambda *args, **kwargs: pytest.fail('Ghostscript was asked'))
+    assert look_at(str(path)).fault == "no picture (it begins with b'%!PS-Adobe-3.0 EPSF-')"
+    with pytest.raises(ValueError, match='no picture'):
+        read_picture(str(path))
+
+
+def test_kinds_are_known_to_pillow_and_none_runs_a_program():
+    assert {'JPEG', 'PNG', 'BMP', 'TIFF', 'WEBP', 'PPM', 'GIF'} <= set(KINDS)
+    assert not {'EPS', 'WMF', 'FPX', 'MIC'} & set(KINDS)

@@ -88,8 +88,9 @@ def test_names_may_have_commas_quotes_blanks_and_any_letters(tmp_path):
     names = ['a, b.jpg', 'say "cheese".jpg', 'größe 表情.jpg', '#1.jpg', ' a.jpg']
     NoiseManifest(names, CLEAN[:5], CLEAN[1:6], CLASSES).write(str(tmp_path / 'x.csv'))
     assert read_manifest(str(tmp_path / 'x.csv')).names == names
-    with pytest.raises(ValueError, match='must be one line of text; rename the image'):
-        NoiseManifest(['a\nb.jpg'], CLEAN[:1], CLEAN[:1], CLASSES).write(str(tmp_path / 'y.csv'))
+    for name in ('a\nb.jpg', 'no UTF-8 \udcff.jpg'):
+        with pytest.raises(ValueError, match='must be one line of text in UTF-8; rename the image'):
+            NoiseManifest([name], CLEAN[:1], CLEAN[:1], CLASSES).write(str(tmp_path / 'y.csv'))
     assert not (tmp_path / 'y.csv').exists()
 
 

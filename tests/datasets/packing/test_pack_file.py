@@ -33,8 +33,8 @@ def _small_chunks(monkeypatch):
 def test_what_is_written_is_read(tmp_path):
     assert write(tmp_path / 'x.pack')
     metadata, arrays = read_pack(tmp_path / 'x.pack')
-    assert metadata == dict(format='mmfer pack 1', source='7')
-    assert set(arrays) == {'name', 'label', 'score', 'hash', 'ori_shape', 'image'}
+    assert metadata == dict(format='mmfer pack 2', source='7')
+    assert set(arrays) == {'name', 'label', 'score', 'hash', 'ori_shape', 'image', 'image_crc', 'columns_crc'}
     assert np.array_equal(arrays['image'], IMAGES)
     assert np.array_equal(arrays['hash'], HASHES)
     assert np.array_equal(arrays['ori_shape'], SHAPES)
@@ -125,7 +125,7 @@ def test_other_files_are_not_overwritten(tmp_path):
         lambda data: data[:100],
         lambda data: b'',
         lambda data: b'x' * 900,
-        lambda data: data.replace(b'mmfer pack 1', b'mmfer pack 9'),
+        lambda data: data.replace(b'mmfer pack 2', b'mmfer pack 9'),
         lambda data: data[:8] + b'[1]' + data[11:],
         lambda data: b'\2' + b'\0' * 7 + b'{}' + data[10:],
         lambda data: (100_000).to_bytes(8, 'little') + b'[' * 100_000,
