@@ -97,18 +97,14 @@ def extract_landmarks(
         settings = progress / 'settings.json'
         if kept_settings(settings) is None or not any(progress.glob('*.npz')):
             shutil.rmtree(progress, ignore_errors=True)  # half deleted, damaged, or of a run that found nothing
-        keep_settings(
-            settings,
-            dict(
-                detector={key: value for key, value in detector.items() if key != 'device'},
-                images=names_and_sizes(folder, names),
-            ),
-        )
+        known = {key: value for key, value in detector.items() if key != 'device'}
+        keep_settings(settings, dict(detector=known, images=names_and_sizes(folder, names)))
         faces, reasons = _find_all(_Finder(str(folder), detector, batch_size, jobs), names, progress, jobs)
         write_failures(failures, names, reasons)
         write_landmarks(str(out), *faces)
     if not sheet.exists():  # the picture comes last, so that no fault of it costs the landmarks
-        reason_of = {row[0]: row[1] for row in read_csv_rows(failures)} if failures.exists() else {}
+        rows = read_csv_rows(failures) if failures.exists() else ()
+        reason_of = dict(row[:2] for row in rows if len(row) >= 2)
         part = progress / sheet.name
         _draw_worst(Path(folder), faces, np.array([reason_of.get(name, '') for name in names]), part)
         if part.exists():
