@@ -142,8 +142,8 @@ def chain(
 ) -> dict[str, Any]:
     """Kills a run up to so many times, lets it end, and compares it."""
     places: list[int] = []
-    began = time.monotonic()
     while True:
+        began = time.monotonic()
         run = Run(name, processes, folder)
         waits = moment(folder) if len(places) < kills else iter([600.0])
         if not any(run.wait(seconds) for seconds in waits):
@@ -154,7 +154,7 @@ def chain(
         differ = (
             differences(whole, read_tensor_file(folder / 'epoch_3.pth')) if run.code == 0 else [f'exit code {run.code}']
         )
-        seconds = round(time.monotonic() - began)
+        seconds = round(time.monotonic() - began, 1)
         return dict(kills=len(places), lost=lost, equal=not differ, differ=differ[:3], places=places, seconds=seconds)
 
 
@@ -235,6 +235,8 @@ def campaign(out: Path, kills: int, writes: int, names: list[str], folder: Path,
                     place = folder / f'{name}-{count}-{kind}-{len(chains)}'
                     moment = choose(longest, chance)
                     chains.append(chain(name, count, place, min(left, 5), moment, whole))
+                    if not chains[-1]['kills']:  # it ended before its time: so long does it take now
+                        longest = 0.9 * chains[-1]['seconds']
                     print(key, chains[-1], flush=True)
                     if not chains[-1]['lost'] and chains[-1]['equal']:
                         shutil.rmtree(place)

@@ -44,7 +44,7 @@ USERS = (
 def user_errors() -> Iterator[None]:
     """Ends the program with `mmfer: error: <sentence>` and exit code 1 where the user can mend it.
 
-    These are `ValueError`, `FileNotFoundError`, `KeyError`, errors of a config file, packages to be installed, and
+    These are `ValueError`, `KeyError`, errors of files and of a config, packages to be installed, and
     parts built with parameters that they do not have. Everything else is our mistake and keeps its traceback, as do
     all with `MMFER_TRACEBACK=1`. A loader whose workers have stopped or died is a sentence, too, and none of them
     stays. Names that are printed meanwhile have no hold on the terminal (`printable`).
@@ -52,6 +52,8 @@ def user_errors() -> Iterator[None]:
     try:
         with shown_to_people():
             yield
+    except BrokenPipeError:  # whoever reads what is printed has read enough
+        raise
     except (*USERS, RuntimeError) as error:
         fault = loader_fault(error) if isinstance(error, RuntimeError) else None
         if isinstance(error, RuntimeError) and fault is None:
