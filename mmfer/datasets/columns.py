@@ -11,8 +11,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from mmfer.datasets.labels.manifest_labels import labels_from
 from mmfer.datasets.labels.noise import noisy_labels
-from mmfer.datasets.labels.noise_manifest import labels_from
 from mmfer.datasets.labels.schema import label_map
 from mmfer.datasets.reading.files import names_array
 from mmfer.structures.ranges import check_range

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import zipfile
 from collections.abc import Callable
@@ -19,7 +20,8 @@ from mmfer.apis.data.landmark_import import import_landmarks
 from mmfer.datasets.annotations.affectnet_files import read_annotations
 from mmfer.datasets.images.image_check import check_images
 from mmfer.datasets.landmarks.landmark_file import add_landmarks, read_lnd_npy
-from mmfer.datasets.packing.pack_file import join_names, write_pack
+from mmfer.datasets.packing.checksums import COLUMNS_SUM, columns_sum
+from mmfer.datasets.packing.pack_file import join_names, read_pack, write_pack
 from mmfer.datasets.packing.packed import add_packed, content_hash, file_stamps
 from mmfer.datasets.reading.column_cache import cached_columns
 from mmfer.datasets.reading.files import names_array
@@ -133,8 +135,17 @@ def pack_file(folder: Path) -> Reader:
         assert packed['image'].read(np.arange(4)).shape[0] == 4
 
     def wrap(data: bytes) -> bytes:
+        """With the length of its header, and with right checksums where there are any."""
         header, _, body = data.partition(BETWEEN)
-        return len(header).to_bytes(8, 'little') + header + body
+        whole = len(header).to_bytes(8, 'little') + header + body
+        path.write_bytes(whole)
+        try:
+            metadata, arrays = read_pack(path)
+            total = columns_sum(metadata, arrays).to_bytes(8, 'little')
+            first, last = json.loads(header)[COLUMNS_SUM]['data_offsets']
+        except (ValueError, KeyError):
+            return whole
+        return whole[: 8 + len(header)] + body[:first] + total + body[last:]
 
     return Reader(path, read, [whole], wrap, [whole[8:start] + BETWEEN + whole[start:]])
 

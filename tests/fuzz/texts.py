@@ -17,8 +17,9 @@ from mmfer.datasets.annotations.affectnet_files import read_annotation_csv
 from mmfer.datasets.annotations.fer_csv import read_fer_csv
 from mmfer.datasets.columns import check_columns
 from mmfer.datasets.labels.listed_labels import choose_labels
+from mmfer.datasets.labels.manifest_labels import labels_from
 from mmfer.datasets.labels.noise_lists import read_noise_list
-from mmfer.datasets.labels.noise_manifest import COLUMNS, NoiseManifest, labels_from
+from mmfer.datasets.labels.noise_manifest import COLUMNS, NoiseManifest
 from mmfer.datasets.labels.schema import ORDERS
 from mmfer.datasets.landmarks.landmark_file import add_landmarks
 

@@ -93,13 +93,8 @@ def extract_landmarks(
         settings = progress / 'settings.json'
         if kept_settings(settings) is None or not any(progress.glob('*.npz')):
             shutil.rmtree(progress, ignore_errors=True)  # half deleted, damaged, or of a run that found nothing
-        keep_settings(
-            settings,
-            dict(
-                detector={key: value for key, value in detector.items() if key != 'device'},
-                images=names_and_sizes(folder, names),
-            ),
-        )
+        known = {key: value for key, value in detector.items() if key != 'device'}
+        keep_settings(settings, dict(detector=known, images=names_and_sizes(folder, names)))
         faces, reasons = _find_all(_Finder(str(folder), detector, batch_size, jobs), names, progress, jobs)
         write_failures(failures, names, reasons)
         write_landmarks(str(out), *faces)

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from mmfer.datasets.labels.schema import canonical, stored_classes
+from mmfer.datasets.labels.schema import stored_classes
 from mmfer.datasets.reading.csv_cells import CellWriter, restored_rows
 from mmfer.datasets.reading.csv_table import csv_rows
 from mmfer.datasets.reading.files import BadLines
 from mmfer.datasets.reading.lines import read_lines
-from mmfer.datasets.reading.names import first_other, is_line
+from mmfer.datasets.reading.names import is_line
 from mmfer.datasets.reading.whole_files import written_whole
 
 FIRST_LINE = '# mmfer label noise manifest, version 1'
@@ -137,7 +137,7 @@ def read_manifest(path: str) -> NoiseManifest:
     if digest != made['sha256']:
         raise ValueError(
             f'the rows of {path} were changed after it was made: their sha256 is {digest}, its header '
-            f'says {made["sha256"]}; take the file as it was published, or make it again'
+            f'says {made["sha256"][:80]}; take the file as it was published, or make it again'
         )
     classes = stored_classes(made['classes'], f"the header's classes of {path}")
     ids = {name: i for i, name in enumerate(classes)}
@@ -153,47 +153,6 @@ def read_manifest(path: str) -> NoiseManifest:
     bad.raise_if_any()
     derived = ('realised', 'realised by class', 'classes', 'sha256')
     return NoiseManifest(names, *labels.T, classes, {key: made[key] for key in made if key not in derived})
-
-
-def labels_from(path: str, names: Sequence[str], labels: np.ndarray, classes: Sequence[str]) -> np.ndarray:
-    """The noisy labels of a manifest, for the training set it was made of.
-
-    Args:
-        path: The manifest.
-        names: N names of images, in the order of the training set.
-        labels: Class ids before noise [N].
-        classes: K names, in any order that has the manifest's.
-
-    Returns:
-        Class ids, int64 [N].
-
-    Raises:
-        ValueError: It was made of other faces, labels or classes.
-    """
-    manifest = read_manifest(path)
-    there, here = ([canonical(name) for name in names] for names in (manifest.classes, classes))
-    cure = 'give the manifest of these data, or make one with python tools/dataset_tools/noise.py CONFIG OUT.csv'
-    if sorted(there) != sorted(here):
-        raise ValueError(f'{path} has the classes {", ".join(there)}, the data set {", ".join(here)}; {cure}')
-    if len(manifest.names) != len(names):
-        raise ValueError(
-            f'{path} is the noise of {len(manifest.names):,} faces, the training set has {len(names):,}; {cure}'
-        )
-    other = first_other(manifest.names, names)
-    if other is not None:
-        raise ValueError(
-            f'{path} is the noise of other faces: row {other + 1:,} is {manifest.names[other]} there and '
-            f'{names[other]} in the training set; {cure}'
-        )
-    ids = np.array([here.index(name) for name in there])
-    differ = np.flatnonzero(ids[manifest.clean] != labels)
-    if len(differ):
-        first = differ[0]
-        raise ValueError(
-            f'{path} is the noise of other labels, of {len(differ):,} faces: {names[first]} is '
-            f'{there[manifest.clean[first]]} there and {here[labels[first]]} in the training set; {cure}'
-        )
-    return ids[manifest.noisy]
 
 
 def _share(part: int, whole: int) -> str:

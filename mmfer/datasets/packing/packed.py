@@ -21,8 +21,8 @@ from mmfer.datasets.reading.names import normal_names
 from mmfer.datasets.transforms.load_face import LoadFace, move_points
 
 Columns = dict[str, Any]
-_NDIM = dict(image=4, label=1, ori_shape=2, bytes=1, mtime=1, hash=1)
-"""Arrays that every pack has, besides the names, and their dimensions."""
+_OF_A_FACE = dict(label=(), bytes=(), mtime=(), hash=(), ori_shape=(2,), box=(4,))
+"""Arrays of a pack, besides names and images, and their shape of one face; boxes only where images hold several."""
 
 
 def add_packed(columns: Columns, path: str, dataset: Faces) -> Columns:
@@ -45,10 +45,13 @@ def add_packed(columns: Columns, path: str, dataset: Faces) -> Columns:
     again = f'pack again: python tools/dataset_tools/pack.py CONFIG {path}'
     folder, (metadata, pack) = dataset.image_folder, read_pack(path)
     packed_names = split_names(pack['name']) if 'name' in pack else []
-    if 'classes' not in metadata or not all(
-        key in pack and pack[key].shape[:1] == (len(packed_names),) and pack[key].ndim == ndim
-        for key, ndim in {**_NDIM, **({'box': 2} if 'box' in columns else {})}.items()
-    ):
+    known = all(
+        key in pack and pack[key].shape == (len(packed_names), *shape)
+        for key, shape in _OF_A_FACE.items()
+        if key != 'box' or key in columns
+    )
+    images_known = 'image' in pack and pack['image'].ndim == 4 and pack['image'].shape[:2] == (len(packed_names), 3)
+    if 'classes' not in metadata or not known or not images_known:
         raise ValueError(f'{path} lacks what is to be known of its faces, as no pack of mmfer does; {again}')
     check_columns(path, metadata, pack)
     images, names = PackedImages(path), columns['name'].tolist()

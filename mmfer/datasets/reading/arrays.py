@@ -75,7 +75,7 @@ def read_npz(path: str | os.PathLike[str], keys: Sequence[str] | None = None) ->
             raise ValueError(f'it is a damaged archive ({_reason(error)})') from None
         lacking = [key for key in keys or () if key not in members]
         if lacking:
-            raise ValueError(f'it has {", ".join(members)} but no {" and no ".join(lacking)}')
+            raise ValueError(f'it has {", ".join(members)[:200]} but no {" and no ".join(lacking)}')
         chosen = {key: members[key] for key in (members if keys is None else keys)}
         unpacked = sum(info.file_size for info in chosen.values())
         if unpacked > max(size, _UNPACKED, _TIMES * size):
@@ -120,9 +120,8 @@ def _header(stream: IO[bytes], there: int) -> _Header:
         raise ValueError(f'it holds {kind}, neither numbers nor texts')
     count, there = math.prod(shape), there - stream.tell()
     if any(length < 0 for length in shape) or (count and not dtype.itemsize) or count * dtype.itemsize > there:
-        raise ValueError(
-            f'it says that it holds {list(shape)} values of {dtype.itemsize} bytes, and has {there:,} bytes'
-        )
+        said = f'{list(shape)}'[:80]
+        raise ValueError(f'it says that it holds {said} values of {dtype.itemsize} bytes, and has {there:,} bytes')
     return _Header(dtype, shape, 'F' if by_columns else 'C', count)
 
 

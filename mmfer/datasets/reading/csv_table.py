@@ -93,9 +93,10 @@ def _column(key: str, words: Sequence[str], names: Sequence[str], where: str) ->
         at for at, name in enumerate(names) if name in words
     ]
     if len(found) > 1:
+        some = ' and '.join(repr(names[at]) for at in found[:3])
         raise ValueError(
-            f'{where}: the header has {" and ".join(repr(names[at]) for at in found)}, and either may be the column '
-            f'{key}; call the one that is meant {words[0]!r}, and no other'
+            f'{where}: the header has {some}, and either may be the column {key}; call the one that is meant '
+            f'{words[0]!r}, and no other'
         )
     return found[0] if found else None
 

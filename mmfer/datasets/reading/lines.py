@@ -9,7 +9,7 @@ from typing import TextIO, TypeVar
 from mmfer.datasets.reading.files import BadLines, require_regular_file
 
 Row = TypeVar('Row')
-LONGEST_LINE = 100_000
+_LONGEST_LINE = 100_000
 """Characters of a line: ten times what a face of FER2013 takes, and less than csv's own limit of a cell."""
 _AT_ONCE = 1 << 16
 
@@ -27,7 +27,7 @@ def iter_lines(path: str) -> Iterator[str]:
         number, rest = 0, ''
         while block := stream.read(_AT_ONCE):
             *lines, rest = (rest + block).split('\n')
-            if '\0' in block or len(rest) > LONGEST_LINE or (lines and len(lines[0]) > LONGEST_LINE):
+            if '\0' in block or len(rest) > _LONGEST_LINE or (lines and len(lines[0]) > _LONGEST_LINE):
                 raise ValueError(_no_text(path, number, [*lines, rest]))
             number += len(lines)
             yield from lines
@@ -51,9 +51,9 @@ def _no_text(path: str, before: int, lines: list[str]) -> str:
     for number, line in enumerate(lines, before + 1):
         if '\0' in line:
             return f'{path}:{number}: there is a zero byte, which no text has; give a text file, saved as UTF-8'
-        if len(line) > LONGEST_LINE:
+        if len(line) > _LONGEST_LINE:
             break
-    return f'{path}:{number}: the line has more than {LONGEST_LINE:,} characters; give a text file, an entry a line'
+    return f'{path}:{number}: the line has more than {_LONGEST_LINE:,} characters; give a text file, an entry a line'
 
 
 def lines_of(path: str, bad: BadLines) -> Iterator[tuple[int, str]]:

@@ -8,8 +8,9 @@ import pytest
 
 from mmfer.datasets import SyntheticFaces
 from mmfer.datasets.columns import add_noise
+from mmfer.datasets.labels.manifest_labels import labels_from
 from mmfer.datasets.labels.noise import instance_noise, noisy_labels
-from mmfer.datasets.labels.noise_manifest import NoiseManifest, labels_from, read_manifest
+from mmfer.datasets.labels.noise_manifest import NoiseManifest, read_manifest
 from mmfer.datasets.labels.schema import ORDERS
 
 CLASSES = ORDERS['rafdb']
