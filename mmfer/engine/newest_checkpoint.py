@@ -44,15 +44,7 @@ def newest_checkpoint(folder: Path) -> Found:
     `last_checkpoint`, MMEngine's pointer, is not asked: it may be missing, cut off, or name a file of the folder that
     this one was copied from. Files are ordered by the iterations behind them, which they know themselves.
     """
-    places: dict[Path, tuple[int, int]] = {}
-    damaged: dict[Path, str] = {}
-    for path in _candidates(folder):
-        try:
-            place = _place(path)
-            if place is not None:
-                places[path] = place
-        except (UnreadableError, OSError) as error:
-            damaged[path] = f'{path} cannot be read ({error})'
+    places, damaged = _survey(folder)
     for path in sorted(places, key=places.__getitem__, reverse=True):
         try:
             check_whole(path)
@@ -77,12 +69,12 @@ def set_aside(folder: Path, begins_at: Path | None = None) -> list[Path]:
     Returns:
         Where they are now.
     """
-    other = _candidates(folder)
+    places, damaged = _survey(folder)
     if begins_at is not None and begins_at.resolve().parent == folder.resolve():
-        place = _place(begins_at)
-        other = [path for path in other if place is not None and _is_beyond(path, place)]
+        start = places.get(folder / begins_at.name)
+        other = [path for path, place in places.items() if start is not None and place > start]
     else:
-        other += sorted(folder.glob('best_*.pth'))
+        other = [*places, *damaged, *sorted(folder.glob('best_*.pth'))]
     if not other:
         return []
     aside = folder / EARLIER
@@ -98,26 +90,22 @@ def remove_unfinished(folder: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _candidates(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob('*.pth') if path.is_file() and not path.name.startswith('best_'))
+def _survey(folder: Path) -> tuple[dict[Path, tuple[int, int]], dict[Path, str]]:
+    """Where the checkpoints of a folder stand (epochs and iterations behind them), and what damaged ones suffer from.
 
-
-def _is_beyond(path: Path, place: tuple[int, int]) -> bool:
-    try:
-        return (_place(path) or place) > place
-    except (UnreadableError, OSError):
-        return False  # damaged: no run goes on from it
-
-
-def _place(path: Path) -> tuple[int, int] | None:
-    """Epochs and iterations behind a checkpoint, whose tensors are not read for that; None of other files of tensors."""
-    try:
-        content: Any = torch.load(path, map_location='cpu', weights_only=True, mmap=True)
-    except OSError:
-        raise
-    except Exception as error:  # of a damaged file, or of one that is none
-        raise UnreadableError(str(error).partition('\n')[0][:100]) from None
-    meta = content.get('meta') if isinstance(content, dict) else None
-    if not isinstance(meta, dict) or not all(isinstance(meta.get(key), int) for key in ('epoch', 'iter')):
-        return None
-    return meta['epoch'], meta['iter']
+    Other files of tensors, such as exports, are passed over; tensors are not read.
+    """
+    places: dict[Path, tuple[int, int]] = {}
+    damaged: dict[Path, str] = {}
+    for path in sorted(folder.glob('*.pth')):
+        if not path.is_file() or path.name.startswith('best_'):
+            continue
+        try:
+            content: Any = torch.load(path, map_location='cpu', weights_only=True, mmap=True)
+        except Exception as error:  # torch raises what it likes
+            damaged[path] = f'{path} cannot be read ({str(error).partition(chr(10))[0][:100]})'
+            continue
+        meta = content.get('meta') if isinstance(content, dict) and 'message_hub' in content else None
+        if isinstance(meta, dict) and all(isinstance(meta.get(key), int) for key in ('epoch', 'iter')):
+            places[path] = (meta['epoch'], meta['iter'])
+    return places, damaged

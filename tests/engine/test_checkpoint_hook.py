@@ -17,7 +17,9 @@ SAVED = dict(backend_args=dict(backend=WHOLE))
 
 
 def checkpoint(folder, name, epoch, iteration, value=0.0):
-    content = dict(meta=dict(epoch=epoch, iter=iteration), state_dict=dict(weight=torch.full((3,), value)))
+    content = dict(
+        meta=dict(epoch=epoch, iter=iteration), message_hub={}, state_dict=dict(weight=torch.full((3,), value))
+    )
     save_checkpoint(content, str(folder / name), **SAVED)
     return folder / name
 
@@ -197,7 +199,9 @@ def test_what_is_not_on_a_runs_way_is_set_aside_and_kept_once(tmp_path):
     assert len(set_aside(tmp_path)) == 3
     assert names(tmp_path) == []
     assert names(tmp_path / EARLIER) == ['best_accuracy_epoch_2.pth', 'epoch_1.pth', 'epoch_2.pth']
+    torch.save(dict(meta=dict(epoch=9, iter=90), state_dict={}), tmp_path / 'exported.pth')
     assert set_aside(tmp_path) == []
+    assert newest_checkpoint(tmp_path).newest is None
     assert len(names(tmp_path / EARLIER)) == 3
     (tmp_path / 'epoch_4.pth.part').write_text('half')
     remove_unfinished(tmp_path)
