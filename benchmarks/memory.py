@@ -60,7 +60,7 @@ def main() -> None:
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         cfg = configure(parse_args([str(ROOT / CONFIGS[NAME]), '--work-dir', folder, '--cfg-options', *options]))
-        cfg.custom_hooks = [dict(type='Resident')]
+        cfg.custom_hooks = [dict(type='mmfer.Resident')]
         train(cfg)
     readings = np.array(Resident.readings)
     settled = readings[len(readings) // 5 :]

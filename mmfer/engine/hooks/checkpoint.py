@@ -10,8 +10,11 @@ from typing import Any
 
 from mmengine.dist import is_main_process
 from mmengine.hooks import CheckpointHook as MMEngineCheckpointHook
+from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
+from torch import Tensor
 
+from mmfer.engine.rank_statistics import KEY, statistics_of_ranks, take_own
 from mmfer.engine.whole_checkpoints import WHOLE
 from mmfer.registry import HOOKS
 
@@ -57,6 +60,7 @@ class CheckpointHook(MMEngineCheckpointHook):
         backend_args = backend_args or dict(backend=WHOLE)
         super().__init__(*args, max_keep_ckpts=max_keep_ckpts, backend_args=backend_args, **kwargs)
         self.minutes = minutes
+        self._statistics: list[dict[str, Tensor]] = []
         self.saved_at = -1
         """Iterations behind the newest checkpoint of this run."""
 
@@ -74,8 +78,21 @@ class CheckpointHook(MMEngineCheckpointHook):
             self._save_checkpoint(runner)
             return
         done = runner.iter + 1
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        self._statistics = statistics_of_ranks(model)
         self._write(runner, f'iter_{done}.pth', dict(epoch=runner.epoch, iter=done))
+        self._statistics = []
         self._remove_within_epoch(max(2 - self._kept(), 1))
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Adds the processes' own statistics to a checkpoint within an epoch."""
+        if self._statistics:
+            checkpoint[KEY] = self._statistics
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Takes this process's own."""
+        if runner._resume:
+            take_own(checkpoint['state_dict'], checkpoint.get(KEY, []))
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict[str, Any]) -> None:
         outdated: list[int] = []
