@@ -30,7 +30,7 @@ def labels_from(path: str, names: Sequence[str], labels: np.ndarray, classes: Se
     there, here = ([canonical(name) for name in names] for names in (manifest.classes, classes))
     cure = 'give the manifest of these data, or make one with python tools/dataset_tools/noise.py CONFIG OUT.csv'
     if sorted(there) != sorted(here):
-        raise ValueError(f'{path} has the classes {", ".join(there)}, the data set {", ".join(here)}; {cure}')
+        raise ValueError(f'{path} has the classes {", ".join(there)[:500]}, the data set {", ".join(here)}; {cure}')
     if len(manifest.names) != len(names):
         raise ValueError(
             f'{path} is the noise of {len(manifest.names):,} faces, the training set has {len(names):,}; {cure}'
