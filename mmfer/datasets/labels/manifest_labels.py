@@ -39,7 +39,7 @@ def labels_from(path: str, names: Sequence[str], labels: np.ndarray, classes: Se
     other = next((i for i, (a, b) in enumerate(pairs) if a != b), None)
     if other is not None:
         raise ValueError(
-            f'{path} is the noise of other faces: row {other + 1:,} is {manifest.names[other]} there and '
+            f'{path} is the noise of other faces: row {other + 1:,} is {manifest.names[other][:500]} there and '
             f'{names[other]} in the training set; {cure}'
         )
     ids = np.array([here.index(name) for name in there])
