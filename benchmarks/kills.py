@@ -79,14 +79,16 @@ class Run:
     def wait(self, seconds: float) -> bool:
         """Whether it ends within so many seconds."""
         until = time.monotonic() + seconds
-        while self.code is None and time.monotonic() < until:
+        while self.code is None:
             pid, status = os.waitpid(self.pids[0], os.WNOHANG)
             if pid:
                 self.code = os.waitstatus_to_exitcode(status)
                 for other in self.pids[1:]:
                     self.code = self.code or os.waitstatus_to_exitcode(os.waitpid(other, 0)[1])
+            elif time.monotonic() >= until:
+                return False
             time.sleep(0.0005)
-        return self.code is not None
+        return True
 
     def kill(self) -> None:
         """Ends all of its processes at once."""
@@ -167,11 +169,13 @@ def while_writing(longest: float, chance: random.Random) -> Callable[[Path], Ite
     """A moment at which a checkpoint is half written, after a random number of whole ones."""
 
     def moments(folder: Path) -> Iterator[float]:
-        until, after = time.monotonic() + 4 * longest, time.monotonic() + chance.uniform(0, longest)
-        while time.monotonic() < until:
+        while not any(folder.glob('*.pth*')):
+            yield 0
+        after = time.monotonic() + chance.uniform(0, longest / 3)
+        while True:  # until it is there, or the run has ended
             yield 0
             if time.monotonic() > after and any(folder.glob('*.pth.part')):
-                yield chance.uniform(0, 0.1)
+                yield chance.uniform(0, 0.02)
                 if any(folder.glob('*.pth.part')):
                     return
 

@@ -15,19 +15,17 @@ from typing import Any
 
 from mmengine import registry as mmengine_registry
 from mmengine.config.utils import ConfigParsingError
-from mmengine.registry import DefaultScope, Registry
+from mmengine.registry import Registry
 
 import mmfer
-from mmfer import registry as mmfer_registry
 from mmfer.apis.loader_faults import leave_no_worker, loader_fault
+from mmfer.apis.registered_parts import UNKNOWN_PART, missing_location, unknown_part
 from mmfer.apis.system_errors import of_system
 from mmfer.commands import here
 from mmfer.engine.checks.config_parts import unknown_parameter
 from mmfer.engine.terminal import shown_to_people
-from mmfer.structures.naming import closest, did_you_mean
 from mmfer.structures.printable import printable
 
-UNKNOWN_PART = re.compile(r'^(\S+) is not in the (?:\S+::)?(.+?) registry\.')
 UNKNOWN_PARAMETER = re.compile(r"([\w.]+)\(\) got an unexpected keyword argument '(\w+)'")
 MISSING_PARAMETER = re.compile(r'([\w.]+)\(\) missing \d+ required (?:positional|keyword-only) arguments?: (.+)')
 USERS = (
@@ -60,7 +58,7 @@ def user_errors() -> Iterator[None]:
             raise
         if isinstance(error, TypeError) and not _is_about_parameters(error):
             raise
-        if isinstance(error, ImportError) and 'pip install' not in str(error) and not _missing_location(error):
+        if isinstance(error, ImportError) and 'pip install' not in str(error) and not missing_location(error):
             raise
         if os.environ.get('MMFER_TRACEBACK', '0') not in ('', '0'):
             traceback.print_exc()
@@ -81,12 +79,12 @@ def sentence_of(error: BaseException) -> str:
     if 'Original Traceback' in text:  # from a loader's worker, as text
         text = text.strip().splitlines()[-1].partition(': ')[2]
     if match := UNKNOWN_PART.match(text):
-        text = _unknown_part(*match.groups())
+        text = unknown_part(*match.groups())
     elif match := UNKNOWN_PARAMETER.search(text):
         text = _unknown_parameter(_built(error, match[1]), *match.groups())
     elif match := MISSING_PARAMETER.search(text):
         text = f'{_short(match[1])} needs {match[2]}: add it to the config'
-    elif isinstance(error, ImportError) and (place := _missing_location(error)):
+    elif isinstance(error, ImportError) and (place := missing_location(error)):
         text = place
     elif isinstance(error, ImportError) and (part := _whose(error)):
         text = f'{part.__name__} needs a package that is not installed: {text}'
@@ -95,41 +93,6 @@ def sentence_of(error: BaseException) -> str:
     elif isinstance(error, KeyError) and len(text.split()) == 1:
         text = f'the key {text!r} is missing'
     return here(' '.join(text.split())) or type(error).__name__
-
-
-def _missing_location(error: ImportError) -> str | None:
-    """What is wrong with the `locations` of a registry, if one of them is not there."""
-    for frame, _ in traceback.walk_tb(error.__traceback__):
-        registry, place = frame.f_locals.get('self'), frame.f_locals.get('loc')
-        if frame.f_code.co_name == 'import_from_location' and isinstance(registry, Registry) and error.name == place:
-            return (
-                f'the registry {registry.name!r} of {registry.scope} has {place!r} among its locations, and there is '
-                f'no such module: correct it where {registry.scope} makes its registries ({registry.scope}/registry.py)'
-            )
-    return None
-
-
-def _unknown_part(name: str, kind: str) -> str:
-    roots = [
-        root
-        for module in (mmengine_registry, mmfer_registry)
-        for root in vars(module).values()
-        if isinstance(root, Registry)
-        and root.parent is None
-        and kind in {root.name, *(child.name for child in root.children.values())}
-    ]
-    known: set[str] = set()
-    for root in roots:
-        known |= set(root.module_dict)
-        for scope, child in root.children.items():
-            child.import_from_location()
-            current = DefaultScope.get_current_instance()
-            plain = scope == (current.scope_name if current else 'mmpretrain')
-            known |= {module if plain else f'{scope}.{module}' for module in child.module_dict}
-    tails = {full.split('.')[-1]: full for full in known}  # perhaps only the scope is missing or wrong
-    tail = closest(name.split('.')[-1], tails, alike=0.8)
-    hint = did_you_mean(name, known) or (f'; did you mean {tails[tail]}?' if tail else '')
-    return f'type={name!r} is no known {kind}{hint or "; is the package that registers it installed?"}'
 
 
 def _unknown_parameter(built: Callable[..., Any] | None, where: str, name: str) -> str:

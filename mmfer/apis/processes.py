@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from multiprocessing import active_children, get_context, parent_process
 from threading import Thread
 from typing import Any, TypeVar
@@ -64,7 +65,8 @@ def leave_together(code: int = 0, wait: bool = True) -> None:
     if not distributed.is_initialized():
         return
     if wait:
-        distributed.barrier()
+        with suppress(RuntimeError):  # one that is through may be gone before another has seen that it came
+            distributed.barrier()
     for child in active_children():  # the loaders' workers, which pass over what can be passed over
         child.kill()
     logging.shutdown()

@@ -29,7 +29,7 @@ from mmfer.engine.dataset_parts import face_datasets
 from mmfer.engine.hooks.interruption import InterruptionHook
 from mmfer.engine.hooks.protocol import ProtocolHook
 from mmfer.engine.hooks.training_faces import TrainingFacesHook
-from mmfer.engine.interruption import StopRequest
+from mmfer.engine.interruption import StopRequest, TrainingStopped
 from mmfer.engine.loader_workers import keep_through_signals
 from mmfer.engine.run_lock import only_run_in
 from mmfer.engine.run_summary import run_summary
@@ -97,7 +97,12 @@ def _run(cfg: Config, launcher: str, verbose: bool) -> Runner:
     request = StopRequest()
     runner.register_hook(InterruptionHook(request))
     with request.listening(with_parent=launcher == 'pytorch'), progress_of(runner):
-        runner.train()
+        try:
+            runner.train()
+        except RuntimeError as error:  # of a rank that waited for one which left at the same signal
+            if launcher != 'none' and request.came():
+                raise TrainingStopped(request.reason, together=False) from error
+            raise
     return runner
 
 

@@ -13,6 +13,7 @@ from mmfer.datasets.labels.numbers import whole_number
 from mmfer.datasets.labels.schema import ORDERS
 from mmfer.datasets.reading.files import BadLines, names_array
 from mmfer.datasets.reading.lines import lines_of
+from mmfer.datasets.reading.names import normal_name
 from mmfer.registry import DATASETS
 
 
@@ -62,10 +63,10 @@ class RAFDB(FaceDataset):
                 bad.add(number, line, 'the name must start with train_ or test_, without a folder')
             elif label is None or not 1 <= label <= kinds:
                 bad.add(number, line, f'label {fields[1]} is not among 1-{kinds}')
-            elif fields[0] in seen:
-                bad.add(number, line, f'the image is listed twice, first in line {seen[fields[0]]}')
+            elif (name := normal_name(fields[0])) in seen:
+                bad.add(number, line, f'the image is listed twice, first in line {seen[name]}')
             else:
-                seen[fields[0]] = number
+                seen[name] = number
                 names.append(osp.splitext(fields[0])[0] + '_aligned.jpg')
                 labels.append(label - 1)
                 lines.append(number)

@@ -30,9 +30,9 @@ def choose_beginning(runner: Runner) -> None:
         except (OSError, ValueError) as error:
             said = [(None, error)]
     broadcast_object_list(said)
-    checkpoint, error = said[0]
-    if error is not None:
-        raise error
+    checkpoint, refused = said[0]
+    if refused is not None:
+        raise refused
     runner._load_from, runner._resume = checkpoint, checkpoint is not None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -69,6 +70,13 @@ class StopRequest:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
+    def came(self, seconds: float = 2) -> bool:
+        """Whether a signal has come, or comes within some seconds, as it reaches the processes one by one."""
+        until = time.monotonic() + seconds
+        while not self.reason and time.monotonic() < until:
+            time.sleep(0.05)
+        return bool(self.reason)
+
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.reason = self.reason or signal.Signals(number).name
 
@@ -90,7 +98,7 @@ class Agreement:
     """
 
     def __init__(self) -> None:
-        self._group = distributed.new_group(backend='gloo') if get_world_size() > 1 else None
+        self._group: Any = distributed.new_group(backend='gloo') if get_world_size() > 1 else None
         self._said: Tensor = tensor(0)
         self._work: Any = None
 

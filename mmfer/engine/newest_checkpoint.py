@@ -30,7 +30,7 @@ class Found:
     Args:
         newest: The newest checkpoint that reads whole; None where there is none.
         place: Where it stands, such as 'epoch 3' or 'epoch 3, iteration 120'.
-        damaged: Newer ones that are damaged, with what is wrong.
+        damaged: Those that were found damaged on the way, with what is wrong.
     """
 
     newest: Path | None
@@ -48,7 +48,9 @@ def newest_checkpoint(folder: Path) -> Found:
     damaged: dict[Path, str] = {}
     for path in _candidates(folder):
         try:
-            places[path] = _place(path)
+            place = _place(path)
+            if place is not None:
+                places[path] = place
         except (UnreadableError, OSError) as error:
             damaged[path] = f'{path} cannot be read ({error})'
     for path in sorted(places, key=places.__getitem__, reverse=True):
@@ -78,7 +80,7 @@ def set_aside(folder: Path, begins_at: Path | None = None) -> list[Path]:
     other = _candidates(folder)
     if begins_at is not None and begins_at.resolve().parent == folder.resolve():
         place = _place(begins_at)
-        other = [path for path in other if _is_beyond(path, place)]
+        other = [path for path in other if place is not None and _is_beyond(path, place)]
     else:
         other += sorted(folder.glob('best_*.pth'))
     if not other:
@@ -102,18 +104,20 @@ def _candidates(folder: Path) -> list[Path]:
 
 def _is_beyond(path: Path, place: tuple[int, int]) -> bool:
     try:
-        return _place(path) > place
+        return (_place(path) or place) > place
     except (UnreadableError, OSError):
         return False  # damaged: no run goes on from it
 
 
-def _place(path: Path) -> tuple[int, int]:
-    """Epochs and iterations behind a checkpoint; its tensors are not read for that."""
+def _place(path: Path) -> tuple[int, int] | None:
+    """Epochs and iterations behind a checkpoint, whose tensors are not read for that; None of other files of tensors."""
     try:
         content: Any = torch.load(path, map_location='cpu', weights_only=True, mmap=True)
-        meta = content['meta']
-        return int(meta['epoch']), int(meta['iter'])
     except OSError:
         raise
-    except Exception as error:  # of a damaged file, or of one that is no checkpoint of a training
-        raise UnreadableError(f'{type(error).__name__}: no whole checkpoint of a training') from None
+    except Exception as error:  # of a damaged file, or of one that is none
+        raise UnreadableError(str(error).partition('\n')[0][:100]) from None
+    meta = content.get('meta') if isinstance(content, dict) else None
+    if not isinstance(meta, dict) or not all(isinstance(meta.get(key), int) for key in ('epoch', 'iter')):
+        return None
+    return meta['epoch'], meta['iter']

@@ -219,6 +219,11 @@ NUMBERS = [
     ),
     (
         BASELINE,
+        'val_dataloader.timeout=-1',
+        'val_dataloader.timeout must be a number, at least 0, got -1: it is in seconds, and 0 waits for ever',
+    ),
+    (
+        BASELINE,
         'train_dataloader.num_workers=abc',
         "train_dataloader.num_workers must be a whole number, at least 0, got 'abc'",
     ),

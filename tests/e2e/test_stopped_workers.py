@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 from e2e.clone import NARROW, ROOT, options, tiny
+from mmengine.config import Config
 
 from mmfer.apis.loader_faults import loader_fault
+from mmfer.apis.training import forget_workers, limit_waiting
 
 CONFIG = 'configs/baseline/r18_rafdb_96px_12e.py'
 GO_ON = 'go on with the same command and --resume'
@@ -90,3 +92,11 @@ def test_the_reason_counts_where_a_dead_worker_is_noticed_twice():
     error = RuntimeError('DataLoader worker (pid(s) 7) exited unexpectedly')
     error.__cause__ = RuntimeError('DataLoader worker (pid 7) is killed by signal: Killed. ')
     assert 'was ended by a signal (Killed)' in loader_fault(error)
+
+
+def test_loaders_with_workers_wait_for_five_minutes_unless_the_config_says_how_long():
+    loaders = dict(train=dict(num_workers=2), val=dict(num_workers=2, timeout=0), test=dict(num_workers=0, timeout=7))
+    cfg = Config({f'{split}_dataloader': loader for split, loader in loaders.items()})
+    forget_workers(cfg)
+    limit_waiting(cfg)
+    assert [cfg[f'{split}_dataloader'].get('timeout') for split in loaders] == [300, 0, None]

@@ -3,13 +3,17 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 import torch
 from miniature import make_rafdb
+
+from mmfer.engine.newest_checkpoint import newest_checkpoint
 
 ROOT = Path(__file__).parents[2]
 
@@ -140,3 +144,40 @@ def test_la_net_trains_on_two_cpu_processes(tmp_path):
     checkpoint = torch.load(tmp_path / 'run' / 'epoch_1.pth')
     assert checkpoint['meta']['iter'] == 1  # 14 faces / (2 ranks x 4), full batches
     assert all(tensor.isfinite().all() for tensor in checkpoint['state_dict'].values())
+
+
+SIGNALLED = (
+    *('train_cfg.max_epochs=200', 'train_dataloader.batch_size=4', 'train_dataloader.num_workers=1'),
+    *('train_dataloader.dataset.num=16', 'val_dataloader.dataset.num=7', 'val_dataloader.num_workers=0'),
+    *('val_dataloader.persistent_workers=False', 'model.backbone.base_channels=8', 'model.backbone.stem_channels=8'),
+    *('model.head.in_channels=64', 'model.supervision.lanet.branches.keys.queue_size=20'),
+)
+
+
+@pytest.mark.parametrize('name', ['SIGUSR1', 'SIGKILL'])
+def test_what_ends_torchrun_ends_its_processes_behind_a_checkpoint(name, tmp_path):
+    folder, log = tmp_path / 'run', tmp_path / 'log'
+    words = ['tools/dist_train.sh', 'configs/lanet/r18_synthfaces.py', '2', '--work-dir', str(folder)]
+    environment = {**os.environ, 'CUDA_VISIBLE_DEVICES': '', 'PYTHON': sys.executable, 'OMP_NUM_THREADS': '1'}
+    with log.open('w') as output:
+        launcher = subprocess.Popen(
+            [*words, '--cfg-options', *SIGNALLED], cwd=ROOT, env=environment, stdout=output, stderr=output
+        )
+    deadline = time.monotonic() + 240
+    while not (folder / 'epoch_1.pth').exists() and launcher.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.1)
+    ranks = [int(word) for word in Path(f'/proc/{launcher.pid}/task/{launcher.pid}/children').read_text().split()]
+    assert len(ranks) == 2, log.read_text()
+    launcher.send_signal(getattr(signal, name))
+    code = launcher.wait(120)
+    while any(Path(f'/proc/{rank}').exists() for rank in ranks) and time.monotonic() < deadline + 60:
+        time.sleep(0.1)
+    assert not [rank for rank in ranks if Path(f'/proc/{rank}').exists()]
+    assert code == (75 if name == 'SIGUSR1' else -signal.SIGKILL)
+    said = log.read_text()
+    assert 'Traceback' not in said
+    why = 'SIGTERM' if name == 'SIGUSR1' else 'the end of the process that started it'
+    assert f'mmfer: stopped by {why}; to go on: ' in said
+    newest = newest_checkpoint(folder)
+    assert newest.newest is not None
+    assert newest.damaged == ()

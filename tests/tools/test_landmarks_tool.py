@@ -10,7 +10,7 @@ from miniature import face_points
 from tools.blobs import RED_BLOB, blob_image, contents, plugin, write_blobs  # noqa: F401  a fixture
 from tools.conftest import load_tool
 
-from mmfer.apis.data import landmark_extraction
+from mmfer.apis.data import landmark_extraction, worst_landmarks
 from mmfer.apis.data.landmark_extraction import extract_landmarks
 from mmfer.datasets.landmarks.landmark_file import landmarks_of, read_landmarks, write_landmarks
 
@@ -120,14 +120,14 @@ def test_a_picture_that_cannot_be_drawn_costs_no_landmarks(detector, tmp_path, m
     folder, out, sheet = tmp_path / 'images', tmp_path / 'x.npz', tmp_path / 'x_worst.png'
     write_blobs(folder, 3)
     cv2.imwrite(str(folder / 'grey.png'), np.full((9, 9), 90, np.uint8))
-    draw = landmark_extraction.draw_landmark_sheet
-    monkeypatch.setattr(landmark_extraction, 'draw_landmark_sheet', lambda *_: 1 / 0)
+    draw = worst_landmarks.draw_landmark_sheet
+    monkeypatch.setattr(worst_landmarks, 'draw_landmark_sheet', lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         extract_landmarks(folder, out, RED_BLOB)
     assert len(read_landmarks(str(out)).names) == 4
     captions = []
     monkeypatch.setattr(
-        landmark_extraction, 'draw_landmark_sheet', lambda *args: (captions.append(args[3]), draw(*args))[1]
+        worst_landmarks, 'draw_landmark_sheet', lambda *args: (captions.append(args[3]), draw(*args))[1]
     )
     done = extract_landmarks(folder, out, RED_BLOB)
     assert (done.sheet, done.found_now) == (sheet, False)
@@ -169,7 +169,7 @@ def test_the_sheet_shows_the_worst_with_their_points(detector, tmp_path, monkeyp
     write_blobs(folder, 50)  # scores rise with i % 50
     cv2.imwrite(str(folder / 'grey.png'), np.full((9, 9), 90, np.uint8))
     drawn = []
-    monkeypatch.setattr(landmark_extraction, 'draw_landmark_sheet', lambda *args: drawn.append(args))
+    monkeypatch.setattr(worst_landmarks, 'draw_landmark_sheet', lambda *args: drawn.append(args))
     extract_landmarks(folder, tmp_path / 'x.npz', RED_BLOB)
     ((images, points, score, names, _, title),) = drawn
     assert names == ['grey.png', *(f'{"ab"[i % 2]}/{i:05}.png' for i in range(31))]

@@ -33,9 +33,11 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     if not isinstance(checkpoint, dict):
         raise ValueError(f'{path} holds a {type(checkpoint).__name__}, no checkpoint')
     checkpoint = dict(state_dict=checkpoint) if checkpoint.get('state_dict') is None else checkpoint
-    parts = {key: checkpoint.get(key) for key in ('state_dict', 'ema_state_dict', 'meta')}
-    parts['dataset_meta'] = parts['meta'].get('dataset_meta') if isinstance(parts['meta'], dict) else None
-    parts = {key: part for key, part in parts.items() if part is not None}
+    parts = {
+        key: checkpoint[key] for key in ('state_dict', 'ema_state_dict', 'meta') if checkpoint.get(key) is not None
+    }
+    if isinstance(meta := parts.get('meta'), dict) and meta.get('dataset_meta') is not None:
+        parts['dataset_meta'] = meta['dataset_meta']
     for key, part in parts.items():
         if not isinstance(part, dict):
             raise ValueError(f'{path} is no checkpoint of a training: its {key} is a {type(part).__name__}')

@@ -25,7 +25,10 @@ _WORD = re.compile(r'(\w|[- +]|\.(?=\d))*')
 evaluates the `dtype` of a transform of torchvision), or modules (MMEngine imports 'a.b' to look for a part there)."""
 _READERS = ('backend_args', 'file_client_args')
 """Keys that say how files are opened; but for files on disk, MMEngine imports what they name."""
-_OF_OTHERS = ('mmpretrain.models.multimodal', 'mmpretrain.models.classifiers.hugging_face', 'mmpretrain.utils.')
+_OF_OTHERS = (
+    *(f'mmpretrain.models.{name}' for name in ('multimodal', 'classifiers.hugging_face', 'utils.huggingface')),
+    *('mmpretrain.models.utils.tokenizer', 'mmpretrain.utils.'),
+)
 """Modules whose parts let the package transformers open, fetch or run what their settings name."""
 
 

@@ -20,20 +20,16 @@ from mmfer.apis.data.image_folder import (
     write_failures,
 )
 from mmfer.apis.data.landmark_chunks import kept_chunk, read_chunk, write_chunk
+from mmfer.apis.data.worst_landmarks import FACELESS, draw_worst
 from mmfer.apis.processes import in_processes
 from mmfer.datasets.landmarks.landmark_file import LandmarkFile, read_landmarks, write_landmarks
-from mmfer.datasets.reading.csv_cells import read_csv_rows
-from mmfer.datasets.reading.names import normal_names
+from mmfer.datasets.reading.names import first_other
 from mmfer.progress import ProgressBar
 from mmfer.registry import LANDMARK_DETECTORS
 from mmfer.structures.landmark_sets import NUM_POINTS
-from mmfer.visualization import draw_landmark_sheet
 
 CHUNK = 64
 """Images whose landmarks are kept together; what a kill costs at most, in each process."""
-SHEET = 32
-"""Faces of the picture of the worst."""
-FACELESS = 'no face found'
 
 
 @dataclass(frozen=True)
@@ -88,7 +84,7 @@ def extract_landmarks(
     new = not out.exists()  # it is written behind all that it tells of, so where it is all is found
     if not new:
         faces = read_landmarks(str(out))
-        if list(normal_names(faces.names.tolist())) != list(normal_names(names)):
+        if len(faces.names) != len(names) or first_other(faces.names.tolist(), names) is not None:
             raise ValueError(
                 f'{out} is there already and has the landmarks of other images than {folder}: delete it, '
                 'or write to another file'
@@ -103,10 +99,8 @@ def extract_landmarks(
         write_failures(failures, names, reasons)
         write_landmarks(str(out), *faces)
     if not sheet.exists():  # the picture comes last, so that no fault of it costs the landmarks
-        rows = read_csv_rows(failures) if failures.exists() else ()
-        reason_of = dict(row[:2] for row in rows if len(row) >= 2)
         part = progress / sheet.name
-        _draw_worst(Path(folder), faces, np.array([reason_of.get(name, '') for name in names]), part)
+        draw_worst(Path(folder), faces, failures, part)
         if part.exists():
             part.replace(sheet)
     shutil.rmtree(progress, ignore_errors=True)
@@ -176,23 +170,3 @@ def _find_all(finder: _Finder, names: list[str], progress: Path, jobs: int) -> t
     chunks = [read_chunk(*task) if chunk is None else chunk for task, chunk in zip(tasks, known, strict=True)]
     points, score, reasons = map(np.concatenate, zip(*chunks, strict=True))
     return LandmarkFile(np.array(names), points, score), reasons.tolist()
-
-
-def _draw_worst(folder: Path, faces: LandmarkFile, reasons: np.ndarray, path: Path) -> None:
-    """Half of the sheet is for images without a face, where there are so many."""
-    faceless = np.flatnonzero(reasons == FACELESS)[: SHEET // 2]
-    found = np.flatnonzero(reasons == '')
-    worst = found[faces.score[found].argsort(kind='stable')][: SHEET - len(faceless)]
-    rows = [*faceless, *worst]
-    images = [read_or_reason(folder / faces.names[row])[0] for row in rows]
-    shown = [(row, image[..., ::-1]) for row, image in zip(rows, images, strict=True) if image is not None]
-    if shown:
-        title = f'{folder}: no face in {(reasons == FACELESS).sum():,} of {len(reasons):,} images; the lowest scores'
-        draw_landmark_sheet(
-            [image for _, image in shown],
-            [faces.points[row] for row, _ in shown],
-            [faces.score[row] for row, _ in shown],
-            [str(faces.names[row]) for row, _ in shown],
-            path,
-            title,
-        )

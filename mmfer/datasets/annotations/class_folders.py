@@ -43,12 +43,16 @@ def class_folders(folder: str) -> dict[str, str]:
 
 
 def _word(name: str) -> str:
-    return str(int(name)) if name.isascii() and name.isdigit() else canonical(name)
+    return str(int(name)) if _is_number(name) else canonical(name)
+
+
+def _is_number(word: str) -> bool:
+    return word.isascii() and word.isdigit()
 
 
 def by_value(word: str) -> list[str | int]:
     """What words are sorted by such that 'group 2' comes before 'group 10'."""
-    return [int(part) if part.isdigit() else part for part in re.split('([0-9]+)', word)]
+    return [int(part) if place % 2 else part for place, part in enumerate(re.split('([0-9]+)', word))]
 
 
 def classes_by_number(words: Collection[str], classes: Sequence[str], where: str) -> list[str]:
@@ -66,11 +70,11 @@ def classes_by_number(words: Collection[str], classes: Sequence[str], where: str
     Raises:
         ValueError: It cannot be told which number is which class.
     """
-    numbers = sorted({int(word) for word in words if word.isdigit()})
+    numbers = sorted({int(word) for word in words if _is_number(word)})
     if not numbers or set(words) <= {_word(name) for name in classes}:
         return []
     listed = name_a_few([str(number) for number in numbers])
-    named = sorted(word for word in words if not word.isdigit())
+    named = sorted(word for word in words if not _is_number(word))
     if named:
         raise ValueError(
             f'{where} has class folders that are named by numbers ({listed}) and others by names '
@@ -91,7 +95,7 @@ def classes_by_number(words: Collection[str], classes: Sequence[str], where: str
     if 0 not in numbers and count not in numbers:
         raise ValueError(
             f'the class folders of {where} are named by numbers ({listed}) of which neither 0 nor {count} is there, so '
-            f'that it cannot be told whether they count from 0 or from 1: name each folder by its class'
+            'that it cannot be told whether they count from 0 or from 1: name each folder by its class'
         )
     first = 0 if 0 in numbers else 1
     print_log(

@@ -14,6 +14,7 @@ from mmengine.logging import print_log
 from mmfer.datasets.columns import Columns, take
 from mmfer.datasets.images.image_check import check_images
 from mmfer.datasets.images.image_files import as_on_disk, require_images
+from mmfer.structures.printable import printable_name
 
 _SHOWN = 10
 
@@ -44,7 +45,7 @@ def find_bad_images(
 
 def place_of(row: int, columns: Columns, folder: str, label_file: str | None = None) -> str:
     """Path of an image, and where it is listed: ``images/anna.jpg (labels.txt:12)``."""
-    path = os.path.join(folder, str(columns.get('file', columns['name'])[row]))
+    path = printable_name(os.path.join(folder, str(columns.get('file', columns['name'])[row])))
     listed = label_file is not None and 'line' in columns
     return f'{path} ({os.path.basename(str(label_file))}:{columns["line"][row]})' if listed else path
 

@@ -104,7 +104,7 @@ def _cures(passed: Iterable[str]) -> str:
     kinds = set(passed)
     cures = [
         *(['convert pictures to .jpg or .png'] if kinds & OTHER_PICTURES else []),
-        *(['the pictures of a class lie in its folder itself'] if SUB_FOLDER in kinds else []),
+        *(['what lies in sub-folders must be moved up'] if SUB_FOLDER in kinds else []),
         *(['folders themselves are looked into, links to folders are not'] if LINKED_FOLDER in kinds else []),
     ]
     return f' ({"; ".join(cures)})' if cures else ''

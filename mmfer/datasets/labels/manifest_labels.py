@@ -8,7 +8,7 @@ import numpy as np
 
 from mmfer.datasets.labels.noise_manifest import read_manifest
 from mmfer.datasets.labels.schema import canonical
-from mmfer.datasets.reading.names import normal_names
+from mmfer.datasets.reading.names import first_other
 
 
 def labels_from(path: str, names: Sequence[str], labels: np.ndarray, classes: Sequence[str]) -> np.ndarray:
@@ -35,8 +35,7 @@ def labels_from(path: str, names: Sequence[str], labels: np.ndarray, classes: Se
         raise ValueError(
             f'{path} is the noise of {len(manifest.names):,} faces, the training set has {len(names):,}; {cure}'
         )
-    pairs = zip(normal_names(manifest.names), normal_names(names), strict=True)
-    other = next((i for i, (a, b) in enumerate(pairs) if a != b), None)
+    other = first_other(manifest.names, names)
     if other is not None:
         raise ValueError(
             f'{path} is the noise of other faces: row {other + 1:,} is {manifest.names[other][:500]} there and '

@@ -18,6 +18,7 @@ from mmfer.datasets.reading.csv_cells import CellWriter, restored_rows
 from mmfer.datasets.reading.csv_table import csv_rows
 from mmfer.datasets.reading.files import BadLines
 from mmfer.datasets.reading.lines import read_lines
+from mmfer.datasets.reading.names import is_line
 from mmfer.datasets.reading.whole_files import written_whole
 
 FIRST_LINE = '# mmfer label noise manifest, version 1'
@@ -91,14 +92,7 @@ class NoiseManifest:
         Raises:
             ValueError: A name would not come back from a line of text.
         """
-        bad = next(
-            (
-                name
-                for name in self.names
-                if len(name.splitlines()) != 1 or name.encode(errors='replace').decode() != name
-            ),
-            None,
-        )
+        bad = next((name for name in self.names if not is_line(name)), None)
         if bad is not None:
             raise ValueError(
                 f'{bad!r} cannot stand in a manifest: a name must be one line of text in UTF-8; rename the image'

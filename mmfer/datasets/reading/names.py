@@ -25,3 +25,15 @@ def normal_names(names: Sequence[str]) -> Sequence[str]:
     if text.isascii() and not any(mark in text for mark in _MARKS):
         return names
     return [normal_name(name) for name in names]
+
+
+def is_line(name: str) -> bool:
+    """Whether a name comes back from a line of a text file: it has no line end, and no byte that is no UTF-8."""
+    utf8 = name.isascii() or not any('\ud800' <= letter <= '\udfff' for letter in name)
+    return utf8 and len(name.splitlines()) == 1
+
+
+def first_other(these: Sequence[str], those: Sequence[str]) -> int | None:
+    """The first position at which two lists of equal length have names of different files."""
+    pairs = zip(normal_names(these), normal_names(those), strict=True)
+    return next((row for row, (one, other) in enumerate(pairs) if one != other), None)

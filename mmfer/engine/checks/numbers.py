@@ -30,6 +30,7 @@ _RANGES_OF_LOADERS: dict[str, dict[str, Any]] = {
     'batch_size': dict(least=1, whole=True),
     'num_workers': dict(least=0, whole=True, why='0 loads in the process that trains'),
     'prefetch_factor': dict(least=1, whole=True),
+    'timeout': dict(least=0, why='it is in seconds, and 0 waits for ever'),
 }
 _MAY_BE_NONE = ('randomness.seed', 'prefetch_factor')
 """Where None has a meaning: a random seed, torch's own number."""

@@ -40,6 +40,10 @@ class CheckpointHook(MMEngineCheckpointHook):
         **kwargs: As of MMEngine's.
     """
 
+    keep_ckpt_ids: deque[int]
+    best_ckpt_path: str | None
+    best_ckpt_path_dict: dict[str, str | None]
+
     def __init__(
         self,
         *args: Any,

@@ -5,6 +5,7 @@ import pytest
 from layouts import LAYOUTS
 
 from mmfer.datasets import CAERS, SFEW, FolderFaces
+from mmfer.datasets.annotations.class_folders import by_value
 from mmfer.datasets.labels.schema import ORDERS
 
 
@@ -68,7 +69,7 @@ def test_what_is_passed_over_is_counted_by_kind(caers, said):
     assert len(CAERS(str(caers))) == 21
     assert said == [
         f'CAERS: 7 files and folders of {caers}/train are passed over: 3 hidden, 1 .heic, 1 .txt, 1 beside the class '
-        'folders, 1 sub-folder (convert pictures to .jpg or .png; the pictures of a class lie in its folder itself)'
+        'folders, 1 sub-folder (convert pictures to .jpg or .png; what lies in sub-folders must be moved up)'
     ]
 
 
@@ -168,3 +169,4 @@ def test_numbers_may_be_the_names_and_are_sorted_by_value(folders):
     assert FolderFaces(str(folders), metainfo=dict(classes=names)).metainfo['classes'] == tuple(names)
     numbered(folders, {f'{number}0': f'group {number * 4}' for number in range(1, 8)})
     assert FolderFaces(str(folders)).metainfo['classes'] == tuple(f'group {number * 4}' for number in range(1, 8))
+    assert sorted(['x²', 'x10', '2', '²', 'x9'], key=by_value) == ['2', 'x9', 'x10', 'x²', '²']

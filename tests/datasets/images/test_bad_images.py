@@ -10,6 +10,7 @@ from miniature import make_rafdb
 from mmengine.dataset import ClassBalancedDataset
 
 from mmfer.datasets import RAFDB, ConcatFaces
+from mmfer.datasets.images.bad_images import place_of
 from mmfer.datasets.images.image_check import check_images
 from mmfer.datasets.images.pictures import look_at
 from mmfer.engine.checks import images, loaders
@@ -224,3 +225,8 @@ def test_processes_that_see_other_files_are_refused(root, monkeypatch):
     monkeypatch.setattr(loaders, 'all_gather_object', lambda mine: [mine, 'another'])
     with pytest.raises(ValueError, match='the processes have different training sets'):
         loaders.check_ranks_agree(dataset)
+
+
+def test_a_place_is_one_line_without_orders_to_a_terminal():
+    columns = dict(name=np.array(['a\x1b[2J\nb.jpg'], dtype=np.dtypes.StringDType()), line=np.array([3]))
+    assert place_of(0, columns, 'x', 'y/labels.txt') == 'x/a\\x1b[2J\\nb.jpg (labels.txt:3)'

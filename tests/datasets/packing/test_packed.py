@@ -333,8 +333,11 @@ def test_a_pack_that_lacks_an_array_is_none_of_faces(copy):
 
 
 def test_a_pack_whose_classes_are_no_list(copy, monkeypatch):
-    monkeypatch.setattr('mmfer.datasets.packing.packed.check_columns', lambda *_: None)  # as if its checksum were right
     path = copy / 'faces.pack'
-    path.write_bytes(path.read_bytes().replace(b'[\\"surprise\\"', b' \\"surprise\\"', 1))
+    data = path.read_bytes()
+    path.write_bytes(data.replace(b'[\\"surprise\\"', b' \\"surprise\\"', 1))
+    with pytest.raises(ValueError, match=r'faces\.pack is damaged: what it says of its images differs'):
+        rafdb(copy).full_init()
+    monkeypatch.setattr('mmfer.datasets.packing.packed.check_columns', lambda *args: None)  # written so on purpose
     with pytest.raises(ValueError, match=r'the classes of .*faces\.pack are no list of names'):
         rafdb(copy).full_init()

@@ -2,7 +2,7 @@ import unicodedata
 
 import pytest
 
-from mmfer.datasets.reading.names import normal_name, normal_names
+from mmfer.datasets.reading.names import is_line, normal_name, normal_names
 
 TWO = unicodedata.normalize('NFD', 'é')
 
@@ -30,3 +30,8 @@ def test_one_file_has_one_name(name, same):
 def test_names_that_are_normal_are_not_copied():
     names = ['a.jpg', 'x/b.jpg']
     assert normal_names(names) is names
+
+
+def test_a_name_that_is_a_line():
+    assert is_line('größe, "笑".jpg')
+    assert not any(map(is_line, ('a\nb.jpg', 'a\u2028b.jpg', 'a\rb', '\udcff.jpg', '')))

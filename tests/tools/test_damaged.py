@@ -1,0 +1,68 @@
+"""A checkpoint that is cut off or has another bit is recognised by every tool; none ends in a traceback."""
+
+import random
+import shutil
+
+import pytest
+from tools.conftest import load_tool
+
+from mmfer.apis.checkpoints.checkpoint_file import read_checkpoint
+from mmfer.engine.newest_checkpoint import newest_checkpoint
+
+CUTS, FLIPS = 50, 200
+ANALYSES = ('neighbours', 'noise_report', 'relabels', 'importance')
+
+
+def spoilt(data: bytes):
+    """The same file, cut off at 50 places, and with one of 200 bits flipped; a name for each."""
+    draw = random.Random(0)
+    for i in range(CUTS):
+        size = draw.randrange(len(data)) if i else len(data) - 1
+        yield f'cut to {size}', data[:size]
+    for _ in range(FLIPS):
+        place, bit = draw.randrange(len(data)), draw.randrange(8)
+        yield f'bit {bit} of {place}', data[:place] + bytes([data[place] ^ 1 << bit]) + data[place + 1 :]
+
+
+@pytest.fixture
+def folder(run, tmp_path):
+    """A work folder with two checkpoints, of which the newest can be spoilt."""
+    shutil.copy(run.folder / 'epoch_1.pth', tmp_path)
+    shutil.copy(run.checkpoint, tmp_path)
+    return tmp_path
+
+
+def test_every_cut_and_every_flipped_bit_is_recognised_and_the_one_before_is_taken(run, folder):
+    newest, before = folder / 'epoch_2.pth', folder / 'epoch_1.pth'
+    assert newest_checkpoint(folder).newest == newest
+    unseen = []
+    for name, data in spoilt(newest.read_bytes()):
+        newest.write_bytes(data)
+        found = newest_checkpoint(folder)
+        if found.newest != before or len(found.damaged) != 1 or str(newest) not in found.damaged[0]:
+            unseen.append(name)
+        try:
+            read_checkpoint(newest)
+            unseen.append(name)
+        except ValueError as error:
+            if f'take {before}, which reads whole' not in str(error):
+                unseen.append(name)
+    assert unseen == []
+
+
+@pytest.mark.parametrize('how', ['cut', 'flip'])
+def test_every_tool_refuses_it_with_one_sentence(how, run, tools, stops, folder):
+    bad, data = folder / 'epoch_2.pth', (folder / 'epoch_2.pth').read_bytes()
+    bad.write_bytes(data[:-1000] if how == 'cut' else data[: len(data) // 2] + b'mmfer' + data[len(data) // 2 + 5 :])
+    for main, arguments in (
+        (tools.test, [bad]),
+        (tools.test, [run.config, bad, *run.options]),
+        (tools.predict, [run.faces, '--checkpoint', bad]),
+        (tools.export, [bad, folder / 'out.pth']),
+        (tools.train, [run.config, '--work-dir', folder / 'new', '--resume', bad, *run.options]),
+        (tools.train, [run.config, '--work-dir', folder / 'new', *run.options, f'load_from={bad}']),
+        *((load_tool(f'analysis_tools/{name}').main, [run.config, bad, *run.options]) for name in ANALYSES),
+    ):
+        line = stops(main, arguments)
+        assert f'{bad} cannot be read as a checkpoint of plain values (' in line
+        assert line.endswith(f'it is damaged, or no checkpoint of mmfer; take {folder}/epoch_1.pth, which reads whole')
