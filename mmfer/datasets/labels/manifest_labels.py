@@ -30,7 +30,7 @@ def labels_from(path: str, names: Sequence[str], labels: np.ndarray, classes: Se
     there, here = ([canonical(name) for name in names] for names in (manifest.classes, classes))
     cure = 'give the manifest of these data, or make one with python tools/dataset_tools/noise.py CONFIG OUT.csv'
     if sorted(there) != sorted(here):
-        raise ValueError(f'{path} has the classes {", ".join(there)}, the data set {", ".join(here)}; {cure}')
+        raise ValueError(f'{path} has the classes {", ".join(there)[:500]}, the data set {", ".join(here)}; {cure}')
     if len(manifest.names) != len(names):
         raise ValueError(
             f'{path} is the noise of {len(manifest.names):,} faces, the training set has {len(names):,}; {cure}'
@@ -38,7 +38,7 @@ def labels_from(path: str, names: Sequence[str], labels: np.ndarray, classes: Se
     other = first_other(manifest.names, names)
     if other is not None:
         raise ValueError(
-            f'{path} is the noise of other faces: row {other + 1:,} is {manifest.names[other]} there and '
+            f'{path} is the noise of other faces: row {other + 1:,} is {manifest.names[other][:500]} there and '
             f'{names[other]} in the training set; {cure}'
         )
     ids = np.array([here.index(name) for name in there])

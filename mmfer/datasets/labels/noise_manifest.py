@@ -141,7 +141,7 @@ def read_manifest(path: str) -> NoiseManifest:
         )
     classes = stored_classes(made['classes'], f"the header's classes of {path}")
     ids = {name: i for i, name in enumerate(classes)}
-    bad = BadLines(path, f'{COLUMNS}, of the classes {", ".join(classes)}')
+    bad = BadLines(path, f'{COLUMNS}, of the classes {", ".join(classes)[:500]}')
     names, labels = [], np.zeros((len(lines) - start - 1, 2), dtype=np.int64)
     for row, cells in enumerate(restored_rows(csv_rows(path, lines[start + 1 :], start + 2))):
         bad.looked_at += 1

@@ -58,7 +58,7 @@ def add_packed(columns: Columns, path: str, dataset: Faces) -> Columns:
     classes = stored_classes(metadata['classes'], f'the classes of {path}')
     if classes != list(dataset.source_classes):
         raise ValueError(
-            f'{path} is of the classes {", ".join(classes)}, but {type(dataset).__name__} has '
+            f'{path} is of the classes {", ".join(classes)[:500]}, but {type(dataset).__name__} has '
             f'{", ".join(dataset.source_classes)}; {again}'
         )
     row_of = {name: row for row, name in enumerate(normal_names(packed_names))}
