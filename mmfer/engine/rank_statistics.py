@@ -1,5 +1,6 @@
-"""Running statistics of batch norm, which differ between processes within an epoch (`SyncBuffersHook` averages them at
-its end), so that a checkpoint which is written there has those of all.
+"""Running statistics of batch norm, which differ between the processes until an epoch ends.
+
+`SyncBuffersHook` averages them there. A checkpoint that is written before has those of every process.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ def statistics_of_ranks(model: nn.Module) -> list[dict[str, Tensor]]:
 
 
 def take_own(state: dict[str, Any], ranks: Sequence[Mapping[str, Tensor]]) -> None:
-    """Puts this process's own statistics into the weights it is about to load; of another number of processes, the mean.
+    """Puts this process's own statistics into the weights that it loads; the mean, where there were more or fewer.
 
     Args:
         state: The weights by name; changed in place.
