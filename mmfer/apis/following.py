@@ -56,9 +56,7 @@ def _checkpoint(runner: Runner) -> Path | None:
     if hook is None:
         return None
     best = getattr(hook, 'best_ckpt_path', None) if runner.cfg.get('select_on') is not None else None
-    note = Path(runner.work_dir) / 'last_checkpoint'
-    last = note.read_text().strip() if note.is_file() else None
-    return next((Path(path) for path in (best, last) if path and Path(path).is_file()), None)
+    return next((Path(path) for path in (best, hook.last_ckpt) if path and Path(path).is_file()), None)
 
 
 def _of_the_test_set(config: str, options: Sequence[str]) -> list[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.runner import Runner
 
-from mmfer.engine.newest_checkpoint import EARLIER, newest_checkpoint, not_whole, remove_unfinished, set_aside
+from mmfer.structures.newest_checkpoint import EARLIER, newest_checkpoint, not_whole, remove_unfinished, set_aside
 from mmfer.structures.tensor_file import UnreadableError, check_whole
 
 AUTO = 'auto'

@@ -9,9 +9,9 @@ from typing import Any
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.runner.checkpoint import CheckpointLoader
 
-from mmfer.datasets.reading.whole_files import written_whole
-from mmfer.engine.newest_checkpoint import not_whole
+from mmfer.structures.newest_checkpoint import not_whole
 from mmfer.structures.tensor_file import UnreadableError, read_tensor_file, write_sealed
+from mmfer.structures.whole_files import written_whole
 
 WHOLE = 'mmfer.whole'
 """Its name, for `backend_args=dict(backend=...)`."""

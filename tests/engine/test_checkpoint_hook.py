@@ -9,8 +9,8 @@ from mmengine.runner.checkpoint import load_checkpoint, save_checkpoint
 from torch import nn
 
 from mmfer.engine.hooks import CheckpointHook
-from mmfer.engine.newest_checkpoint import EARLIER, newest_checkpoint, remove_unfinished, set_aside
 from mmfer.engine.whole_checkpoints import WHOLE
+from mmfer.structures.newest_checkpoint import EARLIER, newest_checkpoint, remove_unfinished, set_aside
 from mmfer.structures.tensor_file import read_tensor_file
 
 SAVED = dict(backend_args=dict(backend=WHOLE))
@@ -144,7 +144,7 @@ def test_a_write_that_fails_leaves_what_was_there(tmp_path, monkeypatch, moment)
         write=('write_sealed', 'mmfer.engine.whole_checkpoints'), fsync=('os.fsync', None), replace=('os.replace', None)
     )
     name, module = where[moment]
-    monkeypatch.setattr(f'{module}.{name}' if module else f'mmfer.datasets.reading.whole_files.{name}', full)
+    monkeypatch.setattr(f'{module}.{name}' if module else f'mmfer.structures.whole_files.{name}', full)
     with pytest.raises(OSError, match='No space left') as error:
         checkpoint(tmp_path, 'epoch_1.pth', 1, 10, 2.0)
     assert error.value.filename == str(path)

@@ -232,3 +232,28 @@ def test_it_is_no_part_of_a_network():
     assert not isinstance(owner.bank, nn.Module)
     assert not list(owner.buffers())
     assert not owner.state_dict()
+
+
+def test_what_is_computed_once_an_epoch_is_in_the_checkpoint():
+    def bank():
+        made = SampleBank()
+        made.declare({'value': Column()}, 'test')
+        made.allocate(torch.tensor([0, 1]), 2, 'faces')
+        return made
+
+    calls = []
+
+    def count():
+        calls.append(1)
+        return torch.tensor(float(len(calls)))
+
+    first = bank()
+    assert [float(first.of_epoch('limit', epoch, count)) for epoch in (3, 3, 4, 4)] == [1, 1, 2, 2]
+    resumed = bank()
+    resumed.load_state_dict(first.state_dict())
+    assert float(resumed.of_epoch('limit', 4, count)) == 2
+    assert float(resumed.of_epoch('limit', 5, count)) == 3
+    older = first.state_dict()
+    del older['of_epoch']
+    resumed.load_state_dict(older)
+    assert float(resumed.of_epoch('limit', 5, count)) == 4

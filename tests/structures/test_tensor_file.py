@@ -1,11 +1,13 @@
+import io
 import pickle
 import random
+import zipfile
 from contextlib import suppress
 
 import pytest
 import torch
 
-from mmfer.structures.tensor_file import UnreadableError, read_tensor_file
+from mmfer.structures.tensor_file import UnreadableError, read_tensor_file, write_sealed
 
 CONTENT = dict(state_dict={'a.weight': torch.arange(700.0), 'b': torch.arange(9)}, meta=dict(cfg='model = 1\n' * 30))
 
@@ -60,3 +62,52 @@ def test_what_is_no_such_file(content, tmp_path):
     (tmp_path / 'x.pth').write_bytes(content)
     with pytest.raises(UnreadableError):
         read_tensor_file(tmp_path / 'x.pth')
+
+
+@pytest.fixture
+def sealed(tmp_path):
+    """A small file with its seal."""
+    stream = io.BytesIO()
+    torch.save(dict(weight=torch.arange(6.0), name='x'), stream)
+    path = tmp_path / 'sealed.pth'
+    with path.open('wb') as file:
+        write_sealed(file, stream.getvalue())
+    return path
+
+
+def test_a_sealed_file_is_read_by_torch_too(sealed):
+    assert torch.equal(torch.load(sealed, weights_only=True)['weight'], torch.arange(6.0))
+    assert read_tensor_file(sealed)['name'] == 'x'
+    with zipfile.ZipFile(sealed) as archive:
+        assert archive.comment.startswith(b'mmfer sha256 ')
+
+
+def test_every_flipped_bit_and_every_cut_of_a_sealed_file_is_told(sealed):
+    data = sealed.read_bytes()
+    unseen = []
+    end = 8 * (len(data) - 110)  # of zip, and the seal
+    places = [*range(0, end, 7), *range(end, 8 * len(data))]
+    for place in places:
+        damaged = bytearray(data)
+        damaged[place // 8] ^= 1 << place % 8
+        sealed.write_bytes(damaged)
+        with suppress(UnreadableError):
+            read_tensor_file(sealed)
+            unseen.append(place)
+    for size in range(len(data)):
+        sealed.write_bytes(data[:size])
+        with suppress(UnreadableError):
+            read_tensor_file(sealed)
+            unseen.append(-size)
+    sealed.write_bytes(data + b'x')
+    with suppress(UnreadableError):
+        read_tensor_file(sealed)
+        unseen.append('longer')
+    assert unseen == []
+
+
+def test_what_torch_did_not_write_is_not_sealed():
+    for content in (b'', b'text', b'PK\x03\x04 and no end'):
+        stream = io.BytesIO()
+        write_sealed(stream, content)
+        assert stream.getvalue() == content

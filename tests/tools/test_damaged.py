@@ -7,7 +7,7 @@ import pytest
 from tools.conftest import load_tool
 
 from mmfer.apis.checkpoints.checkpoint_file import read_checkpoint
-from mmfer.engine.newest_checkpoint import newest_checkpoint
+from mmfer.structures.newest_checkpoint import newest_checkpoint
 
 CUTS, FLIPS = 50, 200
 ANALYSES = ('neighbours', 'noise_report', 'relabels', 'importance')

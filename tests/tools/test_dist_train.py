@@ -13,7 +13,7 @@ import pytest
 import torch
 from miniature import make_rafdb
 
-from mmfer.engine.newest_checkpoint import newest_checkpoint
+from mmfer.structures.newest_checkpoint import newest_checkpoint
 
 ROOT = Path(__file__).parents[2]
 

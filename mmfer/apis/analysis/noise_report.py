@@ -10,7 +10,7 @@ from mmfer.apis.analysis.beliefs import Beliefs
 from mmfer.apis.analysis.doubts import frames
 from mmfer.apis.analysis.inspection import Run
 from mmfer.datasets.reading.csv_cells import written_csv
-from mmfer.datasets.reading.whole_files import written_whole
+from mmfer.structures.whole_files import written_whole
 from mmfer.visualization import draw_contact_sheet, draw_label_noise
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from torch import Tensor
 
-from mmfer.engine.newest_checkpoint import not_whole
 from mmfer.structures.naming import did_you_mean
+from mmfer.structures.newest_checkpoint import not_whole
 from mmfer.structures.tensor_file import UnreadableError, read_tensor_file
 
 

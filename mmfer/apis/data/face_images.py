@@ -12,8 +12,8 @@ from mmengine.registry import DATASETS, DefaultScope
 from mmfer.apis.dataset_configs import dataset_configs
 from mmfer.datasets import LoadFace
 from mmfer.datasets.reading.inside import place_inside
-from mmfer.datasets.reading.whole_files import written_whole
 from mmfer.progress import ProgressBar
+from mmfer.structures.whole_files import written_whole
 
 NOT_OF_THE_PICTURE = ('label_noise', 'landmarks', 'indices', 'packed')
 """Arguments of a dataset that choose rows or add to them, and need files that may not be there yet."""

@@ -16,9 +16,9 @@ from mmfer.apis.processes import in_processes
 from mmfer.datasets.landmarks.landmark_file import landmarks_of, write_landmarks
 from mmfer.datasets.landmarks.posture_fault import exchange_command, fault_of
 from mmfer.datasets.reading.inside import place_inside
-from mmfer.datasets.reading.whole_files import written_whole
 from mmfer.detectors.warp import move
 from mmfer.progress import ProgressBar
+from mmfer.structures.whole_files import written_whole
 
 _TASK = 64  # images that a process takes at once
 

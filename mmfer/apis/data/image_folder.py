@@ -16,7 +16,7 @@ from mmfer.datasets.images.pictures import look_at, read_picture
 from mmfer.datasets.reading.csv_cells import written_csv
 from mmfer.datasets.reading.files import IMAGE_EXTENSIONS
 from mmfer.datasets.reading.lines import read_lines
-from mmfer.datasets.reading.whole_files import written_whole
+from mmfer.structures.whole_files import written_whole
 
 
 def image_names(folder: str | Path, leave_out: Path | None = None) -> list[str]:

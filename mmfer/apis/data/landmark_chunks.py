@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from mmfer.datasets.reading.arrays import read_npz
-from mmfer.datasets.reading.whole_files import written_whole
+from mmfer.structures.whole_files import written_whole
 
 
 def write_chunk(path: Path, points: np.ndarray, score: np.ndarray, reasons: Sequence[str]) -> None:

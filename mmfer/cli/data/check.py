@@ -14,7 +14,7 @@ from mmfer.apis.data.dataset_findings import DatasetCheck
 from mmfer.apis.data.dataset_page import WRONG, findings, page
 from mmfer.cli.arguments import add_cfg_options, new_parser
 from mmfer.commands import command
-from mmfer.datasets.reading.whole_files import written_whole
+from mmfer.structures.whole_files import written_whole
 from mmfer.visualization import draw_contact_sheet, draw_label_histogram, draw_landmarks
 
 SHOWN = 48

@@ -15,8 +15,9 @@ import PIL
 from mmfer.datasets.images.jpeg_scans import decoder_warnings
 from mmfer.datasets.images.pictures import Look, look_at
 from mmfer.datasets.reading.arrays import read_npz
-from mmfer.datasets.reading.whole_files import cache_file, written_whole
+from mmfer.datasets.reading.cache_place import cache_file
 from mmfer.progress import ProgressBar
+from mmfer.structures.whole_files import written_whole
 
 _THREADS = 16
 """A network disk answers many questions at once."""

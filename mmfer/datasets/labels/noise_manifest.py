@@ -19,7 +19,7 @@ from mmfer.datasets.reading.csv_table import csv_rows
 from mmfer.datasets.reading.files import BadLines
 from mmfer.datasets.reading.lines import read_lines
 from mmfer.datasets.reading.names import is_line
-from mmfer.datasets.reading.whole_files import written_whole
+from mmfer.structures.whole_files import written_whole
 
 FIRST_LINE = '# mmfer label noise manifest, version 1'
 COLUMNS = 'name,clean,noisy'

@@ -19,7 +19,7 @@ from mmfer.datasets.landmarks.folder import read_folder, read_lnd_npy
 from mmfer.datasets.landmarks.formats import LandmarkFile, checked, read_npz, require_pixels
 from mmfer.datasets.reading.files import IMAGE_EXTENSIONS, name_a_few
 from mmfer.datasets.reading.names import normal_names
-from mmfer.datasets.reading.whole_files import written_whole
+from mmfer.structures.whole_files import written_whole
 
 __all__ = ['LandmarkFile', 'landmarks_of', 'read_landmarks', 'read_lnd_npy', 'write_landmarks']
 

@@ -11,8 +11,9 @@ import numpy as np
 from mmengine.logging import print_log
 
 from mmfer.datasets.reading.arrays import read_npz
+from mmfer.datasets.reading.cache_place import cache_file
 from mmfer.datasets.reading.files import names_array
-from mmfer.datasets.reading.whole_files import cache_file, written_whole
+from mmfer.structures.whole_files import written_whole
 
 
 def cached_columns(source: str, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:

@@ -15,7 +15,7 @@ from numbers import Number
 from pathlib import Path
 from typing import IO, Any
 
-from mmfer.datasets.reading.whole_files import written_whole
+from mmfer.structures.whole_files import written_whole
 
 MARKED = tuple("'=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 """How texts begin that get an apostrophe in front. The last four are wide ones, which East Asian spreadsheets take."""

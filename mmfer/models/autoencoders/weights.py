@@ -1,10 +1,12 @@
 """Reads the weights of a trained autoencoder."""
 
+import logging
 from pathlib import Path
 
 from mmengine.logging import print_log
 from torch import nn
 
+from mmfer.structures.newest_checkpoint import newest_checkpoint
 from mmfer.structures.tensor_file import UnreadableError, read_tensor_file
 
 
@@ -58,6 +60,10 @@ def load_autoencoder(autoencoder: nn.Module, source: str | Path) -> Path:
 
 
 def _newest(source: Path) -> Path:
-    """Where MMEngine says the newest checkpoint of a work folder is; the folder may have been moved since."""
-    note = source / 'last_checkpoint'
-    return source / Path(note.read_text().strip()).name if note.is_file() else source
+    """The file itself, or the newest of a work folder that reads whole."""
+    if not source.is_dir():
+        return source
+    found = newest_checkpoint(source)
+    for sentence in found.damaged:
+        print_log(sentence, logger='current', level=logging.WARNING)
+    return found.newest or source

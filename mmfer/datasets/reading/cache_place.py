@@ -1,11 +1,9 @@
-"""Where copies of what was read are kept; they are written whole."""
+"""Where copies of what was read are kept."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-
-from mmfer.structures.whole_files import written_whole as written_whole
 
 
 def cache_file(kind: str, key: str) -> Path | None:

@@ -1,6 +1,6 @@
 import pytest
 
-from mmfer.datasets.reading.whole_files import cache_file, written_whole
+from mmfer.structures.whole_files import written_whole
 
 
 def test_a_file_appears_when_it_is_complete(tmp_path):
@@ -19,16 +19,6 @@ def test_what_was_there_stays_when_writing_fails(tmp_path):
         stream.write('no bytes')
     assert path.read_bytes() == b'before'
     assert list(tmp_path.iterdir()) == [path]
-
-
-def test_the_cache_is_where_the_variable_says(monkeypatch, tmp_path):
-    monkeypatch.setenv('MMFER_CACHE', str(tmp_path))
-    assert cache_file('columns', 'k' * 64) == tmp_path / 'columns' / f'{"k" * 20}.npz'
-    monkeypatch.setenv('MMFER_CACHE', '')
-    assert cache_file('columns', 'k') is None
-    monkeypatch.delenv('MMFER_CACHE')
-    monkeypatch.setenv('HOME', str(tmp_path))
-    assert cache_file('columns', 'k') == tmp_path / '.cache/mmfer/columns/k.npz'
 
 
 def test_a_link_in_place_of_the_unfinished_file_is_not_followed(tmp_path):
