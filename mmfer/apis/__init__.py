@@ -9,10 +9,12 @@ from mmfer.apis.export import export_deployed
 from mmfer.apis.face_predictor import FacePredictor
 from mmfer.apis.prediction import find_pictures, predict_pictures
 from mmfer.apis.training import train
+from mmfer.engine.interruption import TrainingStopped
 
 __all__ = [
     'FaceAligner',
     'FacePredictor',
+    'TrainingStopped',
     'config_of',
     'default_work_dir',
     'evaluate',

@@ -21,7 +21,6 @@ STOPPED = 75
 SIGNALS = ('SIGTERM', 'SIGUSR1', 'SIGUSR2', 'SIGHUP')
 """Slurm, Kubernetes and torchrun send the first; `#SBATCH --signal=USR1@120` one of its user's choice."""
 
-
 PATIENCE = 30
 """Seconds that a rank has to save after its launcher is gone; torchrun grants as many after a SIGTERM."""
 
