@@ -8,7 +8,7 @@ from e2e.resumed import METHODS, SMALL, WORKERS, content, differences
 from mmengine.device import get_device
 from mmengine.runner import EpochBasedTrainLoop, ValLoop
 
-from mmfer.engine.interruption import SIGNALS, STOPPED
+from mmfer.engine.interruption import SIGNALS, STOPPED, StopRequest
 
 pytestmark = [
     pytest.mark.skipif(get_device() != 'cpu', reason='GPUs do not add in a fixed order'),
@@ -61,9 +61,28 @@ def test_an_epoch_that_was_stopped_goes_on_bit_for_bit(method, command, monkeypa
 def test_every_signal_of_schedulers_stops_in_the_last_iteration_behind_the_epoch(
     name, command, monkeypatch, capsys, tmp_path
 ):
-    assert stopped(command, tmp_path, monkeypatch, 0, 2, name) == ['epoch_1.pth']
+    number = getattr(signal, name)
+    before = signal.signal(number, signal.SIG_DFL)  # under nohup SIGHUP is ignored
+    try:
+        assert stopped(command, tmp_path, monkeypatch, 0, 2, name) == ['epoch_1.pth']
+        assert signal.getsignal(number) is signal.SIG_DFL
+    finally:
+        signal.signal(number, before)
     assert f'stopped by {name}; to go on: ' in capsys.readouterr().err
-    assert signal.getsignal(getattr(signal, name)) is signal.SIG_DFL
+
+
+def test_a_signal_that_is_ignored_stays_ignored():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with StopRequest().listening() as request:
+            signal.raise_signal(signal.SIGHUP)
+            assert request.reason == ''
+            signal.raise_signal(signal.SIGUSR1)
+            signal.raise_signal(signal.SIGTERM)
+            assert request.reason == 'SIGUSR1'
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_a_run_that_is_evaluated_stops_behind_its_epoch(command, monkeypatch, tmp_path):
