@@ -68,9 +68,9 @@ def main() -> None:
     result = dict(
         iterations=int(readings[-1, 0]),
         seconds=round(time.monotonic() - began),
-        first_mb=round(readings[0, 1], 1),
-        settled_mb=round(settled[0, 1], 1),
-        last_mb=round(readings[-1, 1], 1),
+        first_mb=round(float(readings[0, 1]), 1),
+        settled_mb=round(float(settled[0, 1]), 1),
+        last_mb=round(float(readings[-1, 1]), 1),
         slope_mb_per_1000=round(slope(settled), 3),
         noise_mb_per_1000=round(float(np.std(parts)), 3),
     )

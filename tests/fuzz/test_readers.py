@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mmengine.logging import MMLogger
 
-EXAMPLES = int(os.environ.get('MMFER_FUZZ_EXAMPLES', 30))
+EXAMPLES = int(os.environ.get('MMFER_FUZZ_EXAMPLES', 15))
 
 
 @pytest.fixture(params=READERS)
