@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import torch
-
-from mmfer.structures.tensor_file import UnreadableError, check_whole
+from mmfer.structures.tensor_file import UnreadableError, check_whole, peek
 
 EARLIER = 'earlier'
 """The folder, in a work folder, for checkpoints that are not of the run in it."""
@@ -101,9 +98,9 @@ def _survey(folder: Path) -> tuple[dict[Path, tuple[int, int]], dict[Path, str]]
         if not path.is_file() or path.name.startswith('best_'):
             continue
         try:
-            content: Any = torch.load(path, map_location='cpu', weights_only=True, mmap=True)
-        except Exception as error:  # torch raises what it likes
-            damaged[path] = f'{path} cannot be read ({str(error).partition(chr(10))[0][:100]})'
+            content = peek(path)
+        except (UnreadableError, OSError) as error:
+            damaged[path] = f'{path} cannot be read ({str(error)[:100]})'
             continue
         meta = content.get('meta') if isinstance(content, dict) and 'message_hub' in content else None
         if isinstance(meta, dict) and all(isinstance(meta.get(key), int) for key in ('epoch', 'iter')):

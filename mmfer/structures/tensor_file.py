@@ -75,8 +75,22 @@ def read_tensor_file(path: str | Path, map_location: Any = 'cpu') -> Any:
         OSError: It cannot be read.
     """
     check_whole(path)
+    return _load(path, map_location=map_location)
+
+
+def peek(path: str | Path) -> Any:
+    """The same in milliseconds, for its plain values: it is not compared, and its tensors stay on the disk until used.
+
+    Raises:
+        UnreadableError: As of `read_tensor_file`, as far as that can be seen.
+        OSError: It cannot be read.
+    """
+    return _load(path, map_location='cpu', mmap=True)
+
+
+def _load(path: str | Path, **how: Any) -> Any:
     try:
-        return torch.load(path, map_location=map_location, weights_only=True)
+        return torch.load(path, weights_only=True, **how)
     except OSError:
         raise
     except Exception as error:  # of a file from others: torch, pickle and zip raise what they like
