@@ -91,7 +91,7 @@ def check_fits(cfg: Config, key: str, value: Any) -> None:
     path = key.split('.')
     for i, name in enumerate(path):
         whole = '.'.join(path[:i])
-        if name.isdigit() and i and look_up(cfg, whole)[1] is None:
+        if name.isdecimal() and i and look_up(cfg, whole)[1] is None:
             raise ValueError(
                 f'--cfg-options {key}: the config has no list {whole}; give the whole of it: "{whole}=[dict(type=...)]"'
             )

@@ -12,6 +12,7 @@ from mmengine.runner import Runner
 
 from mmfer.datasets import RAFDB, ConcatFaces
 from mmfer.engine.hooks import RelabelLogHook
+from mmfer.engine.hooks.relabel_log import FIELDS, read_rows
 from mmfer.models.supervision import Part
 from mmfer.registry import HOOKS, MODELS
 from mmfer.structures import SampleBank
@@ -311,3 +312,11 @@ def test_two_and_two_epochs_write_the_table_of_four(make_runner, tmp_path):
     epochs = [int(row['epoch']) for row in table(tmp_path / 'whole')]
     assert sorted(set(epochs)) == [1, 2, 3, 4]
     assert {row['epoch'] for row in three} == {'1', '2', '3'}
+
+
+def test_rows_whose_epoch_is_no_number_are_left_out(tmp_path):
+    epochs = ('1', '2', '3', '²', '9' * 5000, '-1', '1.0', '')
+    rows = [[epoch, '0', 'a.jpg', 'fear', 'anger', '', ''] for epoch in epochs]
+    path = tmp_path / 'relabels.csv'
+    path.write_text('\n'.join([','.join(FIELDS), *map(','.join, rows), '2,0,a.j']))
+    assert [row[0] for row in read_rows(path, 2)] == ['1', '2']

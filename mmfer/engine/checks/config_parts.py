@@ -85,7 +85,7 @@ def look_up(cfg: Config, place: str) -> tuple[bool, Any]:
     """Whether a config has a dotted key, also through lists (`datasets.0`), and what stands there."""
     value: Any = cfg
     for key in place.split('.') if place else ():
-        if isinstance(value, list | tuple) and key.isdigit() and int(key) < len(value):
+        if isinstance(value, list | tuple) and key.isdecimal() and int(key) < len(value):
             value = value[int(key)]
         elif isinstance(value, Mapping | Config) and key in value:
             value = value[key]

@@ -89,7 +89,7 @@ class RelabelLogHook(Hook):
 
 def read_rows(path: Path, last_epoch: int) -> list[list[str]]:
     """The rows of a table up to an epoch."""
-    rows = [row for row in read_csv_rows(path) if len(row) == len(FIELDS) and row[0].isdigit()]
+    rows = [row for row in read_csv_rows(path) if len(row) == len(FIELDS) and row[0].isdecimal() and len(row[0]) < 10]
     return [row for row in rows if int(row[0]) <= last_epoch]
 
 

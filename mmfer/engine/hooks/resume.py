@@ -45,7 +45,6 @@ class ResumeHook(Hook):
         saved = checkpoint.get(self.KEY) or {}
         check_goes_on(runner, checkpoint, saved, facts)
         meta = checkpoint['meta']
-        meta.pop('config', None)  # of old versions: MMEngine would run it as Python
         _keep_seed(runner, meta)
         if saved.get('chooses', facts['chooses']) != facts['chooses']:
             for name in ('best_score', 'best_ckpt'):

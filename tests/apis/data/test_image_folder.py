@@ -23,6 +23,9 @@ def test_those_of_an_earlier_version_have_no_checksum(tmp_path):
     path = tmp_path / 'alignment.json'
     path.write_text(json.dumps(SETTINGS))
     keep_settings(path, SETTINGS)
+    assert kept_settings(path) == SETTINGS
+    with pytest.raises(ValueError, match='was begun with other size'):
+        keep_settings(path, SETTINGS | dict(size=90))
 
 
 def test_a_flipped_bit_is_noticed_where_it_matters(tmp_path):
