@@ -21,7 +21,7 @@ from mmfer.engine.checks.held_out import check_tested
 from mmfer.engine.checks.images import check_images
 from mmfer.engine.collecting import collect_in
 from mmfer.engine.dataset_parts import face_datasets
-from mmfer.engine.terminal import FILE_ONLY, TerminalRunner, VerboseRunner, progress_of
+from mmfer.engine.terminal import FILE_ONLY, TerminalRunner, VerboseRunner, outlast_a_full_disk, progress_of
 from mmfer.evaluation import FERMetric, majority_class, write_report
 from mmfer.visualization import draw_confusion_matrix
 
@@ -105,6 +105,7 @@ def evaluate(
     forget_workers(cfg)
     limit_waiting(cfg)
     runner = (VerboseRunner if verbose else TerminalRunner).from_cfg(cfg)
+    outlast_a_full_disk(runner.logger)
     model = runner.model.module if runner.distributed else runner.model
     load_deployed(model, content, checkpoint)
     check_dataset_classes(runner.test_dataloader.dataset, trained_classes(content), 'test_dataloader.dataset')
