@@ -59,7 +59,7 @@ def test_a_run_ends_with_a_sentence(how, clone, tmp_path):
         hit = found if how is signal.SIGSTOP else found[:1]
         for worker in hit:
             os.kill(worker, how)
-        _, said = run.communicate(timeout=60)
+        _, said = run.communicate(timeout=120)
     finally:
         run.kill()
     assert run.returncode == 1

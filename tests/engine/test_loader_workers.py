@@ -1,13 +1,15 @@
 """Loaders' workers live through the signals that stop a run, and seed as they did before."""
 
+import multiprocessing
 import os
 import signal
+import time
 
 import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from mmfer.engine.loader_workers import keep_through_signals
+from mmfer.engine.loader_workers import end_workers, keep_through_signals, limit_wait
 
 pytestmark = pytest.mark.filterwarnings('ignore:This process .* is multi-threaded:DeprecationWarning')
 
@@ -45,3 +47,38 @@ def test_a_loader_without_workers_stays_as_it_is():
     loader = DataLoader(Pids(), worker_init_fn=begin)
     keep_through_signals(loader)
     assert loader.worker_init_fn is begin
+
+
+@pytest.mark.parametrize('waiting', [False, True], ids=['nothing is ready', 'batches are ready'])
+def test_a_stopped_worker_is_waited_for_no_longer_than_the_limit(waiting):
+    loader = DataLoader(Pids(), batch_size=1, num_workers=2, timeout=1)
+    limit_wait(loader)
+    batches = iter(loader)
+    next(batches)
+    if waiting:
+        time.sleep(0.5)  # both workers have read ahead; what they read is opened with their help
+    for worker in multiprocessing.active_children():
+        os.kill(worker.pid, signal.SIGSTOP)
+    begun = time.monotonic()
+    with pytest.raises(RuntimeError, match='DataLoader timed out after 1 seconds'):
+        try:
+            for _ in batches:
+                pass
+        finally:
+            end_workers()  # before torch asks them to end, in vain
+    assert time.monotonic() - begun < 30
+
+
+def test_a_loader_that_may_wait_gives_what_it_gave_and_leaves_no_alarm():
+    before = signal.getsignal(signal.SIGALRM)
+    loader = DataLoader(Pids(), batch_size=16, num_workers=1, timeout=60)
+    limit_wait(loader)
+    assert [len(batch) for batch in loader] == [16, 16, 8]
+    assert signal.getsignal(signal.SIGALRM) is before
+    assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+
+
+def test_a_loader_that_waits_for_ever_has_no_alarm():
+    loader = DataLoader(Pids(), batch_size=16, num_workers=1)
+    limit_wait(loader)
+    assert type(loader) is DataLoader
