@@ -15,6 +15,11 @@ FOUND = [
         b'                                                                :(),}\x00\x00\x007',
         "numpy's SystemError of a letter beyond Unicode",
     ),
+    (
+        'landmark_npz',
+        b'PK\x06\x07' + bytes(12) + b'\2\0\0\0' + b'PK\x05\x06' + bytes(18),
+        "zipfile's exception where it only looks whether this is an archive: it would be of two disks",
+    ),
 ]
 
 

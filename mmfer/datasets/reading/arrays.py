@@ -66,13 +66,13 @@ def read_npz(path: str | os.PathLike[str], keys: Sequence[str] | None = None) ->
     """
     size = require_regular_file(path).st_size
     with open(path, 'rb') as stream:
-        if not zipfile.is_zipfile(stream):
-            raise ValueError('it is no archive')
-        try:
-            archive = zipfile.ZipFile(stream)
-            members = {info.filename.removesuffix('.npy'): info for info in archive.infolist()}
-        except Exception as error:  # whatever zipfile stumbles over: it was written for archives that are whole
+        try:  # whatever zipfile stumbles over, also where it only looks: it was written for archives that are whole
+            archive = zipfile.ZipFile(stream) if zipfile.is_zipfile(stream) else None
+            members = {} if archive is None else {i.filename.removesuffix('.npy'): i for i in archive.infolist()}
+        except Exception as error:
             raise ValueError(f'it is a damaged archive ({_reason(error)})') from None
+        if archive is None:
+            raise ValueError('it is no archive')
         lacking = [key for key in keys or () if key not in members]
         if lacking:
             raise ValueError(f'it has {", ".join(members)[:200]} but no {" and no ".join(lacking)}')
