@@ -1,5 +1,7 @@
 """A cache with a flipped bit, or cut off anywhere, gives what a fresh one gives."""
 
+import zipfile
+
 import numpy as np
 import pytest
 from fuzz.readers import READERS
@@ -19,3 +21,20 @@ def test_damage_anywhere_is_noticed(name, tmp_path, monkeypatch):
         assert reader.check(bytes(flipped))
     for length in {0, 1, len(whole) - 1, *random.choice(len(whole), 30).tolist()}:
         assert reader.check(whole[:length])
+
+
+def test_a_column_that_the_list_of_an_archive_lacks_is_noticed(tmp_path, monkeypatch):
+    """A longer comment in front of it swallows its entry, and every array that is listed still has its checksum."""
+    monkeypatch.setenv('MMFER_CACHE', '')
+    reader = READERS['column_cache'](tmp_path)
+    (whole,) = reader.seeds
+    for name in (b'label', b'landmarks'):
+        entry = whole.rindex(b'PK\1\2', 0, whole.rindex(name + b'.npy'))
+        before = whole.rindex(b'PK\1\2', 0, entry)
+        damaged = bytearray(whole)
+        damaged[before + 32] = whole.find(b'PK', entry + 4) - entry
+        end = damaged.rindex(b'PK\5\6')
+        damaged[end + 8] = damaged[end + 10] = damaged[end + 8] - 1
+        (tmp_path / 'damaged.npz').write_bytes(damaged)
+        assert f'{name.decode()}.npy' not in zipfile.ZipFile(tmp_path / 'damaged.npz').namelist()
+        assert reader.check(bytes(damaged))

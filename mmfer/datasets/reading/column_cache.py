@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +25,7 @@ def cached_columns(source: str, make: Callable[[], dict[str, np.ndarray]]) -> di
         make: Reads the columns; ``name`` is the only one of strings.
     """
     state = os.stat(source)
-    stamp = f'mmfer columns 2: {state.st_mtime_ns} {state.st_size}'
+    stamp = f'mmfer columns 3: {state.st_mtime_ns} {state.st_size}'
     key = hashlib.sha256(os.path.realpath(source).encode(errors='surrogateescape')).hexdigest()
     path = cache_file('columns', key)
     columns = None if path is None else _recall(path, stamp)
@@ -39,18 +39,23 @@ def cached_columns(source: str, make: Callable[[], dict[str, np.ndarray]]) -> di
 def _recall(path: Path, stamp: str) -> dict[str, np.ndarray] | None:
     try:
         columns = read_npz(path)
-        if str(columns.pop('stamp')) != stamp:
+        if str(columns.pop('stamp')) != _with_names(stamp, columns):
             return None
         return {**columns, 'name': names_array(columns['name'].tobytes().decode().split('\n'))}
     except Exception:  # not there, or damaged in whatever way: it is written again
         return None
 
 
+def _with_names(stamp: str, columns: Iterable[str]) -> str:
+    """Says which columns there are, too: an archive has a checksum of each, and none of its list of them."""
+    return f'{stamp} {" ".join(sorted(columns))}'
+
+
 def _remember(path: Path, stamp: str, columns: dict[str, np.ndarray]) -> None:
     names = np.frombuffer('\n'.join(columns['name'].tolist()).encode(), dtype=np.uint8)
     try:
         with written_whole(path, 'wb', part=f'{os.getpid()}.part') as stream:  # every rank writes
-            np.savez(stream, stamp=np.array(stamp), **{**columns, 'name': names})
+            np.savez(stream, stamp=np.array(_with_names(stamp, columns)), **{**columns, 'name': names})
     except OSError as error:
         print_log(
             f'{path} cannot be written ({error.strerror}): annotations are read anew every time', logger='current'
