@@ -23,12 +23,16 @@ def test_damage_anywhere_is_noticed(name, tmp_path, monkeypatch):
         assert reader.check(whole[:length])
 
 
-def test_a_column_that_the_list_of_an_archive_lacks_is_noticed(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ('cache', 'names'), [('column_cache', (b'label', b'landmarks')), ('drawn_faces_npz', (b'label', b'landmarks'))]
+)
+def test_a_column_that_the_list_of_an_archive_lacks_is_noticed(cache, names, tmp_path, monkeypatch):
     """A longer comment in front of it swallows its entry, and every array that is listed still has its checksum."""
     monkeypatch.setenv('MMFER_CACHE', '')
-    reader = READERS['column_cache'](tmp_path)
+    monkeypatch.setattr('mmfer.datasets.synthetic_faces.cache.print_log', lambda *_, **__: None)
+    reader = READERS[cache](tmp_path)
     (whole,) = reader.seeds
-    for name in (b'label', b'landmarks'):
+    for name in names:
         entry = whole.rindex(b'PK\1\2', 0, whole.rindex(name + b'.npy'))
         before = whole.rindex(b'PK\1\2', 0, entry)
         damaged = bytearray(whole)

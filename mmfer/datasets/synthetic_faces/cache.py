@@ -7,7 +7,7 @@ import json
 import os
 import tempfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from mmengine.logging import print_log
 from mmfer.datasets.reading.arrays import map_npy, read_npz
 
 Drawn = tuple[np.ndarray, dict[str, np.ndarray]]
+_FILES = 2
+"""Rises with what is written into them, so that earlier ones are not taken for damaged ones."""
 
 
 def cached(folder: str | None, recipe: Mapping[str, Any], draw: Callable[[], Drawn]) -> Drawn:
@@ -32,7 +34,8 @@ def cached(folder: str | None, recipe: Mapping[str, Any], draw: Callable[[], Dra
     """
     if folder is None:
         return draw()
-    key = hashlib.sha256(json.dumps(dict(recipe), sort_keys=True).encode()).hexdigest()[:16]
+    known = dict(recipe, files=_FILES)
+    key = hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:16]
     stem = Path(folder).expanduser() / f'{recipe["split"]}_{recipe["num"]}x{recipe["size"]}px_{key}'
     images, columns = stem.with_suffix('.npy'), stem.with_suffix('.npz')
     if columns.exists():
@@ -44,7 +47,7 @@ def cached(folder: str | None, recipe: Mapping[str, Any], draw: Callable[[], Dra
     try:
         stem.parent.mkdir(parents=True, exist_ok=True)
         _write(images, lambda file: np.save(file, drawn[0], allow_pickle=False))
-        _write(columns, lambda file: np.savez(file, checksum=_checksum(drawn[0]), **drawn[1]))
+        _write(columns, lambda file: np.savez(file, checksum=_checksum(*drawn), **drawn[1]))
         return _read(images, columns)
     except OSError as error:
         _warn(
@@ -57,8 +60,8 @@ def cached(folder: str | None, recipe: Mapping[str, Any], draw: Callable[[], Dra
 def _read(images: Path, columns: Path) -> Drawn:
     table = read_npz(columns)
     pictures = map_npy(images)
-    if pictures.dtype != np.uint8 or table.pop('checksum') != _checksum(pictures):
-        raise ValueError('the checksum of the pictures differs')
+    if pictures.dtype != np.uint8 or table.pop('checksum') != _checksum(pictures, table):
+        raise ValueError('the checksum differs')
     return pictures, table
 
 
@@ -75,8 +78,9 @@ def _write(path: Path, save: Callable[[Any], None]) -> None:
         raise
 
 
-def _checksum(pictures: np.ndarray) -> np.int64:
-    return np.int64(zlib.crc32(str(pictures.shape).encode(), zlib.crc32(pictures)))
+def _checksum(pictures: np.ndarray, columns: Iterable[str]) -> np.int64:
+    """Of the pictures, and of which columns there are: an archive has a checksum of each, and none of its list."""
+    return np.int64(zlib.crc32(f'{pictures.shape} {sorted(columns)}'.encode(), zlib.crc32(pictures)))
 
 
 def _warn(text: str) -> None:
