@@ -39,6 +39,10 @@ def adaptive_wing(
     return _AdaptiveWing.apply(prediction, target, weight, alpha, omega, epsilon, theta)
 
 
+_PIECE = 2**18
+"""Values that a CPU works on at once: 1 MiB of float32."""
+
+
 class _AdaptiveWing(torch.autograd.Function):
     """Computes value and slope in one go: left to autograd, some fifteen heatmaps would be kept for the backward."""
 
@@ -54,25 +58,18 @@ class _AdaptiveWing(torch.autograd.Function):
         theta: float,
     ) -> Tensor:
         target = target.expand_as(prediction)
-        # Heatmaps are large: what is used up is overwritten.
-        distance = (prediction - target).abs_()
-        near = distance < theta
-        power = alpha - target
-        # The line's slope and height: value and slope agree with the logarithm's at theta.
-        at_theta = (power * math.log(theta / epsilon)).exp_()  # (theta / epsilon) ** power
-        slope = (power * at_theta).div_(1 + at_theta).mul_(omega / theta)
-        value = ((distance - theta) * slope).add_(at_theta.log1p_(), alpha=omega)
-        del at_theta
-        raised = (distance / epsilon).pow(power)  # the only power of the two pieces: slow on CPUs
-        torch.where(near, raised.log1p().mul_(omega), value, out=value)
-        if ctx.needs_input_grad[0]:
-            curve = (power * raised).mul_(omega)
-            del power
-            curve.div_(raised.add_(1).mul_(distance.clamp_min_(1e-12)))
-            del raised, distance
-            torch.where(near, curve, slope, out=slope)
-            del curve, near
-            slope.copysign_(prediction - target)
+        value = torch.empty_like(prediction)
+        slope = torch.empty_like(prediction) if ctx.needs_input_grad[0] else None
+        given, wanted, result, steepness = (
+            x if x is None or x.dim() else x[None] for x in (prediction, target, value, slope)
+        )
+        # A CPU takes pieces that stay in its cache; on a GPU they would only be more launches.
+        rows = len(given) if given.is_cuda else max(1, _PIECE * len(given) // max(given.numel(), 1))
+        for start in range(0, len(given), rows):
+            piece = slice(start, start + rows)
+            out = (result[piece], None if steepness is None else steepness[piece])
+            _wing(given[piece], wanted[piece], *out, alpha, omega, epsilon, theta)
+        if slope is not None:
             ctx.save_for_backward(slope if weight is None else slope.mul_(weight))
         return value if weight is None else value.mul_(weight)
 
@@ -81,6 +78,37 @@ class _AdaptiveWing(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         (slope,) = ctx.saved_tensors
         return grad * slope, None, None, None, None, None, None
+
+
+def _wing(
+    prediction: Tensor,
+    target: Tensor,
+    value: Tensor,
+    slope: Tensor | None,
+    alpha: float,
+    omega: float,
+    epsilon: float,
+    theta: float,
+) -> None:
+    """Writes the values and, where asked for, their derivatives with respect to the prediction."""
+    # What is used up is overwritten.
+    distance = (prediction - target).abs_()
+    near = distance < theta
+    power = alpha - target
+    # The line's steepness and height: value and slope agree with the logarithm's at theta.
+    at_theta = (power * math.log(theta / epsilon)).exp_()  # (theta / epsilon) ** power
+    line = (power * at_theta).div_(1 + at_theta).mul_(omega / theta)
+    torch.sub(distance, theta, out=value).mul_(line).add_(at_theta.log1p_(), alpha=omega)
+    del at_theta
+    raised = (distance / epsilon).pow(power)  # the only power of the two pieces: slow on CPUs
+    torch.where(near, raised.log1p().mul_(omega), value, out=value)
+    if slope is not None:
+        curve = (power * raised).mul_(omega)
+        del power
+        curve.div_(raised.add_(1).mul_(distance.clamp_min_(1e-12)))
+        del raised, distance
+        torch.where(near, curve, line, out=slope)
+        slope.copysign_(prediction - target)
 
 
 def heatmap_loss(prediction: Tensor, target: Tensor, foreground_weight: float = 10.0, threshold: float = 0.2) -> Tensor:
