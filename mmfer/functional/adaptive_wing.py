@@ -58,18 +58,13 @@ class _AdaptiveWing(torch.autograd.Function):
         theta: float,
     ) -> Tensor:
         target = target.expand_as(prediction)
-        value = torch.empty_like(prediction)
-        slope = torch.empty_like(prediction) if ctx.needs_input_grad[0] else None
-        given, wanted, result, steepness = (
-            x if x is None or x.dim() else x[None] for x in (prediction, target, value, slope)
-        )
+        value, slope = torch.empty_like(prediction), torch.empty_like(prediction)
         # A CPU takes pieces that stay in its cache; on a GPU they would only be more launches.
-        rows = len(given) if given.is_cuda else max(1, _PIECE * len(given) // max(given.numel(), 1))
-        for start in range(0, len(given), rows):
-            piece = slice(start, start + rows)
-            out = (result[piece], None if steepness is None else steepness[piece])
-            _wing(given[piece], wanted[piece], *out, alpha, omega, epsilon, theta)
-        if slope is not None:
+        pieces = 1 if prediction.is_cuda or not prediction.dim() else math.ceil(prediction.numel() / _PIECE)
+        maps = [x.chunk(pieces) if pieces > 1 else [x] for x in (prediction, target, value, slope)]
+        for given, wanted, result, steepness in zip(*maps, strict=True):
+            _wing(given, wanted, result, steepness, alpha, omega, epsilon, theta)
+        if ctx.needs_input_grad[0]:
             ctx.save_for_backward(slope if weight is None else slope.mul_(weight))
         return value if weight is None else value.mul_(weight)
 
@@ -84,13 +79,13 @@ def _wing(
     prediction: Tensor,
     target: Tensor,
     value: Tensor,
-    slope: Tensor | None,
+    slope: Tensor,
     alpha: float,
     omega: float,
     epsilon: float,
     theta: float,
 ) -> None:
-    """Writes the values and, where asked for, their derivatives with respect to the prediction."""
+    """Writes the values, and their derivatives with respect to the prediction."""
     # What is used up is overwritten.
     distance = (prediction - target).abs_()
     near = distance < theta
@@ -102,13 +97,12 @@ def _wing(
     del at_theta
     raised = (distance / epsilon).pow(power)  # the only power of the two pieces: slow on CPUs
     torch.where(near, raised.log1p().mul_(omega), value, out=value)
-    if slope is not None:
-        curve = (power * raised).mul_(omega)
-        del power
-        curve.div_(raised.add_(1).mul_(distance.clamp_min_(1e-12)))
-        del raised, distance
-        torch.where(near, curve, line, out=slope)
-        slope.copysign_(prediction - target)
+    curve = (power * raised).mul_(omega)
+    del power
+    curve.div_(raised.add_(1).mul_(distance.clamp_min_(1e-12)))
+    del raised, distance
+    torch.where(near, curve, line, out=slope)
+    slope.copysign_(prediction - target)
 
 
 def heatmap_loss(prediction: Tensor, target: Tensor, foreground_weight: float = 10.0, threshold: float = 0.2) -> Tensor:

@@ -43,6 +43,23 @@ def test_adaptive_wing_equals_the_scalar_formula_elementwise(constants):
     assert_close(adaptive_wing(prediction, target, **constants), double(expected).reshape(4, 5, 6), **EXACT)
 
 
+@pytest.mark.parametrize('layout', [torch.contiguous_format, torch.channels_last])
+def test_large_maps_are_worked_on_in_pieces_with_the_same_result(layout):
+    generator = torch.Generator().manual_seed(2)
+    prediction = torch.randn(7, 3, 120, 130, generator=generator, dtype=torch.float64).to(memory_format=layout)
+    target = torch.rand(7, 3, 120, 130, generator=generator, dtype=torch.float64)
+    assert prediction.numel() > 2**18
+    prediction.requires_grad_()
+    loss = adaptive_wing(prediction, target)
+    loss.sum().backward()
+    for row in range(7):
+        one = prediction[row : row + 1].detach().requires_grad_()
+        alone = adaptive_wing(one, target[row : row + 1])
+        alone.sum().backward()
+        assert_close(loss[row : row + 1], alone, **EXACT)
+        assert_close(prediction.grad[row : row + 1], one.grad, **EXACT)
+
+
 def test_adaptive_wing_is_zero_with_zero_gradient_where_prediction_equals_target():
     target = double([0.0, 0.3, 1.0])
     prediction = target.clone().requires_grad_()

@@ -33,7 +33,7 @@ def run_lean(module: nn.Module, x: Any) -> Any:
     if not torch.is_grad_enabled() or torch.compiler.is_compiling():
         return module(x)
     runs_its_pieces = isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward
-    for piece in module if runs_its_pieces else [module]:
+    for piece in module.children() if runs_its_pieces else [module]:
         x = _run_block(piece, x) if isinstance(x, Tensor) else piece(x)
     return x
 
@@ -79,7 +79,7 @@ class _Keep(TorchDispatchMode):
     """Keeps what the dear operations give."""
 
     def __init__(self, memory: _Memory):
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._memory = memory
 
     def __torch_dispatch__(
@@ -98,7 +98,7 @@ class _Take(TorchDispatchMode):
     """Gives what was kept; where nothing is left, as in a second backward pass, computes it."""
 
     def __init__(self, memory: _Memory):
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._memory = memory
 
     def __torch_dispatch__(
@@ -121,10 +121,10 @@ class _Again:
     def __enter__(self) -> None:
         self._before = [buffer.clone() for buffer in self._block.buffers()]
         self._take = _Take(self._memory)
-        self._take.__enter__()
+        self._take.__enter__()  # type: ignore[no-untyped-call]
 
     def __exit__(self, *error: Any) -> None:
-        self._take.__exit__(*error)
+        self._take.__exit__(*error)  # type: ignore[no-untyped-call]
         self._memory.kept.clear()  # torch stops where all is there that the backward pass needs
         if self._before:  # past autograd, which would count it as a change to what backward needs
             torch._foreach_copy_([buffer.data for buffer in self._block.buffers()], self._before)
