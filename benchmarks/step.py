@@ -30,7 +30,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mmfer.structures import FaceBatch
 
-CONFIGS = {96: 'configs/{}r18_rafdb_96px_12e.py', 224: 'configs/{}r18_rafdb.py'}
+CONFIGS = {
+    **dict.fromkeys((48, 64), 'configs/{}r18_synthfaces.py'),  # the last map of both has 2 x 2 cells
+    96: 'configs/{}r18_rafdb_96px_12e.py',
+    224: 'configs/{}r18_rafdb.py',
+}
 SNA = 'model.supervision.sna.branches.neighbours'
 MODELS_MEASURED: dict[str, tuple[str, dict]] = {
     'plain': ('baseline/', {}),
@@ -76,6 +80,12 @@ class Stepper:
             self.model.supervision.bank.column('instability').uniform_()  # of epochs gone by: some faces are unreliable
         self.device, self.amp, self.last_epoch = device, amp, cfg.train_cfg.max_epochs - 1
 
+    def lay_out(self, memory_format: torch.memory_format) -> None:
+        """Holds weights and inputs as [N, C, H, W] or, with `torch.channels_last`, as [N, H, W, C]."""
+        self.model.to(memory_format=memory_format)
+        self.inputs = self.inputs.contiguous(memory_format=memory_format)
+        self.optimizer.state.clear()  # laid out as the weights were; it starts anew with the next step
+
     def step(self) -> dict[str, Tensor]:
         """One training step of the last epoch; gives what it logs."""
         MessageHub.get_current_instance().update_info_dict(dict(epoch=self.last_epoch, max_epochs=self.last_epoch + 1))
@@ -87,15 +97,16 @@ class Stepper:
         self.model.supervision.commit()
         return losses
 
-    def seconds(self) -> float:
-        """Time of one step."""
+    def seconds(self, steps: int = 1) -> float:
+        """Time of a step, of several that follow one another without a wait."""
         if self.device == 'cuda':
             torch.cuda.synchronize()
         start = time.perf_counter()
-        self.step()
+        for _ in range(steps):
+            self.step()
         if self.device == 'cuda':
             torch.cuda.synchronize()
-        return time.perf_counter() - start
+        return (time.perf_counter() - start) / steps
 
     def flops(self) -> int:
         """Floating-point operations of one step."""

@@ -1,0 +1,40 @@
+"""Launches and waits of a step."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+
+import torch
+from torch.profiler import ProfilerActivity, profile, record_function
+
+LAUNCH = re.compile(r'(cuda|cu)(Launch(Cooperative)?Kernel|GraphLaunch)')
+WAIT = re.compile(r'cuda(Device|Stream|Event)Synchronize|cudaMemcpy(_v\d+)?$')
+"""Calls in which the processor waits for the card; reading a number (`.item()`) ends in such a call."""
+STEP = 'a step of benchmarks.gpu'
+
+
+def launches_and_waits(step: Callable[[], object], device: str) -> tuple[int | None, int | None]:
+    """How many kernels (or graphs) a step launches, and how often it waits for the device; on a CPU None."""
+    if device != 'cuda':
+        return None, None
+    torch.cuda.synchronize()
+    with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as profiler:
+        with record_function(STEP):
+            step()
+        torch.cuda.synchronize()
+    events = profiler.profiler.kineto_results.events()
+    return counted((event.name(), event.start_ns(), event.duration_ns()) for event in events)
+
+
+def counted(events: Iterable[tuple[str, int, int]]) -> tuple[int, int]:
+    """Launches and waits within the step.
+
+    Args:
+        events: Name, start and length of each; the step's own is among them, on the processor and on the card.
+    """
+    events = list(events)
+    # That of the card, where there is one, begins later.
+    start, length = min((start, length) for name, start, length in events if name == STEP)
+    names = [name for name, begun, _ in events if start <= begun <= start + length]
+    return sum(bool(LAUNCH.match(name)) for name in names), sum(bool(WAIT.match(name)) for name in names)
