@@ -19,6 +19,7 @@ import argparse
 import statistics
 import time
 from collections import Counter
+from collections.abc import Mapping
 
 import torch
 from mmengine.config import Config
@@ -50,12 +51,29 @@ MODELS_MEASURED: dict[str, tuple[str, dict]] = {
 
 
 class Stepper:
-    """One model with its optimizer and a batch."""
+    """One model with its optimizer and a batch.
 
-    def __init__(self, name: str, size: int, batch_size: int, device: str, amp: bool = False):
+    Args:
+        name: Of the model, a key of `MODELS_MEASURED`.
+        size: Side of the faces, a key of `CONFIGS`.
+        batch_size: Faces a step.
+        device: 'cuda' or 'cpu'.
+        amp: Whether steps run under autocast to bfloat16.
+        more: Options that are laid over the config last.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        size: int,
+        batch_size: int,
+        device: str,
+        amp: bool = False,
+        more: Mapping[str, object] | None = None,
+    ):
         folder, options = MODELS_MEASURED[name]
         cfg = Config.fromfile(CONFIGS[size].format(folder))
-        cfg.merge_from_dict(options)
+        cfg.merge_from_dict({**options, **(more or {})})
         init_default_scope(cfg.default_scope)
         torch.manual_seed(0)
         preprocessor = {**cfg.data_preprocessor, 'size': size}

@@ -26,7 +26,7 @@ import mmfer
 from benchmarks.gpu import STARTED, device_tests, input, lanet, small, steps
 from benchmarks.gpu.faces import ROOT, Faces
 from benchmarks.gpu.plan import Unit, work
-from benchmarks.gpu.results import ERROR, Results
+from benchmarks.gpu.results import Results
 
 SECTIONS = {
     'steps': 'Steps on batches that are ready',
@@ -53,17 +53,16 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 
 def about(device: str) -> dict[str, str]:
     """Device and software."""
-    cuda = f' (CUDA {torch.version.cuda})' if device == 'cuda' else ''
-    software = f'torch {torch.__version__}{cuda}, Python {platform.python_version()}, mmfer {mmfer.__version__}'
+    software = f'torch {torch.__version__}, Python {platform.python_version()}, mmfer {mmfer.__version__}'
     return dict(device=steps.device_name(device), software=software)
 
 
-def all_units(device: str, smoke: bool, place: Path) -> list[Unit]:
+def all_units(device: str, smoke: bool, place: Path, results: Results) -> list[Unit]:
     """What can be measured."""
     faces = Faces(place, smoke)
     return [
         *steps.units(device, smoke),
-        *lanet.units(device, smoke, faces),
+        *lanet.units(device, smoke, faces, results),
         *input.units(device, smoke, faces),
         *device_tests.units(place),
         *small.units(device, smoke),
@@ -84,16 +83,12 @@ def main(argv: list[str] | None = None) -> int:
         results = Results(folder / re.sub(r'\W+', '_', known['device'].lower()), SECTIONS, known)
         for section in args.again:
             results.forget(section)
-        units = [unit for unit in all_units(device, args.smoke, Path(place)) if unit.section in args.sections]
+        every = all_units(device, args.smoke, Path(place), results)
+        units = [unit for unit in every if unit.section in args.sections]
         added = work(units, results, until, lambda line: print(line, flush=True))
         print(f'\n{results.table()}')
     print(f'{added} new rows' + ('' if args.smoke and not args.out else f' in {results.folder}'))
     return added
-
-
-def errors(results: Results) -> list[str]:
-    """What failed."""
-    return [f'{section}: {key}' for section in SECTIONS for key, row in results.rows(section).items() if ERROR in row]
 
 
 if __name__ == '__main__':

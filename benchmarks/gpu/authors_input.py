@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -50,7 +49,7 @@ class PerFace(Dataset):
         with Image.open(self.files[row], formats=['JPEG']) as file:
             image = file.convert('RGB')
         points = self.points[row].copy()
-        if random.random() < 0.5:
+        if torch.rand(()) < 0.5:
             points = (points * (-1, 1) + (image.width - 1, 0))[MIRROR_68]
             image = T.hflip(image)
         top, left, height, width = transforms.RandomResizedCrop.get_params(image, (0.75, 1.0), (3 / 4, 4 / 3))

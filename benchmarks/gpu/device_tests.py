@@ -1,6 +1,6 @@
 """The tests that are marked `gpu`, in a process of their own, and what came of them.
 
-    python -m benchmarks.gpu.device_tests RESULT.json
+python -m benchmarks.gpu.device_tests RESULT.json
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ def run(file: Path, seconds: float) -> Row:
     begun = time.monotonic()
     try:
         done = subprocess.run(command, cwd=ROOT, timeout=seconds, capture_output=True, text=True)
-        ended, said = f'exit code {done.returncode}', (done.stdout + done.stderr).strip().splitlines()[-1:]
+        if done.returncode not in (0, 1):  # all passed, or some failed; else it did not come to the tests
+            raise RuntimeError(f'pytest ended with code {done.returncode}: {(done.stdout + done.stderr)[-300:]}')
+        ended = 'all of them'
     except subprocess.TimeoutExpired:
-        ended, said = f'stopped after {seconds:.0f} s', []
-    if not file.is_file():
-        raise RuntimeError(f'pytest wrote nothing ({ended}): {"".join(said)}')
+        ended = f'stopped after {seconds:.0f} s'
     return {**json.loads(file.read_text()), 'ended': ended, 'seconds': time.monotonic() - begun}
 
 

@@ -57,7 +57,7 @@ class Faces:
     def config(self, path: str, packed: bool = False) -> Config:
         """A config of RAF-DB that trains on these."""
         cfg = Config.fromfile(ROOT / path)
-        for loader in (cfg.train_dataloader, cfg.val_dataloader):
+        for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
             loader.dataset.data_root = str(self.root)
             if packed:
                 loader.dataset.packed = str(self.packed)

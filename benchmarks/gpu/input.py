@@ -19,18 +19,19 @@ MODELS = ('plain', 'LA-Net')
 
 def units(device: str, smoke: bool, faces: Faces) -> list[Unit]:
     """One unit: rates are compared, so they are measured after one another."""
-    setting, steps = (Setting(64, 4, 'bf16'), 2) if smoke else (Setting(224, 128, 'bf16'), 60)
+    setting, steps = (Setting(64, 4, 'bf16'), 1) if smoke else (Setting(224, 128, 'bf16'), 60)
+    steppers = Steppers(device, smoke)
     keys = [f'{name}, {of}' for name in LOADERS for of in ('input alone', *MODELS)]
 
     def measure(wanted: list[str], _seconds: float) -> Measured:
-        yield from rates(device, setting, steps, faces, wanted)
+        yield from rates(steppers, setting, steps, faces, wanted)
 
     return [Unit('input', tuple(keys), 30, 60, measure)]
 
 
-def rates(device: str, setting: Setting, steps: int, faces: Faces, wanted: list[str]) -> Measured:
+def rates(steppers: Steppers, setting: Setting, steps: int, faces: Faces, wanted: list[str]) -> Measured:
     """Images a second of the loader and the augmentation alone, and of training with them beside fixed tensors."""
-    steppers = Steppers(device)
+    device = steppers.device
     ready = {model: steppers.get(model, setting) for model in MODELS}
     alone = {}
     for model, stepper in ready.items():

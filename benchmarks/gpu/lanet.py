@@ -17,8 +17,9 @@ from benchmarks.gpu.authors_input import batches_of
 from benchmarks.gpu.faces import TRAIN, Faces
 from benchmarks.gpu.input import seconds_of
 from benchmarks.gpu.plan import Measured, Unit
-from benchmarks.gpu.results import Row
-from benchmarks.gpu.steps import matrix_products
+from benchmarks.gpu.profile import peak_memory
+from benchmarks.gpu.results import Results, Row
+from benchmarks.gpu.steps import NARROW, matrix_products
 from mmfer.apis import train
 from mmfer.cli.train import configure, parse_args
 from mmfer.registry import HOOKS
@@ -26,21 +27,21 @@ from mmfer.registry import HOOKS
 CONFIG = 'configs/lanet/r18_rafdb.py'
 EPOCHS, BATCH = 80, 128
 STEPS = TRAIN // BATCH  # the rest of an epoch is left out
-OURS = {'mmfer, bf16': (['--amp'], False), 'mmfer, bf16, packed': (['--amp'], True), 'mmfer, float32': ([], False)}
-THEIRS = {"authors' form, bf16": 'bf16', "authors' form, tf32": 'tf32'}
 
 
-def units(device: str, smoke: bool, faces: Faces) -> list[Unit]:
-    """A unit a row; ours first, to which ratios refer."""
-    ours = [
-        Unit('lanet', (key,), rank, 45, partial(by_mmfer, faces, smoke, number))
-        for number, (key, rank) in enumerate(zip(OURS, (10, 11, 58), strict=True))
+def units(device: str, smoke: bool, faces: Faces, results: Results) -> list[Unit]:
+    """A unit a row; ours first, to which the authors' form is compared."""
+    ours = {'mmfer, bf16': (10, 45), 'mmfer, bf16, packed': (11, 45), 'mmfer, float32': (52, 45)}
+    theirs = {"authors' form, bf16": (20, 50), "authors' form, tf32": (53, 50)}
+    if smoke:  # one of each
+        ours, theirs = {'mmfer, bf16, packed': (10, 0)}, {"authors' form, bf16": (20, 0)}
+    return [
+        *(Unit('lanet', (key,), *when, partial(by_mmfer, faces, smoke)) for key, when in ours.items()),
+        *(
+            Unit('lanet', (key,), *when, partial(by_authors, device, faces, smoke, results))
+            for key, when in theirs.items()
+        ),
     ]
-    theirs = [
-        Unit('lanet', (key,), rank, 50, partial(by_authors, device, faces, smoke))
-        for key, rank in zip(THEIRS, (20, 52), strict=True)
-    ]
-    return [*ours, *theirs]
 
 
 @HOOKS.register_module()
@@ -68,29 +69,33 @@ class Stamps(Hook):
         self._note('end', runner.iter)
 
 
-def by_mmfer(faces: Faces, smoke: bool, number: int, wanted: list[str], _seconds: float) -> Measured:
+def by_mmfer(faces: Faces, smoke: bool, wanted: list[str], _seconds: float) -> Measured:
     """Three epochs of the published setting, of which the first warms up: 190 steps count, and two ends of epochs."""
     (key,) = wanted
-    arguments, packed = OURS[key]
-    root, work_dir = faces.root, faces.place / f'run_{number}'
-    options = [
-        *('model.pretrained=None', 'train_cfg.max_epochs=3', 'default_hooks.noise_report=None'),
-        *(f'train_dataloader.dataset.data_root={root}', f'val_dataloader.dataset.data_root={root}'),
-        *(f'test_dataloader.dataset.data_root={root}',),
-    ]
-    if packed:
-        options += [f'{split}_dataloader.dataset.packed={faces.packed}' for split in ('train', 'val')]
+    options: dict[str, Any] = {'model.pretrained': None, 'train_cfg.max_epochs': 3}
+    for split in ('train', 'val', 'test'):
+        options[f'{split}_dataloader.dataset.data_root'] = faces.root
+        if key.endswith('packed'):
+            options[f'{split}_dataloader.dataset.packed'] = faces.packed
     if smoke:
-        options += [
-            *('train_cfg.max_epochs=2', 'train_dataloader.batch_size=16', 'data_preprocessor.size=64'),
-            *('model.supervision.lanet.branches.keys.queue_size=32', 'val_dataloader.batch_size=7'),
-        ]
-    cfg = configure(parse_args([CONFIG, '--work-dir', str(work_dir), *arguments, '--cfg-options', *options]))
+        options |= NARROW | {
+            'train_cfg.max_epochs': 2,
+            'train_dataloader.batch_size': 8,
+            'val_dataloader.batch_size': 7,
+            'data_preprocessor.size': 64,
+            'model.supervision.lanet.branches.keys.queue_size': 32,
+        }
+    typed = [f'{name}={value}' for name, value in options.items()]
+    amp = ['--amp'] if 'bf16' in key else []
+    work_dir = faces.place / key.replace(', ', '_')
+    cfg = configure(parse_args([CONFIG, '--work-dir', str(work_dir), *amp, '--cfg-options', *typed]))
     cfg.custom_hooks = [dict(type='mmfer.Stamps')]
     Stamps.times.clear()
     begun = time.perf_counter()
-    train(cfg)
-    yield key, {**projected(Stamps.times, begun, cfg.train_dataloader.batch_size), 'faces': faces.kind}
+    with peak_memory('cuda' if torch.cuda.is_available() else 'cpu') as peak:
+        train(cfg)
+    row = projected(Stamps.times, begun, cfg.train_dataloader.batch_size)
+    yield key, {**row, 'MiB': max(peak, default=None), 'faces': faces.kind}
 
 
 def projected(times: list[tuple[str, int, float]], begun: float, batch: int) -> Row:
@@ -117,22 +122,22 @@ def projected(times: list[tuple[str, int, float]], begun: float, batch: int) -> 
     }
 
 
-def by_authors(device: str, faces: Faces, smoke: bool, wanted: list[str], _seconds: float) -> Measured:
+def by_authors(
+    device: str, faces: Faces, smoke: bool, results: Results, wanted: list[str], _seconds: float
+) -> Measured:
     """Steps with the input that the form has, and with a batch that is ready; evaluations are not counted."""
     (key,) = wanted
-    precision = THEIRS[key]
-    size, batch, queue, steps = (64, 8, 32, 2) if smoke else (224, BATCH, 8192, 60)
+    precision = key.rpartition(', ')[2]
+    size, batch, queue, steps = (64, 8, 32, 1) if smoke else (224, BATCH, 8192, 60)
     workers = 0 if smoke else os.cpu_count() or 1
-    with matrix_products(precision):
+    with matrix_products(precision), peak_memory(device) as peak:
         form = AuthorsForm(faces.train, size, batch, queue, device, amp=precision == 'bf16')
         batches = batches_of(Path(faces.root), size, batch, workers)
         ready = form.to_device(next(batches))
         alone = seconds_of(lambda: form.step(*ready), steps, device)
-        if device == 'cuda':
-            torch.cuda.reset_peak_memory_stats()
         fed = seconds_of(lambda: form.step(*form.to_device(next(batches))), steps, device)
-        peak = torch.cuda.max_memory_allocated() / 2**20 if device == 'cuda' else None
         batches.close()
+    ours = {row.get('ms') for name, row in results.rows('lanet').items() if name.startswith('mmfer, bf16')} - {None}
     yield (
         key,
         {
@@ -141,7 +146,8 @@ def by_authors(device: str, faces: Faces, smoke: bool, wanted: list[str], _secon
             'minutes of 80 epochs': EPOCHS * STEPS * fed / 60,
             'of steps': steps,
             'ms, batch ready': 1e3 * alone,
-            'MiB': peak,
+            "times mmfer's bf16": 1e3 * fed / min(ours) if ours else None,
+            'MiB': max(peak, default=None),
             'loader workers': workers,
             'faces': faces.kind,
         },

@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch.profiler import ProfilerActivity, profile, record_function
 
+MIB = 2**20
 LAUNCH = re.compile(r'(cuda|cu)(Launch(Cooperative)?Kernel|GraphLaunch)')
 WAIT = re.compile(r'cuda(Device|Stream|Event)Synchronize|cudaMemcpy(_v\d+)?$')
 """Calls in which the processor waits for the card; reading a number (`.item()`) ends in such a call."""
 STEP = 'a step of benchmarks.gpu'
+
+
+@contextmanager
+def peak_memory(device: str) -> Iterator[list[float]]:
+    """Fills a list with the most MiB that tensors held at a time within, beside what was held before; on a CPU none."""
+    peak: list[float] = []
+    before = torch.cuda.memory_allocated() if device == 'cuda' else 0
+    if device == 'cuda':
+        torch.cuda.reset_peak_memory_stats()
+    yield peak
+    if device == 'cuda':
+        peak.append((torch.cuda.max_memory_allocated() - before) / MIB)
 
 
 def launches_and_waits(step: Callable[[], object], device: str) -> tuple[int | None, int | None]:

@@ -67,15 +67,15 @@ class Results:
         parts = [f'# {self.about["device"]}\n']
         for section, title in self.sections.items():
             if rows := self._rows[section]:
-                parts += [f'## {title}\n', table_of(rows)]
+                software = ' and '.join(dict.fromkeys(row['software'] for row in rows.values()))
+                parts += [f'## {title}\n', f'{software}.\n', table_of(rows)]
         return '\n'.join(parts)
 
 
 def table_of(rows: dict[str, Row]) -> str:
-    """Rows in Markdown; a column for every name that any of them has, the one of long texts last."""
-    texts = (ERROR, REFUSED, 'software')
-    names = {name: None for row in rows.values() for name in row if name not in texts}
-    columns = [*names, *(name for name in texts if any(name in row for row in rows.values()))]
+    """Rows in Markdown; a column for every name that any of them has, those of what was not measured last."""
+    names = dict.fromkeys(name for row in rows.values() for name in row if name != 'software')
+    columns = sorted(names, key=lambda name: name in (ERROR, REFUSED))
     lines = [['', *columns], ['---'] * (len(columns) + 1)]
     lines += [[key, *(cell(row.get(name)) for name in columns)] for key, row in rows.items()]
     return ''.join(f'| {" | ".join(line)} |\n' for line in lines)

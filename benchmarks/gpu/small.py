@@ -20,22 +20,22 @@ def units(device: str, smoke: bool) -> list[Unit]:
     """A unit a size and batch."""
     models = ('plain', 'LA-Net') if smoke else tuple(MODELS_MEASURED)
     sizes = {(48, 4): (55, 0)} if smoke else {(64, 64): (55, 40), (48, 64): (56, 40), (64, 512): (57, 60)}
-    steps, faces = (2, 16) if smoke else (40, 12_271)
+    steps, faces = (1, 16) if smoke else (40, 12_271)
     return [
         Unit(
             'small',
             tuple(f'{size} px, batch {batch}: {model}' for model in models),
             rank,
             seconds,
-            partial(rates, device, Setting(size, batch, 'bf16'), steps, faces),
+            partial(rates, Steppers(device, smoke), Setting(size, batch, 'bf16'), steps, faces),
         )
         for (size, batch), (rank, seconds) in sizes.items()
     ]
 
 
-def rates(device: str, setting: Setting, steps: int, faces: int, wanted: list[str], _seconds: float) -> Measured:
+def rates(steppers: Steppers, setting: Setting, steps: int, faces: int, wanted: list[str], _seconds: float) -> Measured:
     """Images a second, each model by itself."""
-    steppers = Steppers(device)
+    device = steppers.device
     for key in wanted:
         try:
             stepper = steppers.get(key.rpartition(': ')[2], setting)

@@ -55,6 +55,7 @@ FULL = {  # by rank, with a guess of the seconds
     Setting(224, 128, 'tf32', channels_last=True): (74, 50),
     Setting(224, 512, 'tf32', channels_last=True): (75, 90),
 }
+NARROW = {'model.backbone.base_channels': 8, 'model.backbone.stem_channels': 8, 'model.head.in_channels': 64}
 SMOKE = {
     Setting(64, 4, 'bf16'): (0, 0),
     Setting(64, 4, 'tf32', channels_last=True, backend='eager'): (50, 0),
@@ -63,8 +64,8 @@ SMOKE = {
 
 def units(device: str, smoke: bool) -> list[Unit]:
     """A unit a setting: its models are timed in the same rounds."""
-    steppers = Steppers(device)
-    models = ('plain', 'LA-Net', 'all') if smoke else tuple(MODELS_MEASURED)
+    steppers = Steppers(device, smoke)
+    models = ('plain', 'LA-Net') if smoke else tuple(MODELS_MEASURED)
     rounds, steps = (1, 1) if smoke else (5, 6)
     return [
         Unit(
@@ -79,10 +80,15 @@ def units(device: str, smoke: bool) -> list[Unit]:
 
 
 class Steppers:
-    """Models of one size and batch, built once for all settings of it."""
+    """Models of one size and batch, built once for all settings of it.
 
-    def __init__(self, device: str):
-        self.device = device
+    Args:
+        device: 'cuda' or 'cpu'.
+        smoke: Whether they have few channels.
+    """
+
+    def __init__(self, device: str, smoke: bool):
+        self.device, self.options = device, NARROW if smoke else {}
         self._kept: dict[str, Stepper] = {}
         self._of: object = None
 
@@ -95,7 +101,7 @@ class Steppers:
             if self.device == 'cuda':
                 torch.cuda.empty_cache()
         if model not in self._kept:
-            self._kept[model] = Stepper(model, setting.size, setting.batch, self.device)
+            self._kept[model] = Stepper(model, setting.size, setting.batch, self.device, more=self.options)
         stepper = self._kept[model]
         stepper.amp = setting.precision == 'bf16'
         stepper.lay_out(torch.channels_last if setting.channels_last else torch.contiguous_format)
@@ -179,5 +185,5 @@ def measure(
 
 
 def device_name(device: str) -> str:
-    """That of the card, or what a CPU is called here."""
-    return torch.cuda.get_device_name() if device == 'cuda' else f'CPU, {torch.get_num_threads()} threads'
+    """That of the card, or 'CPU'."""
+    return torch.cuda.get_device_name() if device == 'cuda' else 'CPU'

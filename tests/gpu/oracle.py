@@ -46,7 +46,9 @@ def seen_in_two_steps(name: str, device: str, dtype: torch.dtype, amp: bool = Fa
     publish = Trace.publish
 
     def noted(trace, values, **options):
-        tensors = {k: v for k, v in values.items() if isinstance(v, Tensor) and not k.endswith(('queue', 'queue_label'))}
+        tensors = {
+            k: v for k, v in values.items() if isinstance(v, Tensor) and not k.endswith(('queue', 'queue_label'))
+        }
         seen.update({f'{k} of step {step}': v.detach().clone() for k, v in tensors.items()})
         publish(trace, values, **options)
 
@@ -63,7 +65,9 @@ def seen_in_two_steps(name: str, device: str, dtype: torch.dtype, amp: bool = Fa
         optimizer.zero_grad()
         total(losses).backward()
         seen |= {f'{k} of step {step}': v.detach().clone() for k, v in losses.items()}
-        seen[f'gradient of step {step}'] = torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
+        seen[f'gradient of step {step}'] = torch.cat(
+            [p.grad.flatten() for p in model.parameters() if p.grad is not None]
+        )
         optimizer.step()
         model.supervision.commit()
     seen |= {f'column {k}': bank.column(k) for k in bank.columns} | {'column seen': bank.seen}

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from gpu.oracle import SameDraws, error
 from miniature import face_points
 from mmengine.config import Config
-from gpu.oracle import SameDraws, error
 
 from mmfer.models import FaceDataPreprocessor
 from mmfer.structures import FaceBatch

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed as dist
+from gpu.oracle import SameDraws, error
 from mmengine.config import config as mmengine_config
 from mmengine.runner import Runner, runner
-from gpu.oracle import SameDraws, error
 from tiny import total
 from torch.nn.parallel import DistributedDataParallel
 from two_ranks import LABELS, SETTINGS, batch_at, build
@@ -62,7 +62,9 @@ def test_a_resumed_run_ends_where_an_undisturbed_one_ends(run, device, tmp_path)
     shutil.copy(whole / 'epoch_1.pth', resumed)
     (resumed / 'last_checkpoint').write_text(str(resumed / 'epoch_1.pth'))
     assert run(resumed, resume=True).iter == 4
-    before, end, again = (weights(path) for path in (whole / 'epoch_1.pth', whole / 'epoch_2.pth', resumed / 'epoch_2.pth'))
+    before, end, again = (
+        weights(path) for path in (whole / 'epoch_1.pth', whole / 'epoch_2.pth', resumed / 'epoch_2.pth')
+    )
     assert error(end, before) > 1e-3  # it moved
     assert (again - end).norm() <= RESUMED[device] * (end - before).norm()
     banks = [read_tensor_file(folder / 'epoch_2.pth')['sample_bank']['columns'] for folder in (whole, resumed)]
