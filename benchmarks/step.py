@@ -184,7 +184,9 @@ def as_range(counts: list[int]) -> str:
 def main() -> None:
     """Prints a table a size."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--sizes', nargs='+', default=['96:128', '224:64'], help='side:batch; sides are 96 and 224')
+    parser.add_argument(
+        '--sizes', nargs='+', default=['96:128', '224:64'], help=f'side:batch; sides are {", ".join(map(str, CONFIGS))}'
+    )
     parser.add_argument('--models', nargs='+', default=list(MODELS_MEASURED), choices=MODELS_MEASURED)
     parser.add_argument('--rounds', type=int, default=7)
     parser.add_argument('--threads', type=int, default=None)

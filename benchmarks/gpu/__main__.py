@@ -87,6 +87,8 @@ def main(argv: list[str] | None = None) -> int:
         units = [unit for unit in every if unit.section in args.sections]
         added = work(units, results, until, lambda line: print(line, flush=True))
         print(f'\n{results.table()}')
+    for text in results.failures():
+        print(f'failed: {text}')
     print(f'{added} new rows' + ('' if args.smoke and not args.out else f' in {results.folder}'))
     return added
 

@@ -30,15 +30,15 @@ def peak_memory(device: str) -> Iterator[list[float]]:
 
 def launches_and_waits(step: Callable[[], object], device: str) -> tuple[int | None, int | None]:
     """How many kernels (or graphs) a step launches, and how often it waits for the device; on a CPU None."""
-    if device != 'cuda':
-        return None, None
-    torch.cuda.synchronize()
-    with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as profiler:
-        with record_function(STEP):
-            step()
+    on_gpu = device == 'cuda'
+    activities = [ProfilerActivity.CPU, *[ProfilerActivity.CUDA] * on_gpu]
+    if on_gpu:
         torch.cuda.synchronize()
+    with profile(activities=activities) as profiler, record_function(STEP):
+        step()
     events = profiler.profiler.kineto_results.events()
-    return counted((event.name(), event.start_ns(), event.duration_ns()) for event in events)
+    counts = counted((event.name(), event.start_ns(), event.duration_ns()) for event in events)
+    return counts if on_gpu else (None, None)
 
 
 def counted(events: Iterable[tuple[str, int, int]]) -> tuple[int, int]:

@@ -62,6 +62,15 @@ class Results:
         with written_whole(self.folder / 'table.md') as stream:
             stream.write(self.table())
 
+    def failures(self) -> list[str]:
+        """What could not be measured, and tests that failed."""
+        return [
+            f'{section}: {key}: {text}'
+            for section, rows in self._rows.items()
+            for key, row in rows.items()
+            for text in [*([row[ERROR]] if ERROR in row else []), *row.get('failures', [])]
+        ]
+
     def table(self) -> str:
         """All sections in Markdown."""
         parts = [f'# {self.about["device"]}\n']
