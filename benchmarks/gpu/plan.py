@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
-from benchmarks.gpu.results import Results, Row, failed
+from benchmarks.gpu.results import Results, Row, cell, failed, rounded
 
 Measured = Iterator[tuple[str, Row]]
 
@@ -30,6 +32,26 @@ class Unit:
     measure: Callable[[list[str], float], Measured]
 
 
+class TimeUp(BaseException):
+    """Raised in whatever is measured when the minutes are over; no `Exception`, which units catch to go on."""
+
+
+@contextmanager
+def ends(until: float) -> Iterator[None]:
+    """Raises `TimeUp` within, once it is that late; in the main thread only."""
+
+    def over(*_: object) -> None:
+        raise TimeUp
+
+    before = signal.signal(signal.SIGALRM, over)
+    signal.setitimer(signal.ITIMER_REAL, max(until - time.monotonic(), 1e-3))
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
 def work(units: Sequence[Unit], results: Results, until: float, say: Callable[[str], None]) -> int:
     """Measures what is missing, the most valued first; gives how many rows are new.
 
@@ -38,29 +60,38 @@ def work(units: Sequence[Unit], results: Results, until: float, say: Callable[[s
     Args:
         units: What there is.
         results: Where rows go.
-        until: No unit begins, of which a guess says that it ends later; as `time.monotonic()`.
+        until: No unit begins of which a guess says that it ends later, and none goes on; as `time.monotonic()`.
         say: Takes a line.
     """
     added = 0
-    for unit in sorted(units, key=lambda unit: unit.rank):
-        wanted = results.missing(unit.section, unit.keys)
-        left = until - time.monotonic()
-        if not wanted:
-            continue
-        if unit.seconds > left:
-            say(f'{unit.section}: no time for {", ".join(wanted)} (about {unit.seconds:.0f} s); call again')
-            continue
-        begun, error = time.monotonic(), None
-        try:
-            for key, row in unit.measure(wanted, left):
-                results.add(unit.section, key, row)
-                added += 1
-                say(f'{unit.section}: {key}: {", ".join(f"{name} {value}" for name, value in row.items())}')
-        except Exception as caught:  # whatever it is, the other sections have nothing to do with it
-            error = caught
-        for key in set(wanted) & set(results.missing(unit.section, wanted)) if error else ():
-            results.add(unit.section, key, failed(error))
-            added += 1
-            say(f'{unit.section}: {key}: {failed(error)}')
-        say(f'{unit.section}: {time.monotonic() - begun:.0f} s')
+
+    def add(section: str, key: str, row: Row) -> None:
+        nonlocal added
+        results.add(section, key, row)
+        added += 1
+        say(f'{section}: {key}: {", ".join(f"{name} {cell(rounded(value))}" for name, value in row.items())}')
+
+    try:
+        with ends(until):
+            for unit in sorted(units, key=lambda unit: unit.rank):
+                wanted = results.missing(unit.section, unit.keys)
+                left = until - time.monotonic()
+                if unit.seconds > left and wanted:
+                    say(f'{unit.section}: no time for {", ".join(wanted)} (about {unit.seconds:.0f} s): call again')
+                elif wanted:
+                    measure(unit, wanted, left, add)
+    except TimeUp:
+        say('the minutes are over: call again for the rest')
     return added
+
+
+def measure(unit: Unit, wanted: list[str], left: float, add: Callable[[str, str, Row], None]) -> None:
+    """Adds a unit's rows as they come; where it fails, its error for those that are missing."""
+    missing = dict.fromkeys(wanted)
+    try:
+        for key, row in unit.measure(wanted, left):
+            add(unit.section, key, row)
+            missing.pop(key)
+    except Exception as error:  # whatever it is, the other sections have nothing to do with it
+        for key in missing:
+            add(unit.section, key, failed(error))

@@ -29,7 +29,10 @@ def peak_memory(device: str) -> Iterator[list[float]]:
 
 
 def launches_and_waits(step: Callable[[], object], device: str) -> tuple[int | None, int | None]:
-    """How many kernels (or graphs) a step launches, and how often it waits for the device; on a CPU None."""
+    """How many kernels (or graphs) a step launches, and how often it waits for the device.
+
+    None on a CPU, and where the profiler may not look at the card.
+    """
     on_gpu = device == 'cuda'
     activities = [ProfilerActivity.CPU, *[ProfilerActivity.CUDA] * on_gpu]
     if on_gpu:
@@ -38,7 +41,7 @@ def launches_and_waits(step: Callable[[], object], device: str) -> tuple[int | N
         step()
     events = profiler.profiler.kineto_results.events()
     counts = counted((event.name(), event.start_ns(), event.duration_ns()) for event in events)
-    return counts if on_gpu else (None, None)
+    return counts if counts[0] else (None, None)
 
 
 def counted(events: Iterable[tuple[str, int, int]]) -> tuple[int, int]:

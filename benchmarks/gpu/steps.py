@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import torch
@@ -13,8 +13,8 @@ from torch import nn
 
 from benchmarks.gpu.cards import share_of_peak
 from benchmarks.gpu.plan import Measured, Unit
-from benchmarks.gpu.profile import launches_and_waits
-from benchmarks.gpu.results import REFUSED, failed
+from benchmarks.gpu.profile import MIB, launches_and_waits
+from benchmarks.gpu.results import REFUSED, Row, failed
 from benchmarks.step import MODELS_MEASURED, Stepper
 
 
@@ -79,8 +79,22 @@ def units(device: str, smoke: bool) -> list[Unit]:
     ]
 
 
+class Refused(Exception):
+    """Says why a model is not measured in a setting."""
+
+
+@dataclass
+class Timed:
+    """A model that is ready, and what was measured of it."""
+
+    stepper: Stepper
+    flops: int
+    times: list[float] = field(default_factory=list)
+    mib: float = 0.0
+
+
 class Steppers:
-    """Models of one size and batch, built once for all settings of it.
+    """Models of one size and batch, built once for all settings of it that compile nothing.
 
     Args:
         device: 'cuda' or 'cpu'.
@@ -93,8 +107,8 @@ class Steppers:
         self._of: object = None
 
     def get(self, model: str, setting: Setting) -> Stepper:
-        """A model in a setting, not compiled."""
-        of = (setting.size, setting.batch, setting.backend)
+        """A model in a setting, not compiled yet."""
+        of = setting if setting.backend else (setting.size, setting.batch)  # what is compiled serves its setting alone
         if of != self._of:
             self._kept.clear()
             self._of = of
@@ -111,7 +125,7 @@ class Steppers:
 def compile_refusal(model: nn.Module) -> str | None:
     """Why the network of a built model may not be compiled, or None: it may."""
     taps = [path for path in model.supervision.taps.paths.values() if path.split('.')[0] == 'backbone']
-    return f'the hook of a tap in the network ({", ".join(taps)})' if taps else None
+    return f'a tap looks into the network: {", ".join(taps)}' if taps else None
 
 
 @contextmanager
@@ -130,58 +144,62 @@ def measure(
 ) -> Measured:
     """The rows of a setting; ratios refer to the plain network, which runs along in any case."""
     keys = {key.rpartition(': ')[2]: key for key in wanted}
-    ready: dict[str, Stepper] = {}
-    flops: dict[str, int] = {}
-    times: dict[str, list[float]] = {}
+    ready: dict[str, Timed] = {}
     with matrix_products(setting.precision):
         for model in dict.fromkeys(['plain', *keys]):
             try:
-                stepper = steppers.get(model, setting)
-                reason = compile_refusal(stepper.model) if setting.backend else None
-                if reason:
-                    yield keys[model], {REFUSED: reason}
-                    continue
-                flops[model] = stepper.flops()
-                if setting.backend:
-                    stepper.model.backbone.compile(backend=setting.backend)
-                for _ in range(2):
-                    stepper.step()
-                ready[model], times[model] = stepper, []
-            except Exception as error:  # the others go on; what is yielded for is asked for
-                if model in keys:
-                    yield keys[model], failed(error)
-        for _ in range(rounds):
-            for model in list(ready):
-                try:
-                    times[model].append(ready[model].seconds(steps))
-                except Exception as error:
-                    del ready[model]
-                    if model in keys:
-                        yield keys[model], failed(error)
-        plain: dict[str, float] = {}
-        for model, stepper in ready.items():
-            seconds, memory = statistics.median(times[model]), stepper.peak_bytes() / 2**20
-            if model == 'plain':
-                plain = dict(seconds=seconds, memory=memory)
-            if model not in keys:
+                ready[model] = prepared(steppers.get(model, setting), setting)
                 continue
-            launches, waits = launches_and_waits(stepper.step, stepper.device)
-            yield (
-                keys[model],
-                {
-                    'ms': 1e3 * seconds,
-                    'ratio': seconds / plain['seconds'] if plain else None,
-                    'counted': flops[model] / flops['plain'] if plain else None,
-                    'MiB': memory,
-                    'ratio of MiB': memory / plain['memory'] if plain else None,
-                    'images/s': setting.batch / seconds,
-                    '% of bf16 peak': share_of_peak(device_name(stepper.device), flops[model], seconds),
-                    'launches': launches,
-                    'waits': waits,
-                    'of rounds': rounds,
-                    'slowest round': max(times[model]) / seconds,
-                },
-            )
+            except Refused as reason:
+                row = {REFUSED: str(reason)}
+            except Exception as error:  # such as no memory: the others go on
+                row = failed(error)
+            if model in keys:
+                yield keys[model], row
+        for _ in range(rounds):
+            for timed in ready.values():
+                timed.times.append(timed.stepper.seconds(steps))
+        for timed in ready.values():
+            timed.mib = timed.stepper.peak_bytes() / MIB
+        for model, timed in ready.items():
+            if model in keys:
+                yield keys[model], row_of(timed, ready.get('plain'), setting.batch)
+
+
+def prepared(stepper: Stepper, setting: Setting) -> Timed:
+    """A stepper that is warm, and compiled where it shall be.
+
+    Raises:
+        Refused: It may not be compiled.
+    """
+    reason = compile_refusal(stepper.model) if setting.backend else None
+    if reason:
+        raise Refused(reason)
+    flops = stepper.flops()  # before it is compiled: operations are counted where torch dispatches them
+    if setting.backend:
+        stepper.model.backbone.compile(backend=setting.backend)
+    for _ in range(2):
+        stepper.step()
+    return Timed(stepper, flops)
+
+
+def row_of(timed: Timed, plain: Timed | None, batch: int) -> Row:
+    """What is said of a model; without the plain one there are no ratios."""
+    seconds, device = statistics.median(timed.times), timed.stepper.device
+    launches, waits = launches_and_waits(timed.stepper.step, device)
+    return {
+        'ms': 1e3 * seconds,
+        'ratio': plain and seconds / statistics.median(plain.times),
+        'counted': plain and timed.flops / plain.flops,
+        'MiB': timed.mib,
+        'ratio of MiB': plain and timed.mib / plain.mib,
+        'images/s': batch / seconds,
+        '% of bf16 peak': share_of_peak(device_name(device), timed.flops, seconds),
+        'launches': launches,
+        'waits': waits,
+        'of rounds': len(timed.times),
+        'slowest round': max(timed.times) / seconds,
+    }
 
 
 def device_name(device: str) -> str:

@@ -1,7 +1,6 @@
 """`make gpu`: all of it runs in small on a CPU, and what cannot run without a GPU counts right."""
 
 import json
-import math
 import re
 import subprocess
 import sys
@@ -135,7 +134,7 @@ def test_the_most_valued_come_first_and_what_does_not_fit_waits(tmp_path):
     units = [unit('late', 2, 1), unit('long', 1, 100), unit('early', 0, 1)]
     assert work(units, results, time.monotonic() + 50, said.append) == 2
     assert begun == [('early', ['early']), ('late', ['late'])]
-    assert 'one: no time for long (about 100 s); call again' in said
+    assert 'one: no time for long (about 100 s): call again' in said
     assert work(units, results, time.monotonic() + 500, said.append) == 1
     assert begun[2:] == [('long', ['long'])]
 
@@ -150,10 +149,27 @@ def test_a_section_that_fails_leaves_a_row_and_the_others_go_on(tmp_path):
         Unit('two', ('c',), 1, 0, lambda wanted, left: iter([('c', dict(ms=2.0))])),
     ]
     results = results_in(tmp_path)
-    assert work(units, results, math.inf, lambda line: None) == 3
+    assert work(units, results, time.monotonic() + 50, lambda line: None) == 3
     assert results.rows('one')['a']['ms'] == 1
     assert results.rows('one')['b']['error'] == 'RuntimeError: out of memory'
     assert results.rows('two')['c']['ms'] == 2
+
+
+def test_when_the_minutes_are_over_it_stops_and_keeps_what_it_has(tmp_path):
+    def endless(wanted, left):
+        yield 'a', dict(ms=1.0)
+        try:
+            time.sleep(60)
+        except Exception:
+            pytest.fail('caught as a failure of the model')
+
+    units = [Unit('one', ('a', 'b'), 0, 0, endless), Unit('two', ('c',), 1, 0, endless)]
+    said, results, begun = [], results_in(tmp_path), time.monotonic()
+    assert work(units, results, begun + 0.2, said.append) == 1
+    assert time.monotonic() - begun < 30
+    assert said[-1] == 'the minutes are over: call again for the rest'
+    assert results_in(tmp_path).missing('one', ['a', 'b']) == ['b']
+    assert results.rows('two') == {}
 
 
 def test_launches_and_waits_are_those_of_the_step():
