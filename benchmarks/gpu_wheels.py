@@ -46,13 +46,14 @@ def collect(python: str, machine: str, folder: Path, also: list[str]) -> None:
         SystemExit: One cannot be had, or they are too large together.
     """
     folder.mkdir(exist_ok=True)
-    for old in folder.glob('*.whl'):
-        old.unlink()
     platforms = [option for name in PLATFORMS for option in ('--platform', f'{name}_{machine}')]
     for name in (*LACKING, *also):
         command = [sys.executable, '-m', 'pip', 'download', '--quiet', '--disable-pip-version-check', '--no-deps']
         command += ['--only-binary=:all:', '--python-version', python, '--implementation', 'cp', *platforms]
         wanted = f'{name}=={version(name)}' if name in LACKING else name
+        for old in folder.glob('*.whl'):
+            if plain(old.name.partition('-')[0]) == plain(name):
+                old.unlink()  # two versions would stop the whole install
         if subprocess.run([*command, '--dest', str(folder), wanted]).returncode:
             sys.exit(f'there is no wheel of {wanted} for Python {python} on {machine}: see what pip says above')
     size = sum(file.stat().st_size for file in folder.glob('*.whl'))
@@ -62,6 +63,11 @@ def collect(python: str, machine: str, folder: Path, also: list[str]) -> None:
         )
     print(f'{len([*folder.glob("*.whl")])} wheels, {size / 1e6:.1f} MB, in {folder}')
     print('next, on the machine with the GPU, in this clone: make gpu PYTHON=python3')
+
+
+def plain(name: str) -> str:
+    """A distribution's name as it is compared."""
+    return name.lower().replace('_', '-')
 
 
 def unpack(folder: Path, target: Path) -> None:
@@ -93,10 +99,10 @@ def check(folder: Path) -> int:
 
 def link_granted(target: Path) -> None:
     """A folder with those installed packages alone that are granted."""
-    granted = {name.lower().replace('_', '-') for name in GRANTED}
+    granted = {plain(name) for name in GRANTED}
     target.mkdir()
     for found in distributions():
-        name = found.metadata['Name'].lower().replace('_', '-')
+        name = plain(found.metadata['Name'])
         if name in granted or name.startswith(('nvidia-', 'cuda-')):  # torch's own needs
             for top in {file.parts[0] for file in found.files or () if file.parts[0] != '..'}:
                 if not (target / top).exists():
