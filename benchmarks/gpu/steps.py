@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from functools import partial
 
 import torch
-from torch import nn
 
 from benchmarks.gpu.cards import share_of_peak
+from benchmarks.gpu.compiling import Refused, check_compiles
 from benchmarks.gpu.plan import Measured, Unit
 from benchmarks.gpu.profile import MIB, launches_and_waits
 from benchmarks.gpu.results import REFUSED, Row, failed
@@ -79,10 +79,6 @@ def units(device: str, smoke: bool) -> list[Unit]:
     ]
 
 
-class Refused(Exception):
-    """Says why a model is not measured in a setting."""
-
-
 @dataclass
 class Timed:
     """A model that is ready, and what was measured of it."""
@@ -120,12 +116,6 @@ class Steppers:
         stepper.amp = setting.precision == 'bf16'
         stepper.lay_out(torch.channels_last if setting.channels_last else torch.contiguous_format)
         return stepper
-
-
-def compile_refusal(model: nn.Module) -> str | None:
-    """Why the network of a built model may not be compiled, or None: it may."""
-    taps = [path for path in model.supervision.taps.paths.values() if path.split('.')[0] == 'backbone']
-    return f'a tap looks into the network: {", ".join(taps)}' if taps else None
 
 
 @contextmanager
@@ -172,9 +162,8 @@ def prepared(stepper: Stepper, setting: Setting) -> Timed:
     Raises:
         Refused: It may not be compiled.
     """
-    reason = compile_refusal(stepper.model) if setting.backend else None
-    if reason:
-        raise Refused(reason)
+    if setting.backend:
+        check_compiles(stepper.model)
     flops = stepper.flops()  # before it is compiled: operations are counted where torch dispatches them
     if setting.backend:
         stepper.model.backbone.compile(backend=setting.backend)
