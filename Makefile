@@ -4,17 +4,20 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CONFIG ?= configs/lanet/r18_synthfaces.py
+ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test clean
+.PHONY: help setup train test gpu clean
 
 help:
 	@echo 'make train   set up, then train LA-Net on the built-in synthetic faces (a few minutes on 2 CPU cores)'
 	@echo 'make test    set up, then lint, type-check and run all tests'
 	@echo 'make setup   only set up: $(VENV) with everything that mmfer needs (about 6 GB, a few minutes, once)'
+	@echo 'make gpu     set up, then measure what mmfer costs on the GPU that is here, at most 8 minutes;'
+	@echo "             in small, also on a CPU: make gpu ARGS=--smoke; all options: make gpu ARGS=--help"
 	@echo 'make clean   delete .venv and the caches; data/, pretrained/ and work_dirs/ stay'
 	@echo
-	@echo 'Variables: PYTHON=$(PYTHON) (any 3.10 to 3.13)  VENV=$(VENV)  CONFIG=$(CONFIG) (what make train trains)'
+	@echo 'Variables: PYTHON=$(PYTHON) (any 3.10 to 3.13)  VENV=$(VENV)  CONFIG=$(CONFIG) (what make train trains)  ARGS (of make gpu)'
 
 setup: $(STAMP)
 
@@ -46,6 +49,21 @@ test: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
+# Where nothing can be downloaded, wheels of what the machine's own Python lacks take the place of an environment; they
+# are collected elsewhere, by benchmarks/gpu_wheels.py.
+WHEELS := $(wildcard .whl/*.whl)
+ifeq ($(if $(wildcard $(STAMP)),,$(WHEELS)),)
+gpu: $(STAMP)
+	$(BIN)/python -m benchmarks.gpu $(ARGS)
+else
+gpu: .site
+	PYTHONPATH=.site $(PYTHON) -m benchmarks.gpu $(ARGS)
+endif
+
+.site: $(WHEELS)
+	$(PYTHON) benchmarks/gpu_wheels.py --unpack $@
+	@touch $@
+
 clean:
-	rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .site build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

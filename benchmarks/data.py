@@ -24,6 +24,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import cv2
+import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
@@ -31,6 +32,7 @@ from mmengine.runner import Runner
 
 from mmfer.apis.data.packing import pack
 from mmfer.datasets import SyntheticFaces
+from mmfer.datasets.landmarks.landmark_file import write_landmarks
 
 CONFIG = 'configs/baseline/r18_rafdb.py'
 STOCK_PIPELINE = [
@@ -46,17 +48,35 @@ STOCK_PREPROCESSOR = dict(
 )
 
 
-def make_faces(folder: Path, number: int) -> None:
-    """Writes drawn faces as JPEGs of 100 px in the layout of RAF-DB."""
+def make_faces(folder: Path, number: int, test: int = 0, distinct: int | None = None) -> None:
+    """Writes drawn faces as JPEGs of 100 px, with their landmarks, in the layout of RAF-DB.
+
+    Args:
+        folder: Where to.
+        number: Faces to train.
+        test: Faces to test.
+        distinct: How many of either are drawn; the others are links to them, as drawing takes time. None: all.
+    """
     images, labels = folder / 'basic/Image/aligned', folder / 'basic/EmoLabel'
     images.mkdir(parents=True)
     labels.mkdir()
-    faces = SyntheticFaces(num=number, size=100, cache_dir=None)
-    lines = []
-    for i, (image, label) in enumerate(zip(faces.columns['image'], faces.columns['label'], strict=True)):
-        cv2.imwrite(str(images / f'train_{i:05d}_aligned.jpg'), image, [cv2.IMWRITE_JPEG_QUALITY, 95])
-        lines.append(f'train_{i:05d}.jpg {label + 1}\n')
+    lines, names, points = [], [], []
+    for split, count in (('train', number), ('test', test)):
+        drawn = min(count, distinct or count)
+        if not drawn:
+            continue
+        faces = SyntheticFaces(split=split, num=drawn, size=100, cache_dir=None).columns
+        for i in range(count):
+            name = f'{split}_{i:05d}_aligned.jpg'
+            if i < drawn:
+                cv2.imwrite(str(images / name), faces['image'][i], [cv2.IMWRITE_JPEG_QUALITY, 95])
+            else:
+                os.link(images / f'{split}_{i % drawn:05d}_aligned.jpg', images / name)
+            lines.append(f'{split}_{i:05d}.jpg {faces["label"][i % drawn] + 1}\n')
+            names.append(name)
+            points.append(faces['landmarks'][i % drawn])
     (labels / 'list_patition_label.txt').write_text(''.join(lines))
+    write_landmarks(str(folder / 'landmarks68.npz'), names, np.stack(points))
 
 
 class Reader:

@@ -19,6 +19,7 @@ import argparse
 import statistics
 import time
 from collections import Counter
+from collections.abc import Mapping
 
 import torch
 from mmengine.config import Config
@@ -30,7 +31,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mmfer.structures import FaceBatch
 
-CONFIGS = {96: 'configs/{}r18_rafdb_96px_12e.py', 224: 'configs/{}r18_rafdb.py'}
+CONFIGS = {
+    **dict.fromkeys((48, 64), 'configs/{}r18_synthfaces.py'),  # the last map of both has 2 x 2 cells
+    96: 'configs/{}r18_rafdb_96px_12e.py',
+    224: 'configs/{}r18_rafdb.py',
+}
 SNA = 'model.supervision.sna.branches.neighbours'
 MODELS_MEASURED: dict[str, tuple[str, dict]] = {
     'plain': ('baseline/', {}),
@@ -46,12 +51,29 @@ MODELS_MEASURED: dict[str, tuple[str, dict]] = {
 
 
 class Stepper:
-    """One model with its optimizer and a batch."""
+    """One model with its optimizer and a batch.
 
-    def __init__(self, name: str, size: int, batch_size: int, device: str, amp: bool = False):
+    Args:
+        name: Of the model, a key of `MODELS_MEASURED`.
+        size: Side of the faces, a key of `CONFIGS`.
+        batch_size: Faces a step.
+        device: 'cuda' or 'cpu'.
+        amp: Whether steps run under autocast to bfloat16.
+        more: Options that are laid over the config last.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        size: int,
+        batch_size: int,
+        device: str,
+        amp: bool = False,
+        more: Mapping[str, object] | None = None,
+    ):
         folder, options = MODELS_MEASURED[name]
         cfg = Config.fromfile(CONFIGS[size].format(folder))
-        cfg.merge_from_dict(options)
+        cfg.merge_from_dict({**options, **(more or {})})
         init_default_scope(cfg.default_scope)
         torch.manual_seed(0)
         preprocessor = {**cfg.data_preprocessor, 'size': size}
@@ -76,6 +98,12 @@ class Stepper:
             self.model.supervision.bank.column('instability').uniform_()  # of epochs gone by: some faces are unreliable
         self.device, self.amp, self.last_epoch = device, amp, cfg.train_cfg.max_epochs - 1
 
+    def lay_out(self, memory_format: torch.memory_format) -> None:
+        """Holds weights and inputs as [N, C, H, W] or, with `torch.channels_last`, as [N, H, W, C]."""
+        self.model.to(memory_format=memory_format)
+        self.inputs = self.inputs.contiguous(memory_format=memory_format)
+        self.optimizer.state.clear()  # laid out as the weights were; it starts anew with the next step
+
     def step(self) -> dict[str, Tensor]:
         """One training step of the last epoch; gives what it logs."""
         MessageHub.get_current_instance().update_info_dict(dict(epoch=self.last_epoch, max_epochs=self.last_epoch + 1))
@@ -87,15 +115,16 @@ class Stepper:
         self.model.supervision.commit()
         return losses
 
-    def seconds(self) -> float:
-        """Time of one step."""
+    def seconds(self, steps: int = 1) -> float:
+        """Time of a step, of several that follow one another without a wait."""
         if self.device == 'cuda':
             torch.cuda.synchronize()
         start = time.perf_counter()
-        self.step()
+        for _ in range(steps):
+            self.step()
         if self.device == 'cuda':
             torch.cuda.synchronize()
-        return time.perf_counter() - start
+        return (time.perf_counter() - start) / steps
 
     def flops(self) -> int:
         """Floating-point operations of one step."""
@@ -155,7 +184,9 @@ def as_range(counts: list[int]) -> str:
 def main() -> None:
     """Prints a table a size."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--sizes', nargs='+', default=['96:128', '224:64'], help='side:batch; sides are 96 and 224')
+    parser.add_argument(
+        '--sizes', nargs='+', default=['96:128', '224:64'], help=f'side:batch; sides are {", ".join(map(str, CONFIGS))}'
+    )
     parser.add_argument('--models', nargs='+', default=list(MODELS_MEASURED), choices=MODELS_MEASURED)
     parser.add_argument('--rounds', type=int, default=7)
     parser.add_argument('--threads', type=int, default=None)
