@@ -11,6 +11,8 @@ import numpy as np
 from mmengine.dist import get_dist_info, sync_random_seed
 from torch.utils.data import Sampler
 
+from mmfer.datasets.samplers.in_pieces import in_pieces
+
 
 class LabelledDataset(Protocol):
     """What the samplers need of a dataset."""
@@ -67,7 +69,7 @@ class ClassSampler(Sampler[int]):
         drawn = self.draw()
         if self.round_up:
             drawn = np.resize(drawn, len(self) * self.world_size)
-        return iter(drawn[self.rank :: self.world_size].tolist())
+        return in_pieces(drawn[self.rank :: self.world_size])
 
     def draw(self) -> np.ndarray:
         """The rows of this epoch over all ranks, int64 [total]."""

@@ -50,7 +50,7 @@ def check_images(datasets: Sequence[Any]) -> list[np.ndarray]:
                 'its turn comes',
                 logger='current',
             )
-            size = np.zeros((len(dataset), 2), dtype=np.int64)
+            size = np.broadcast_to(np.zeros(2, dtype=np.int64), (len(dataset), 2))
         else:
             found, size = find_bad_images(columns, dataset.image_folder, name, dataset.label_file)
             bad += found

@@ -94,7 +94,7 @@ class MarginRelabel(Part):
                 moves &= ~high_group(importance, self.ratio)
             bank.stage('relabelled', sample_idx, torch.where(moves, predicted, label))
             log(newly_relabelled=moves.float().mean())
-        replaced = label != bank.labels[sample_idx]
+        replaced = label != bank.observed(sample_idx)
         if target.dim() == 1:
             return {'target': torch.where(replaced, label, target)}
         return {'target': torch.where(replaced[:, None], F.one_hot(label, target.size(1)).to(target), target)}

@@ -106,7 +106,7 @@ class ReliabilityWeights(Part):
                 lambda: class_thresholds(bank.column('instability'), bank.labels, self.fraction, logits.size(1)),
             )
             # What was remembered is what was ranked.
-            unstable = remembered >= thresholds[label]
+            unstable = remembered >= thresholds.to(label.device)[label]
             taught = target if target.dim() == 1 else target.argmax(1)
             disputed = (logits.softmax(1) + neighbour_logits.softmax(1)).argmax(1) != taught
             unreliable = unstable & disputed
