@@ -3,16 +3,17 @@
     python benchmarks/scale.py --out benchmarks/results/scale/scale.json
     python benchmarks/scale.py --rows 1000000 --places disk
 
-For each number of rows, with the SampleBank in memory and on a disk, a training is started in a process of its own, runs
-some steps, writes a checkpoint within the epoch, and is started again with `--resume`. It is SCN on a small network, with
-one more part that remembers what LA-Net and SNA do: five columns, 56 bytes a face with its label. Each face has a row
-of its own (name, label, memory); the picture is the same for all, so that looking at image files, which depends on
-the disk and is done once, is not in here. There are no landmarks, which would take 544 bytes a face more.
+For each number of rows, with the SampleBank in memory and on a disk, a training is started in a process of its own,
+runs some steps, writes a checkpoint within the epoch, and is started again with `--resume`. It is SCN on a small
+network, with one more part that remembers what LA-Net and SNA do: five columns, 57 bytes a face with its label and
+whether it was seen. Each face has a row of its own (name, label, memory); the picture is the same for all, so that
+looking at image files, which depends on the disk and is done once, is not in here. There are no landmarks, which would
+take 544 bytes a face more.
 
 `start` is from the config to the first step, with the processor's time beside the clock's, as the latter counts what
-other work there is on the machine. `memory` is the most that the process held (RSS), libraries included (`before`), and
-`own` what of it is no file's at the first step, such as the bank's on a disk. `commit` is processor time a step; its
-share is of a plain ResNet-18's step (96 px, batch 64) in the same process. `save` is the clock's, with fsync.
+other work there is on the machine. `memory` is the most that the process held (RSS), with its libraries, and `own`
+what of it is no file's at the first step, as a bank on a disk is. `commit` is processor time a step; its share is of a
+plain ResNet-18's step (96 px, batch 64) in the same process. `save` is the clock's, with fsync.
 Figures are added to the file after every run; what it has is not repeated.
 """
 
@@ -26,6 +27,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -180,10 +182,8 @@ def measure(rows: int, place: str, folder: str, resume: bool) -> dict[str, Any]:
     cfg.model.supervision.more = dict(refiners=dict(remember=dict(type='mmfer.RemembersMore')))
     cfg.custom_hooks = [dict(type='mmfer.Meter')]
     Meter.begun, Meter.resumed = (time.monotonic(), time.process_time()), resume
-    try:
+    with suppress(Measured):
         train(cfg)
-    except Measured:
-        pass
     found = dict(Meter.found)
     if resume:
         return {f'resume_{key}': value for key, value in found.items()}

@@ -17,6 +17,7 @@ from mmfer import compat
 from mmfer.apis.loader_faults import LONGEST_WAIT
 from mmfer.datasets.transforms.pipeline_trial import try_pipeline
 from mmfer.engine.beginning import choose_beginning, clear_folder
+from mmfer.engine.checks.accumulation import check_accumulation
 from mmfer.engine.checks.classes import check_classes
 from mmfer.engine.checks.held_out import check_held_out
 from mmfer.engine.checks.images import check_images
@@ -79,6 +80,7 @@ def _run(cfg: Config, launcher: str, verbose: bool) -> Runner:
     check_optimizer(cfg, model)
     check_norm(runner.train_loop.dataloader, model)
     check_batches(runner.train_loop.dataloader)  # before MMEngine's schedules stumble over an epoch of no steps
+    check_accumulation(runner)
     check_classes(runner)
     check_held_out(runner)
     check_ranks_agree(runner.train_dataloader.dataset)

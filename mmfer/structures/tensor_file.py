@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import zipfile
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import torch
 
@@ -73,7 +73,7 @@ class SealedStream:
 def save_sealed(stream: IO[bytes], content: Any) -> None:
     """Writes as torch.save does, and the seal; large tensors go from where they are, memory or disk, to the file."""
     sealed = SealedStream(stream)
-    torch.save(content, sealed)
+    torch.save(content, cast('IO[bytes]', sealed))  # it asks for no more than write and flush
     sealed.end()
 
 

@@ -107,6 +107,10 @@ class ARM(nn.Module):
         features = unique if self.source == 'none' else unique + self.a * self._shared(unique)
         return (features.flatten(1),)
 
+    def whole_batch(self, all_have_landmarks: bool) -> str:
+        """What a `Part` would be asked: the generic part is a mean over the batch."""
+        return '' if self.source == 'none' else 'adds the mean over the faces of a batch to each'
+
     def _pool(self, maps: Tensor) -> Tensor:
         """De-albino: [N, G, H, W] to [N, G, *out_size]."""
         if self.de_albino is None:

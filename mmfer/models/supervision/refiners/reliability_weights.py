@@ -65,6 +65,10 @@ class ReliabilityWeights(Part):
         self.momentum, self.fraction, self.warmup = momentum, fraction, warmup
         self.floor, self.temperature = floor, temperature
 
+    def whole_batch(self, all_have_landmarks: bool) -> str:
+        """Weights make it so: the classification term is divided by their sum."""
+        return 'gives weights, whose sum over a batch the classification term is divided by'
+
     def check_run(self, faces: int, max_epochs: int) -> None:
         """Says so where the run ends before any weight falls, or none can."""
         if self.warmup >= max_epochs or self.floor == 1:
