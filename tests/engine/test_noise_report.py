@@ -10,8 +10,7 @@ from torch.nn.functional import one_hot
 
 from mmfer.engine.hooks import NoiseReportHook
 from mmfer.engine.hooks.noise_report import auroc, noise_figures
-from mmfer.structures import SampleBank
-from mmfer.structures.sample_bank import Column
+from mmfer.structures import Column, SampleBank
 
 # Six faces, three classes: 0 right and believed; 1 mislabelled, mended; 2 mislabelled, mended wrongly; 3 mislabelled,
 # not noticed; 4 right, but spoilt; 5 of unknown truth.

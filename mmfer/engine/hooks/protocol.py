@@ -14,6 +14,7 @@ from mmfer.engine.checks.classes import check_loaded_classes
 from mmfer.engine.checks.selection import SELECTED_ON_TEST, check_selection
 from mmfer.engine.dataset_parts import split_of
 from mmfer.engine.epoch_loop import ResumableEpochLoop
+from mmfer.engine.step_numbers import as_numbers
 from mmfer.evaluation import FERMetric, protocol_report, report_table, write_report
 from mmfer.registry import HOOKS
 from mmfer.visualization import draw_confusion_matrix, draw_learning_curves
@@ -91,7 +92,7 @@ class ProtocolHook(Hook):
             steps = self._steps.setdefault(name, [])
             steps.append(value)
             if len(steps) % _READ_AT_ONCE == 0:  # an epoch of ten million faces would leave gigabytes of tensors
-                steps[-_READ_AT_ONCE:] = _numbers(steps[-_READ_AT_ONCE:])
+                steps[-_READ_AT_ONCE:] = as_numbers(steps[-_READ_AT_ONCE:])
 
     def after_train_epoch(self, runner: Runner) -> None:
         """Closes the epoch."""
@@ -136,7 +137,7 @@ class ProtocolHook(Hook):
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Stores the history as plain lists and numbers, which torch.load reads with weights_only."""
-        self._steps = {name: _numbers(values) for name, values in self._steps.items()}
+        self._steps = {name: as_numbers(values) for name, values in self._steps.items()}
         steps = {name: list(values) for name, values in self._steps.items()}
         checkpoint[self.KEY] = dict(
             records=[dict(record) for record in self.records],
@@ -176,7 +177,7 @@ class ProtocolHook(Hook):
         )
 
     def _close(self, runner: Runner, epoch: int) -> None:
-        train = {name: sum(_numbers(values)) / len(values) for name, values in self._steps.items()}
+        train = {name: sum(as_numbers(values)) / len(values) for name, values in self._steps.items()}
         self.records.append(dict(epoch=epoch, iter=runner.iter, train=train, metrics={}))
         self._steps = {}
 
@@ -196,10 +197,3 @@ class ProtocolHook(Hook):
         raise ValueError(
             "ProtocolHook reports what mmfer.FERMetric counts: add dict(type='mmfer.FERMetric') to val_evaluator"
         )
-
-
-def _numbers(values: list[Any]) -> list[float]:
-    """Tensors of one number, and numbers, as numbers; the tensors are read together."""
-    tensors = [value.reshape(()).double() for value in values if isinstance(value, torch.Tensor)]
-    read = iter(torch.stack(tensors).tolist() if tensors else [])
-    return [next(read) if isinstance(value, torch.Tensor) else float(value) for value in values]

@@ -1,4 +1,7 @@
-"""The amending representation module (ARM), in place of global average pooling."""
+"""The amending representation module (ARM), in place of global average pooling.
+
+Longer than 200 lines: half of them fit its sizes to those of the map, and say what to set where they do not.
+"""
 
 import logging
 
