@@ -108,7 +108,7 @@ class ColumnDataset(BaseDataset):
             text = '\n'.join([*([''] if start else []), *names[start : start + 100_000].tolist()])
             digest.update(text.encode(errors='surrogateescape'))
         digest.update(b'\0')
-        digest.update(labels.astype('<i8', copy=False))
+        digest.update(np.ascontiguousarray(labels, dtype='<i8').data)
         self._hashed = (names, labels, digest.hexdigest())
         return self._hashed[2]
 

@@ -64,7 +64,7 @@ class CrossEntropyLoss(Part):
 
     def whole_batch(self, all_have_landmarks: bool) -> str:
         """Class weights are part of what the sum is divided by."""
-        known = self.class_weight is not None or self.by_name is not None
+        known = self.by_name is not None or self.class_weight is not None
         return 'divides by the class weights of the faces in a batch' if known else ''
 
     def name_classes(self, classes: Sequence[str]) -> None:
