@@ -1,5 +1,6 @@
 """Sizes, commits and saves what is remembered per sample."""
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -25,11 +26,20 @@ class SampleBankHook(Hook):
         on_disk: For training sets whose memory per sample does not fit in memory: True lets the bank lie in files of
             the run's folder, a text in files of that folder, such as one of a fast disk of this machine. Every process
             has its own. On a GPU each read and commit then waits for the device.
+
+    Raises:
+        ValueError: `on_disk` is something else, or no folder that is there.
     """
 
     priority = 'NORMAL'
 
     def __init__(self, on_disk: bool | str = False):
+        there = Path(on_disk).expanduser().is_dir() if isinstance(on_disk, str) else isinstance(on_disk, bool)
+        if not there:
+            raise ValueError(
+                'SampleBankHook.on_disk must be True (in the folder of the run), False, or a folder that is there, '
+                f'got {on_disk!r}'
+            )
         self.on_disk = on_disk
 
     def before_run(self, runner: Runner) -> None:
@@ -61,7 +71,7 @@ class SampleBankHook(Hook):
         name_classes(supervision, dataset.metainfo['classes'])
         device = 'cpu' if self.on_disk else next(runner.model.parameters()).device
         labels = torch.as_tensor(dataset.get_gt_labels(), device=device)
-        folder = runner.work_dir if self.on_disk is True else self.on_disk or None
+        folder = runner.work_dir if self.on_disk is True else Path(self.on_disk).expanduser() if self.on_disk else None
         supervision.bank.allocate(labels, len(dataset.metainfo['classes']), dataset.fingerprint(), folder)
 
     def before_train(self, runner: Runner) -> None:
