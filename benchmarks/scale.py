@@ -48,7 +48,8 @@ from mmfer.structures import Column, SampleBank
 
 CONFIG = Path(__file__).resolve().parents[1] / 'configs/scn/r18_synthfaces.py'
 OPTIONS = (
-    *('train_cfg.max_epochs=1', 'val_dataloader.dataset.num=64', 'data_preprocessor.size=32'),
+    *(f'{split}_dataloader.dataset.num=64' for split in ('val', 'test')),
+    *('train_cfg.max_epochs=1', 'data_preprocessor.size=32'),
     *('model.backbone.base_channels=8', 'model.backbone.stem_channels=8', 'model.head.in_channels=64'),
     *('model.supervision.scn.refiners.relabel.start_epoch=1', 'default_hooks.checkpoint.minutes=0'),
 )
