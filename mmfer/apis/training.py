@@ -93,6 +93,7 @@ def _run(cfg: Config, launcher: str, verbose: bool) -> Runner:
     sizes = check_images(loaded)
     if len(sizes[0]):
         runner.register_hook(TrainingFacesHook(sizes[0]))
+    del sizes  # of ten million faces 80 MB, for as long as the training lasts
     runner.logger.info(run_summary(runner))
     clear_folder(runner)
     for loader in loaders:
