@@ -150,13 +150,13 @@ class Meter(Hook):
 
 def peak_mb() -> float:
     """The most that this process has held."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
 
 
 def own_mb() -> float:
     """What it holds that is no file's, so that it cannot be put back there where memory runs short."""
     lines = Path('/proc/self/status').read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith('RssAnon')) / 1e3
+    return next(int(line.split()[1]) for line in lines if line.startswith('RssAnon')) * 1024 / 1e6
 
 
 def plain_step() -> float:
