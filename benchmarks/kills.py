@@ -45,7 +45,7 @@ OPTIONS = (
 )
 QUEUE = 'model.supervision.lanet.branches.keys.queue_size=40'
 OF_CONFIG = {
-    'LA-Net': ('model.head.in_channels=64', QUEUE),
+    'LA-Net': ('model.head.in_channels=64', QUEUE, 'default_hooks.sample_bank.on_disk=True'),
     'all five': (
         *(
             'model.neck.in_channels=64',

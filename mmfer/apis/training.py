@@ -17,6 +17,7 @@ from mmfer import compat
 from mmfer.apis.loader_faults import LONGEST_WAIT
 from mmfer.datasets.transforms.pipeline_trial import try_pipeline
 from mmfer.engine.beginning import choose_beginning, clear_folder
+from mmfer.engine.checks.accumulation import check_accumulation
 from mmfer.engine.checks.classes import check_classes
 from mmfer.engine.checks.held_out import check_held_out
 from mmfer.engine.checks.images import check_images
@@ -57,6 +58,7 @@ def train(cfg: Config, launcher: str = 'none', verbose: bool = False) -> Runner:
     compat.prepare(cfg, launcher)
     complete_hooks(cfg, launcher)
     resume_within_epochs(cfg)
+    draw_without_lists(cfg)
     pin_memory(cfg)
     forget_workers(cfg)
     limit_waiting(cfg)
@@ -78,6 +80,7 @@ def _run(cfg: Config, launcher: str, verbose: bool) -> Runner:
     check_optimizer(cfg, model)
     check_norm(runner.train_loop.dataloader, model)
     check_batches(runner.train_loop.dataloader)  # before MMEngine's schedules stumble over an epoch of no steps
+    check_accumulation(runner)
     check_classes(runner)
     check_held_out(runner)
     check_ranks_agree(runner.train_dataloader.dataset)
@@ -90,6 +93,7 @@ def _run(cfg: Config, launcher: str, verbose: bool) -> Runner:
     sizes = check_images(loaded)
     if len(sizes[0]):
         runner.register_hook(TrainingFacesHook(sizes[0]))
+    del sizes  # of ten million faces 80 MB, for as long as the training lasts
     runner.logger.info(run_summary(runner))
     clear_folder(runner)
     for loader in loaders:
@@ -130,6 +134,13 @@ def resume_within_epochs(cfg: Config) -> None:
     hook = cfg.default_hooks.get('checkpoint')
     if hook is not None and hook.get('type') in ('CheckpointHook', 'mmengine.CheckpointHook'):
         hook.type = 'mmfer.CheckpointHook'
+
+
+def draw_without_lists(cfg: Config) -> None:
+    """Takes for MMEngine's DefaultSampler of the training faces one that gives the same order in less memory."""
+    sampler = cfg.train_dataloader.get('sampler')
+    if sampler is not None and sampler.get('type') in ('DefaultSampler', 'mmengine.DefaultSampler'):
+        sampler.type = 'mmfer.EveryFaceSampler'
 
 
 def pin_memory(cfg: Config) -> None:

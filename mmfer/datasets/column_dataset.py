@@ -29,6 +29,7 @@ class ColumnDataset(BaseDataset):
 
     def __init__(self, **kwargs: Any) -> None:
         self.columns: dict[str, np.ndarray] = {}  # filled by full_init()
+        self._hashed: tuple[np.ndarray, np.ndarray, str] | None = None  # names, labels, and what they hash to
         super().__init__(**kwargs)
 
     @property
@@ -95,13 +96,21 @@ class ColumnDataset(BaseDataset):
 
     @force_full_init
     def fingerprint(self) -> str:
-        """A hash of names and observed labels: what per-sample memory belongs to."""
-        digest, names = hashlib.sha256(), self.columns['name']
+        """A hash of names and observed labels: what per-sample memory belongs to.
+
+        It is kept, as every checkpoint asks for it, until there are other columns.
+        """
+        names, labels = self.columns['name'], self.columns['label']
+        if self._hashed is not None and self._hashed[0] is names and self._hashed[1] is labels:
+            return self._hashed[2]
+        digest = hashlib.sha256()
         for start in range(0, len(names), 100_000):  # ten million names at once would be a gigabyte of str
             text = '\n'.join([*([''] if start else []), *names[start : start + 100_000].tolist()])
             digest.update(text.encode(errors='surrogateescape'))
-        digest.update(b'\0' + self.columns['label'].astype('<i8').tobytes())
-        return digest.hexdigest()
+        digest.update(b'\0')
+        digest.update(np.ascontiguousarray(labels, dtype='<i8').data)
+        self._hashed = (names, labels, digest.hexdigest())
+        return self._hashed[2]
 
     @force_full_init
     def get_subset_(self, indices: int | Sequence[int]) -> None:

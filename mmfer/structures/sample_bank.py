@@ -1,37 +1,16 @@
 """What is remembered per training sample: label distributions, relabelled classes, instability."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
 from mmengine.dist import broadcast
 from torch import Tensor
-from torch.nn.functional import one_hot
 
-
-@dataclass(frozen=True)
-class Column:
-    """One remembered value per sample.
-
-    Args:
-        shape: Of one sample's value; `()` for a number, `('num_classes',)` for a distribution.
-        dtype: Of the value.
-        start: What it begins with: a number, `'label'` (the observed class id) or `'one_hot'` (of it).
-    """
-
-    shape: tuple[int | str, ...] = ()
-    dtype: torch.dtype = torch.float32
-    start: float | str = 0.0
-
-    def initial(self, labels: Tensor, num_classes: int) -> Tensor:
-        """The value of every sample before the first step."""
-        if self.start == 'one_hot':
-            return one_hot(labels, num_classes).to(self.dtype)
-        if self.start == 'label':
-            return labels.to(self.dtype).clone()
-        shape = tuple(num_classes if size == 'num_classes' else int(size) for size in self.shape)
-        return torch.full((len(labels), *shape), float(self.start), dtype=self.dtype, device=labels.device)
+from mmfer.structures.bank_column import Column
+from mmfer.structures.mapped_files import mapped_zeros
 
 
 class SampleBank:
@@ -41,6 +20,10 @@ class SampleBank:
     nothing of it belongs into published weights. Parts declare columns; `SampleBankHook` sizes the bank from the data
     set and keeps it in the checkpoint under a key of its own. A step reads the committed values and stages new ones;
     they take effect at :meth:`commit`, after the iteration.
+
+    The columns lie on the device, or in files that are mapped into memory (`allocate(folder=...)`); values are the same
+    to the bit. Such files have no name: they are working memory, which goes with the process, and what a run that was
+    killed goes on from is its checkpoint alone.
     """
 
     def __init__(self) -> None:
@@ -70,23 +53,31 @@ class SampleBank:
         """Names of the declared columns."""
         return tuple(self._declared)
 
-    def allocate(self, labels: Tensor, num_classes: int, fingerprint: str = '') -> None:
+    def allocate(
+        self, labels: Tensor, num_classes: int, fingerprint: str = '', folder: str | Path | None = None
+    ) -> None:
         """Sizes the bank for a training set.
 
         Args:
-            labels: Observed labels [N], on the device that shall hold the bank.
+            labels: Observed labels [N], on the device that shall hold the bank; on the CPU where files do.
             num_classes: K.
             fingerprint: Of the data set; resuming refuses another one.
+            folder: On whose disk the columns lie, for training sets that do not fit in memory. None: in memory.
+
+        Raises:
+            OSError: The disk has no room for them.
         """
-        self._values = {name: column.initial(labels, num_classes) for name, column in self._declared.items()}
+        zeros = torch.zeros if folder is None else partial(mapped_zeros, Path(folder))
+        self._values = {name: column.initial(labels, num_classes, zeros) for name, column in self._declared.items()}
         self._staged.clear()
         self._of_epoch.clear()
-        self.labels, self._num_classes = labels, num_classes
-        self.seen = torch.zeros(len(labels), dtype=torch.bool, device=labels.device)
+        self.labels = labels if folder is None else Column((), labels.dtype, 'label').initial(labels, 0, zeros)
+        self._num_classes = num_classes
+        self.seen = zeros((len(labels),), dtype=torch.bool, device=labels.device)
         self.fingerprint = fingerprint
 
     def read(self, name: str, sample_idx: Tensor) -> Tensor:
-        """Committed values of the given samples.
+        """Committed values of the given samples, on their device.
 
         Shapes:
             sample_idx: [N].
@@ -100,7 +91,11 @@ class SampleBank:
                 f'the SampleBank has no rows for "{name}" yet: add sample_bank=dict(type="mmfer.SampleBankHook") to '
                 'default_hooks (configs/_base_/default_runtime.py has it), or call bank.allocate(labels, num_classes)'
             )
-        return self._values[name][sample_idx]
+        return _rows(self._values[name], sample_idx)
+
+    def observed(self, sample_idx: Tensor) -> Tensor:
+        """Observed labels of the given samples [N], on their device."""
+        return _rows(self.labels, sample_idx)
 
     def column(self, name: str) -> Tensor:
         """Committed values of all samples [N, ...], for reports."""
@@ -135,9 +130,10 @@ class SampleBank:
             merged = _merge_duplicates(sample_idx, rows)
             broadcast(merged)
             values = self._values[name]
-            values[sample_idx] = torch.where(merged.isnan(), values[sample_idx], merged)
+            rows, merged = sample_idx.to(values.device), merged.to(values.device)
+            values[rows] = torch.where(merged.isnan(), values[rows], merged)
             # The rows of a sample that stands several times are alike by now.
-            self.seen[sample_idx] = self.seen[sample_idx] | ~merged.reshape(len(merged), -1).isnan().any(1)
+            self.seen[rows] = self.seen[rows] | ~merged.reshape(len(merged), -1).isnan().any(1)
         self._staged.clear()
 
     def state_dict(self) -> dict[str, Any]:
@@ -182,7 +178,12 @@ class SampleBank:
         for name, rows in state['columns'].items():
             self._values[name].copy_(rows)
         kept = state.get('of_epoch', {})  # earlier checkpoints are of whole epochs
-        self._of_epoch = {name: (epoch, value.to(self.labels.device)) for name, (epoch, value) in kept.items()}
+        device = self.labels.device  # copied, as the checkpoint's own may lie in its file
+        self._of_epoch = {name: (epoch, value.to(device, copy=True)) for name, (epoch, value) in kept.items()}
+
+
+def _rows(column: Tensor, sample_idx: Tensor) -> Tensor:
+    return column[sample_idx.to(column.device)].to(sample_idx.device, non_blocking=True)
 
 
 def _merge_duplicates(sample_idx: Tensor, rows: Tensor) -> Tensor:

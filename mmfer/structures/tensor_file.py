@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import zipfile
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import torch
 
@@ -25,15 +25,67 @@ class UnreadableError(ValueError):
     """A file that is not as it was written, or never was a file of tensors."""
 
 
+class SealedStream:
+    """What torch.save writes to: passes everything on as it comes, and ends with the seal, so that no copy is needed.
+
+    Args:
+        stream: Where to.
+    """
+
+    def __init__(self, stream: IO[bytes]):
+        self._stream, self._digest, self._held = stream, hashlib.sha256(), b''
+        self._fault: OSError | None = None
+
+    def write(self, content: bytes | memoryview) -> int:
+        """Writes what comes next, but for the last two bytes: those of the whole are the length of zip's comment."""
+        view = memoryview(content)
+        try:
+            if self._fault is None and len(view) >= 2:
+                self._pass_on(self._held)
+                self._pass_on(view[:-2])
+                self._held = bytes(view[-2:])
+            elif self._fault is None:
+                last = self._held + bytes(view)
+                self._pass_on(last[:-2])
+                self._held = last[-2:]
+        except OSError as error:  # torch's C++ has no way for it: end() raises it
+            self._fault = error
+        return len(view)
+
+    def flush(self) -> None:
+        """What torch.save asks for at its end; the file itself is flushed by whoever opened it."""
+
+    def end(self) -> None:
+        """Writes the seal.
+
+        Raises:
+            OSError: What could not be written.
+        """
+        if self._fault is not None:
+            raise self._fault
+        self._stream.write(_seal(self._digest.hexdigest()))
+
+    def _pass_on(self, content: bytes | memoryview) -> None:
+        self._digest.update(content)
+        self._stream.write(content)
+
+
+def save_sealed(stream: IO[bytes], content: Any) -> None:
+    """Writes as torch.save does, and the seal; large tensors go from where they are, memory or disk, to the file."""
+    sealed = SealedStream(stream)
+    torch.save(content, cast('IO[bytes]', sealed))  # it asks for no more than write and flush
+    sealed.end()
+
+
 def write_sealed(stream: IO[bytes], content: bytes | memoryview) -> None:
     """Writes what torch.save made, and its seal; other content is written as it is."""
     view = memoryview(content)
     if bytes(view[:4]) != _ZIP or bytes(view[-_END_SIZE:-18]) != _END or bytes(view[-2:]) != b'\0\0':
         stream.write(view)
         return
-    body = view[:-2]
-    stream.write(body)
-    stream.write(_seal(hashlib.sha256(body).hexdigest()))
+    sealed = SealedStream(stream)
+    sealed.write(view)
+    sealed.end()
 
 
 def check_whole(path: str | Path) -> None:

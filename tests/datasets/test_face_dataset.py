@@ -185,6 +185,16 @@ def test_the_fingerprint_is_of_names_and_observed_labels():
     assert len(set(different)) == len(different)
 
 
+def test_the_fingerprint_is_taken_once_and_anew_of_other_columns(monkeypatch):
+    dataset = InMemory()
+    first, part = dataset.fingerprint(), dataset.get_subset(79)
+    assert part.fingerprint() == InMemory(indices=79).fingerprint() != first
+    dataset.columns['label'] = dataset.columns['label'][::-1].copy()
+    assert dataset.fingerprint() != first
+    monkeypatch.setattr(hashlib, 'sha256', None)
+    assert dataset.fingerprint() == dataset.fingerprint()
+
+
 def test_parts_of_a_dataset():
     assert InMemory(indices=3).columns['name'].tolist() == ['train0', 'train1', 'train2']
     assert InMemory(indices=-2).columns['name'].tolist() == ['train78', 'train79']

@@ -143,7 +143,10 @@ def test_two_and_two_epochs_are_four_with_every_method(method, command, tmp_path
         if path.suffix in ('.csv', '.json') or path.name == 'epoch_2.pth':
             (resumed / path.name).write_bytes(path.read_bytes())
     (resumed / 'last_checkpoint').write_text(str(resumed / 'epoch_2.pth'))
-    command(resumed, '--resume', config=config, values=values)
+    # Of all methods together once more: what is remembered per sample lies on a disk from here on, to the same bits.
+    on_disk = {'default_hooks.sample_bank.on_disk': method == 'all'}
+    command(resumed, '--resume', config=config, values=values | on_disk)
+    assert not list(resumed.glob('sample_bank.*'))
 
     half, end = content(whole / 'epoch_2.pth'), content(whole / 'epoch_4.pth')
     assert differences(content(resumed / 'epoch_4.pth'), end) == []

@@ -49,6 +49,18 @@ PARAMWISE = 'optim_wrapper.paramwise_cfg'
             {'optim_wrapper.accumulative_counts': 0},
             'optim_wrapper.accumulative_counts must be a whole number, at least 1, got 0',
         ),
+        (
+            {'model_wrapper_cfg.type': 'MMFullyShardedDataParallel'},
+            "model_wrapper_cfg.type='MMFullyShardedDataParallel' shards the network over the processes, with which "
+            'mmfer does not train: its methods copy the network or run it again, and a checkpoint would have the '
+            'weights of one process; take model_wrapper_cfg out',
+        ),
+        (
+            {f'{CE}.class_weight.fear': 3, 'optim_wrapper.accumulative_counts': 4},
+            'optim_wrapper.accumulative_counts=4: CrossEntropyLoss (model.supervision.cls.losses.ce) divides by the '
+            'class weights of the faces in a batch, so that 4 accumulated batches are not the same as one of as many '
+            'faces: set optim_wrapper.accumulative_counts=1; where memory is short, train in mixed precision',
+        ),
         ({f'{CE}.loss_weight': -1}, 'supervision.cls.losses.ce.loss_weight must be a number, at least 0, got -1'),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else '',

@@ -5,11 +5,11 @@ import os
 import pytest
 import torch
 from mmengine.fileio import get_file_backend
-from mmengine.runner.checkpoint import load_checkpoint, save_checkpoint
+from mmengine.runner.checkpoint import load_checkpoint
 from torch import nn
 
 from mmfer.engine.hooks import CheckpointHook
-from mmfer.engine.whole_checkpoints import WHOLE
+from mmfer.engine.whole_checkpoints import WHOLE, load_from_local, save_straight
 from mmfer.structures.newest_checkpoint import EARLIER, newest_checkpoint, remove_unfinished, set_aside
 from mmfer.structures.tensor_file import read_tensor_file
 
@@ -20,7 +20,7 @@ def checkpoint(folder, name, epoch, iteration, value=0.0):
     content = dict(
         meta=dict(epoch=epoch, iter=iteration), message_hub={}, state_dict=dict(weight=torch.full((3,), value))
     )
-    save_checkpoint(content, str(folder / name), **SAVED)
+    save_straight(content, str(folder / name), **SAVED)
     return folder / name
 
 
@@ -46,7 +46,7 @@ class Runner:
 
     def save_checkpoint(self, folder, filename, meta, backend_args, **_):
         self.events.append(sorted(os.listdir(folder)))
-        save_checkpoint(dict(meta=meta, state_dict={}), f'{folder}/{filename}', backend_args=backend_args)
+        save_straight(dict(meta=meta, state_dict={}), f'{folder}/{filename}', backend_args=backend_args)
         self.events.append(sorted(os.listdir(folder)))
 
 
@@ -141,7 +141,7 @@ def test_a_write_that_fails_leaves_what_was_there(tmp_path, monkeypatch, moment)
         raise OSError(28, 'No space left on device')
 
     where = dict(
-        write=('write_sealed', 'mmfer.engine.whole_checkpoints'), fsync=('os.fsync', None), replace=('os.replace', None)
+        write=('save_sealed', 'mmfer.engine.whole_checkpoints'), fsync=('os.fsync', None), replace=('os.replace', None)
     )
     name, module = where[moment]
     monkeypatch.setattr(f'{module}.{name}' if module else f'mmfer.structures.whole_files.{name}', full)
@@ -151,6 +151,21 @@ def test_a_write_that_fails_leaves_what_was_there(tmp_path, monkeypatch, moment)
     monkeypatch.undo()
     assert path.read_bytes() == before
     assert os.listdir(tmp_path) == ['epoch_1.pth']
+
+
+def test_what_is_remembered_per_sample_is_read_when_it_is_needed(tmp_path):
+    bank = dict(columns=dict(x=torch.arange(4.0)), fingerprint='these')
+    state = nn.BatchNorm1d(3).state_dict()
+    saved = dict(state_dict=state, optimizer=dict(groups=[dict(lr=0.1)], moments=(torch.ones(2), 1)), sample_bank=bank)
+    save_straight(saved, str(tmp_path / 'epoch_1.pth'), **SAVED)
+    content = load_from_local(str(tmp_path / 'epoch_1.pth'), 'cpu')
+    (tmp_path / 'epoch_1.pth').write_bytes(bytes((tmp_path / 'epoch_1.pth').stat().st_size))  # what is in memory stays
+    assert content['state_dict']._metadata == state._metadata
+    assert all(torch.equal(content['state_dict'][name], value) for name, value in state.items())
+    assert content['optimizer']['moments'][0].tolist() == [1, 1]
+    assert content['optimizer']['groups'] == [dict(lr=0.1)]
+    assert content['sample_bank']['fingerprint'] == 'these'
+    assert content['sample_bank']['columns']['x'].tolist() == [0, 0, 0, 0]  # it was not
 
 
 def test_what_is_gone_already_need_not_be_removed(tmp_path):

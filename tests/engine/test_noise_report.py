@@ -10,8 +10,7 @@ from torch.nn.functional import one_hot
 
 from mmfer.engine.hooks import NoiseReportHook
 from mmfer.engine.hooks.noise_report import auroc, noise_figures
-from mmfer.structures import SampleBank
-from mmfer.structures.sample_bank import Column
+from mmfer.structures import Column, SampleBank
 
 # Six faces, three classes: 0 right and believed; 1 mislabelled, mended; 2 mislabelled, mended wrongly; 3 mislabelled,
 # not noticed; 4 right, but spoilt; 5 of unknown truth.
@@ -30,7 +29,9 @@ def distribution(peak: float = 0.8) -> torch.Tensor:
     ('column', 'values', 'name'),
     [('label_distribution', distribution(), 'distribution'), ('relabelled', BELIEVED, 'relabel')],
 )
-def test_mended_labels_are_counted_by_hand(column, values, name):
+@pytest.mark.parametrize('at_once', [100_000, 2])
+def test_mended_labels_are_counted_by_hand(column, values, name, at_once, monkeypatch):
+    monkeypatch.setattr('mmfer.engine.hooks.noise_report._AT_ONCE', at_once)
     figures = noise_figures({column: values}, OBSERVED, COLUMNS)
     assert figures[f'{name}_to_clean'] == pytest.approx(100 * 1 / 3)  # faces 1, 2, 4 contradict; 1 is right
     assert figures[f'{name}_mended'] == pytest.approx(100 * 1 / 3)  # faces 1, 2, 3 are mislabelled; 1 is mended

@@ -15,8 +15,7 @@ from mmfer.engine.hooks import RelabelLogHook
 from mmfer.engine.hooks.relabel_log import FIELDS, read_rows
 from mmfer.models.supervision import Part
 from mmfer.registry import HOOKS, MODELS
-from mmfer.structures import SampleBank
-from mmfer.structures.sample_bank import Column
+from mmfer.structures import Column, SampleBank
 
 sys.path.insert(0, str(Path(__file__).parents[1] / 'models'))
 

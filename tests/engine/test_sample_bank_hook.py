@@ -67,6 +67,25 @@ def test_it_starts_from_the_observed_labels(folders, model):
     assert model.supervision.bank.fingerprint != rafdb(folders).fingerprint()
 
 
+@pytest.mark.parametrize('where', [True, 'elsewhere'])
+def test_a_bank_on_disk_lies_in_the_runs_folder_or_the_one_that_is_named(folders, model, tmp_path, monkeypatch, where):
+    made = []
+    monkeypatch.setattr('mmfer.structures.sample_bank.mapped_zeros', lambda folder, *_, **__: made.append(folder))
+    monkeypatch.setattr('mmfer.structures.sample_bank.Column.initial', lambda *args: args[-1]())
+    (tmp_path / 'elsewhere').mkdir()
+    on_disk = where if where is True else str(tmp_path / where)
+    SampleBankHook(on_disk).before_run(runner_of(model, rafdb(folders), work_dir=str(tmp_path)))
+    assert set(made) == {tmp_path if where is True else tmp_path / where}
+
+
+@pytest.mark.parametrize('wrong', [3, None, 'tru', '/no/such/folder'])
+def test_a_place_that_is_none_is_refused(wrong):
+    with pytest.raises(
+        ValueError, match=f'SampleBankHook.on_disk must be True .*, False, or a folder .* got {wrong!r}'
+    ):
+        SampleBankHook(wrong)
+
+
 @pytest.mark.parametrize('wrap', [nn.Module, nn.DataParallel])
 def test_it_looks_into_a_wrapped_model(folders, model, wrap):
     wrapped = model if wrap is nn.Module else nn.DataParallel(model)

@@ -1,5 +1,6 @@
 import io
 import itertools
+import os
 
 import pytest
 import torch
@@ -17,10 +18,10 @@ COLUMNS = {
 }
 
 
-def make_bank(columns=COLUMNS, labels=LABELS, fingerprint='this data'):
+def make_bank(columns=COLUMNS, labels=LABELS, fingerprint='this data', folder=None):
     bank = SampleBank()
     bank.declare(columns, 'supervision.method.refiners.part')
-    bank.allocate(labels, 3, fingerprint)
+    bank.allocate(labels, 3, fingerprint, folder)
     return bank
 
 
@@ -257,3 +258,49 @@ def test_what_is_computed_once_an_epoch_is_in_the_checkpoint():
     del older['of_epoch']
     resumed.load_state_dict(older)
     assert float(resumed.of_epoch('limit', 5, count)) == 4
+
+
+# --- on a disk ---
+
+
+def test_on_a_disk_it_is_the_same_to_the_bit(tmp_path):
+    labels = torch.randint(0, 3, (40,), generator=torch.Generator().manual_seed(0))
+    banks = [make_bank(labels=labels), make_bank(labels=labels, folder=tmp_path / 'new')]
+    assert os.listdir(tmp_path / 'new') == []  # nothing that a killed run could be thought to go on from
+    generator = torch.Generator().manual_seed(1)
+    for _ in range(5):
+        sample_idx = torch.randint(0, 40, (12,), generator=generator)
+        rows = {
+            name: torch.randn(12, *banks[0].column(name).shape[1:], generator=generator).to(banks[0].column(name).dtype)
+            for name in COLUMNS
+        }
+        rows['instability'][0] = torch.nan
+        for bank in banks:
+            for name, values in rows.items():
+                bank.stage(name, sample_idx, values)
+            bank.commit()
+            bank.of_epoch('sum', 3, lambda bank=bank: bank.column('instability').sum())
+    in_memory, on_disk = (bank.state_dict() for bank in banks)
+    for name in COLUMNS:
+        assert torch.equal(in_memory['columns'][name], on_disk['columns'][name])
+        assert torch.equal(banks[0].read(name, idx(39, 0, 39)), banks[1].read(name, idx(39, 0, 39)))
+    assert torch.equal(in_memory['seen'], on_disk['seen'])
+    assert torch.equal(banks[0].observed(idx(3, 1)), labels[[3, 1]])
+    assert torch.equal(banks[1].observed(idx(3, 1)), labels[[3, 1]])
+    other = make_bank(labels=labels, folder=tmp_path)
+    other.load_state_dict(in_memory)
+    assert all(torch.equal(other.column(name), in_memory['columns'][name]) for name in COLUMNS)
+    stream = io.BytesIO()
+    torch.save(on_disk, stream)
+    assert torch.equal(torch.load(io.BytesIO(stream.getvalue()))['columns']['history'], on_disk['columns']['history'])
+
+
+def test_a_disk_without_room_is_told_when_it_is_sized(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, 'No space left on device')
+
+    monkeypatch.setattr(os, 'posix_fallocate', full)
+    with pytest.raises(OSError, match='No space left') as error:
+        make_bank(folder=tmp_path)
+    assert error.value.filename == str(tmp_path)
+    assert os.listdir(tmp_path) == []

@@ -7,7 +7,7 @@ from contextlib import suppress
 import pytest
 import torch
 
-from mmfer.structures.tensor_file import UnreadableError, read_tensor_file, write_sealed
+from mmfer.structures.tensor_file import UnreadableError, read_tensor_file, save_sealed, write_sealed
 
 CONTENT = dict(state_dict={'a.weight': torch.arange(700.0), 'b': torch.arange(9)}, meta=dict(cfg='model = 1\n' * 30))
 
@@ -111,3 +111,21 @@ def test_what_torch_did_not_write_is_not_sealed():
         stream = io.BytesIO()
         write_sealed(stream, content)
         assert stream.getvalue() == content
+
+
+def test_what_is_written_straight_is_what_is_written_from_memory(sealed):
+    stream = io.BytesIO()
+    save_sealed(stream, dict(weight=torch.arange(6.0), name='x'))
+    assert stream.getvalue() == sealed.read_bytes()
+
+
+@pytest.mark.parametrize('room', [0, 1, 700, 10_000])
+def test_a_disk_that_is_full_while_torch_writes_is_told(room):
+    class Small(io.BytesIO):
+        def write(self, content):
+            if self.tell() + len(content) > room:
+                raise OSError(28, 'No space left on device')
+            return super().write(content)
+
+    with pytest.raises(OSError, match='No space left'):
+        save_sealed(Small(), dict(weight=torch.zeros(100_000)))

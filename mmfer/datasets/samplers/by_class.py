@@ -11,6 +11,8 @@ import numpy as np
 from mmengine.dist import get_dist_info, sync_random_seed
 from torch.utils.data import Sampler
 
+from mmfer.datasets.samplers.in_pieces import in_pieces
+
 
 class LabelledDataset(Protocol):
     """What the samplers need of a dataset."""
@@ -39,7 +41,10 @@ class ClassSampler(Sampler[int]):
                 'several'
             )
         self.rank, self.world_size = get_dist_info()
-        self.labels = np.asarray(dataset.get_gt_labels())
+        labels = np.asarray(dataset.get_gt_labels())
+        self.counts = np.bincount(labels)
+        """Faces of each class, int [K]."""
+        self.labels = labels.astype(np.min_scalar_type(len(self.counts)))  # a byte a face, and not eight
         self.round_up = round_up
         self.seed = sync_random_seed() if seed is None else seed
         self.epoch = 0
@@ -65,20 +70,21 @@ class ClassSampler(Sampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         drawn = self.draw()
-        if self.round_up:
+        if self.round_up and len(drawn) % self.world_size:
             drawn = np.resize(drawn, len(self) * self.world_size)
-        return iter(drawn[self.rank :: self.world_size].tolist())
+        return in_pieces(drawn[self.rank :: self.world_size])
 
     def draw(self) -> np.ndarray:
-        """The rows of this epoch over all ranks, int64 [total]."""
+        """The rows of this epoch over all ranks, int32 [total]."""
         # Seed and epoch are mixed, not added: else runs with neighbouring seeds would share most epochs. And only
         # random() is drawn, whose bits do not change between numpy versions.
         random = np.random.default_rng([self.seed, self.epoch]).random
         drawn = []
         for label, wanted in enumerate(self.draws_of_classes()):
-            rows = np.flatnonzero(self.labels == label)
+            rows = np.flatnonzero(self.labels == label).astype(np.int32)
             rounds = -(-wanted // len(rows)) if wanted else 0
             permutations = [rows[np.argsort(random(len(rows)))] for _ in range(rounds)]
             drawn.append(np.concatenate([*permutations, rows[:0]])[:wanted])
         everything = np.concatenate(drawn)
+        drawn.clear()  # before more is made of it
         return everything[np.argsort(random(len(everything)))]

@@ -31,7 +31,7 @@ class ClassBalancedSampler(ClassSampler):
         if per_class is not None and per_class < 1:
             raise ValueError(f'ClassBalancedSampler(per_class=...) must be at least 1, got {per_class}')
         super().__init__(dataset, seed, round_up)
-        self.present = np.bincount(self.labels) > 0
+        self.present = self.counts > 0
         classes = int(self.present.sum())
         self.per_class = per_class or (2 * len(self.labels) + classes) // (2 * classes)
 

@@ -59,4 +59,4 @@ class EffectiveNumberSampler(ClassSampler):
 
     def draws_of_classes(self) -> np.ndarray:
         """As `effective_number_counts` says."""
-        return effective_number_counts(np.bincount(self.labels), self.beta)
+        return effective_number_counts(self.counts, self.beta)

@@ -65,4 +65,4 @@ class ProgressiveSampler(ClassSampler):
         max_epochs = self.max_epochs or MessageHub.get_current_instance().runtime_info.get('max_epochs')
         if max_epochs is None:
             raise ValueError('ProgressiveSampler outside a run does not know how many epochs there are: set max_epochs')
-        return progressive_counts(np.bincount(self.labels), self.epoch, max_epochs)
+        return progressive_counts(self.counts, self.epoch, max_epochs)

@@ -38,7 +38,7 @@ def check_images(datasets: Sequence[Any]) -> list[np.ndarray]:
     bad: list[BadImage] = []
     whose: list[str] = []
     wrong: list[str] = []
-    sizes = [np.empty((0, 2), dtype=np.int64) for _ in datasets]
+    sizes = [np.empty((0, 2), dtype=np.int32) for _ in datasets]
     parts = [(i, part) for i, whole in enumerate(datasets) if is_main_process() for part in face_datasets(whole)]
     for which, dataset in parts:
         columns, name = dataset.columns, f'{type(dataset).__name__} {dataset.split}'
@@ -50,7 +50,7 @@ def check_images(datasets: Sequence[Any]) -> list[np.ndarray]:
                 'its turn comes',
                 logger='current',
             )
-            size = np.zeros((len(dataset), 2), dtype=np.int64)
+            size = np.broadcast_to(np.zeros(2, dtype=np.int64), (len(dataset), 2))
         else:
             found, size = find_bad_images(columns, dataset.image_folder, name, dataset.label_file)
             bad += found
@@ -59,7 +59,8 @@ def check_images(datasets: Sequence[Any]) -> list[np.ndarray]:
             size = columns['box'][:, 2:] - columns['box'][:, :2]
         wrong += _look_at_landmarks(dataset, size, name)
         stored = columns['ori_shape'][:, ::-1] if 'ori_shape' in columns else size  # packed ones were resized
-        sizes[which] = np.concatenate([sizes[which], stored[(stored > 0).all(1)]])
+        known = stored[(stored > 0).all(1)].astype(np.int32)
+        sizes[which] = np.concatenate([sizes[which], known]) if len(sizes[which]) else known
     shared: list[Any] = [bad, whose, wrong]
     broadcast_object_list(shared)
     bad, whose, wrong = shared

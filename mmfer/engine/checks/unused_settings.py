@@ -41,6 +41,7 @@ def check_config(cfg: Config) -> None:
         ValueError: Something is.
     """
     check_settings(cfg)
+    check_wrapper(cfg)
     loop = cfg.get('train_cfg') or {}
     if loop.get('val_begin', 1) > loop.get('max_epochs', float('inf')):
         raise ValueError(
@@ -52,6 +53,23 @@ def check_config(cfg: Config) -> None:
             'the config has data_preprocessor and model.data_preprocessor, and only the second would be used: take one '
             'out with None'
         )
+
+
+def check_wrapper(cfg: Config) -> None:
+    """The network is whole in every process, as the supervision and checkpoints need it.
+
+    Raises:
+        ValueError: It is to be sharded over the processes (FSDP).
+    """
+    for key in ('model_wrapper_cfg', 'strategy'):
+        kind = str((cfg.get(key) or {}).get('type', ''))
+        if any(word in kind for word in ('FullySharded', 'FSDP', 'DeepSpeed', 'Colossal')):
+            raise ValueError(
+                f'{key}.type={kind!r} shards the network over the processes, with which mmfer does not train: its '
+                'methods copy the network or run it again, and a checkpoint would have the weights of one process; '
+                f'take {key} out, so that each process has the whole network; where memory is short, set a smaller '
+                'train_dataloader.batch_size, or optim_wrapper.type=AmpOptimWrapper'
+            )
 
 
 def check_settings(cfg: Config) -> None:

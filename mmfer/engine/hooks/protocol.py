@@ -14,9 +14,13 @@ from mmfer.engine.checks.classes import check_loaded_classes
 from mmfer.engine.checks.selection import SELECTED_ON_TEST, check_selection
 from mmfer.engine.dataset_parts import split_of
 from mmfer.engine.epoch_loop import ResumableEpochLoop
+from mmfer.engine.step_numbers import as_numbers
 from mmfer.evaluation import FERMetric, protocol_report, report_table, write_report
 from mmfer.registry import HOOKS
 from mmfer.visualization import draw_confusion_matrix, draw_learning_curves
+
+_READ_AT_ONCE = 1000
+"""Steps whose scalars are read together."""
 
 
 @HOOKS.register_module()
@@ -82,9 +86,13 @@ class ProtocolHook(Hook):
         """Keeps the step's scalars, on the device: reading them here would stall it every step."""
         for name, value in (outputs or {}).items():
             if isinstance(value, torch.Tensor) and value.numel() == 1:
-                self._steps.setdefault(name, []).append(value.detach())
-            elif isinstance(value, int | float):
-                self._steps.setdefault(name, []).append(value)
+                value = value.detach()
+            elif not isinstance(value, int | float):
+                continue
+            steps = self._steps.setdefault(name, [])
+            steps.append(value)
+            if len(steps) % _READ_AT_ONCE == 0:  # an epoch of ten million faces would leave gigabytes of tensors
+                steps[-_READ_AT_ONCE:] = as_numbers(steps[-_READ_AT_ONCE:])
 
     def after_train_epoch(self, runner: Runner) -> None:
         """Closes the epoch."""
@@ -129,7 +137,8 @@ class ProtocolHook(Hook):
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Stores the history as plain lists and numbers, which torch.load reads with weights_only."""
-        steps = {name: [float(value) for value in values] for name, values in self._steps.items()}
+        self._steps = {name: as_numbers(values) for name, values in self._steps.items()}
+        steps = {name: list(values) for name, values in self._steps.items()}
         checkpoint[self.KEY] = dict(
             records=[dict(record) for record in self.records],
             steps=steps,
@@ -168,7 +177,7 @@ class ProtocolHook(Hook):
         )
 
     def _close(self, runner: Runner, epoch: int) -> None:
-        train = {name: sum(float(value) for value in values) / len(values) for name, values in self._steps.items()}
+        train = {name: sum(as_numbers(values)) / len(values) for name, values in self._steps.items()}
         self.records.append(dict(epoch=epoch, iter=runner.iter, train=train, metrics={}))
         self._steps = {}
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -54,7 +55,8 @@ class RelabelLogHook(Hook):
         """Notes the labels in use; an epoch that goes on has noted them when it began."""
         labels = _labels(runner) if is_main_process() else None
         if labels is not None:
-            self._before = labels.clone() if self._resumed is None else self._resumed.to(labels.device)
+            begun_with = labels if self._resumed is None else self._resumed
+            self._before = begun_with.to(labels.device, torch.int32, copy=True)
         self._resumed = None
 
     def after_train_epoch(self, runner: Runner) -> None:

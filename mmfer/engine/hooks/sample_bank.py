@@ -1,5 +1,6 @@
 """Sizes, commits and saves what is remembered per sample."""
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,9 +21,26 @@ class SampleBankHook(Hook):
     Before the run the bank gets a row per training sample, and a part that needs landmarks is refused on data without.
     After every iteration the staged rows are committed. The bank has a key of its own in checkpoints: resuming restores
     it, `load_from` ignores it, exported weights leave it out.
+
+    Args:
+        on_disk: For training sets whose memory per sample does not fit in memory: True lets the bank lie in files of
+            the run's folder, a text in files of that folder, such as one of a fast disk of this machine. Every process
+            has its own. On a GPU each read and commit then waits for the device.
+
+    Raises:
+        ValueError: `on_disk` is something else, or no folder that is there.
     """
 
     priority = 'NORMAL'
+
+    def __init__(self, on_disk: bool | str = False):
+        there = Path(on_disk).expanduser().is_dir() if isinstance(on_disk, str) else isinstance(on_disk, bool)
+        if not there:
+            raise ValueError(
+                'SampleBankHook.on_disk must be True (in the folder of the run), False, or a folder that is there, '
+                f'got {on_disk!r}'
+            )
+        self.on_disk = on_disk
 
     def before_run(self, runner: Runner) -> None:
         """Sizes the bank from the data set.
@@ -51,9 +69,10 @@ class SampleBankHook(Hook):
         if size is not None:
             check_run(supervision, size * get_world_size(), runner.train_loop.max_epochs)
         name_classes(supervision, dataset.metainfo['classes'])
-        device = next(runner.model.parameters()).device
+        device = 'cpu' if self.on_disk else next(runner.model.parameters()).device
         labels = torch.as_tensor(dataset.get_gt_labels(), device=device)
-        supervision.bank.allocate(labels, len(dataset.metainfo['classes']), dataset.fingerprint())
+        folder = runner.work_dir if self.on_disk is True else Path(self.on_disk).expanduser() if self.on_disk else None
+        supervision.bank.allocate(labels, len(dataset.metainfo['classes']), dataset.fingerprint(), folder)
 
     def before_train(self, runner: Runner) -> None:
         """Checks the network as it will run: wrapped, with SyncBatchNorm, compiled."""

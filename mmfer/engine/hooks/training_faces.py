@@ -34,8 +34,7 @@ def summarise_sizes(sizes: np.ndarray) -> dict[str, Any]:
 
     Of either end one in a hundred is left out, so that a single banner among the faces does not make banners usual.
     """
-    width, height = np.asarray(sizes, dtype=np.float64).T
-    columns = dict(width=width, height=height, aspect=width / height)
-    return dict(
-        faces=len(width), **{key: np.quantile(column, (0.01, 0.99)).tolist() for key, column in columns.items()}
-    )
+    width, height = np.asarray(sizes).T
+    # One after the other: each takes 160 MB for ten million faces.
+    columns = dict(width=lambda: width / 1, height=lambda: height / 1, aspect=lambda: width / height)
+    return dict(faces=len(width), **{key: np.quantile(of(), (0.01, 0.99)).tolist() for key, of in columns.items()})

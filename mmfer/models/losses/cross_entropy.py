@@ -62,6 +62,11 @@ class CrossEntropyLoss(Part):
                 'a class, or weights by class name'
             )
 
+    def whole_batch(self, all_have_landmarks: bool) -> str:
+        """Class weights are part of what the sum is divided by."""
+        known = self.by_name is not None or self.class_weight is not None
+        return 'divides by the class weights of the faces in a batch' if known else ''
+
     def name_classes(self, classes: Sequence[str]) -> None:
         """Called before the run with the names of the training set's classes, in order."""
         if self.by_name is None:

@@ -32,6 +32,10 @@ class LandmarkContrastiveLoss(Part):
             raise ValueError(f'temperature must be positive, got {temperature}')
         self.temperature, self.loss_weight = temperature, loss_weight
 
+    def whole_batch(self, all_have_landmarks: bool) -> str:
+        """The positives are."""
+        return 'compares the faces of a batch with each other'
+
     def forward(
         self,
         expression_query: Tensor,

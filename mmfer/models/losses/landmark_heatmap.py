@@ -53,6 +53,10 @@ class LandmarkHeatmapLoss(Part):
         self.register_buffer('points_from_68', landmark_set(points).weights(), persistent=False)
         self.sigma, self.foreground_weight, self.loss_weight = sigma, foreground_weight, loss_weight
 
+    def whole_batch(self, all_have_landmarks: bool) -> str:
+        """The mean is over faces with landmarks."""
+        return '' if all_have_landmarks else 'divides by the number of faces with landmarks in a batch'
+
     def forward(self, heatmaps: Tensor, landmarks: Tensor, landmark_valid: Tensor, inputs: Tensor) -> Tensor:
         """Mean over the global batch's faces with landmarks.
 

@@ -68,6 +68,10 @@ class PrivilegedAttributionLoss(Part):
         self.register_buffer('channels', numbers, persistent=False)
         self.register_buffer('points_from_68', landmark_set(points).weights(), persistent=False)
 
+    def whole_batch(self, all_have_landmarks: bool) -> str:
+        """The mean is over faces with landmarks."""
+        return '' if all_have_landmarks else 'divides by the number of faces with landmarks in a batch'
+
     def forward(self, attribution: Tensor, landmarks: Tensor, landmark_valid: Tensor, inputs: Tensor) -> Tensor:
         """Mean over the global batch's faces with landmarks.
 

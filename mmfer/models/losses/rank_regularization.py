@@ -53,6 +53,10 @@ class RankRegularizationLoss(Part):
                 'train_dataloader.batch_size'
             )
 
+    def whole_batch(self, all_have_landmarks: bool) -> str:
+        """Both groups are parts of one batch."""
+        return 'ranks the faces of a batch'
+
     def forward(self, importance: Tensor, log: Callable[..., None]) -> Tensor:
         """Over the global batch."""
         importance = importance.flatten()

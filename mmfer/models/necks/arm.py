@@ -1,4 +1,7 @@
-"""The amending representation module (ARM), in place of global average pooling."""
+"""The amending representation module (ARM), in place of global average pooling.
+
+Longer than 200 lines: half of them fit its sizes to those of the map, and say what to set where they do not.
+"""
 
 import logging
 
@@ -106,6 +109,10 @@ class ARM(nn.Module):
         unique = maps.mean(1, dtype=torch.promote_types(maps.dtype, torch.float32))  # means of batches need the digits
         features = unique if self.source == 'none' else unique + self.a * self._shared(unique)
         return (features.flatten(1),)
+
+    def whole_batch(self, all_have_landmarks: bool) -> str:
+        """What a `Part` would be asked: the generic part is a mean over the batch."""
+        return '' if self.source == 'none' else 'adds the mean over the faces of a batch to each'
 
     def _pool(self, maps: Tensor) -> Tensor:
         """De-albino: [N, G, H, W] to [N, G, *out_size]."""

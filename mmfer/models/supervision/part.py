@@ -71,6 +71,16 @@ class Part(nn.Module):
             max_epochs: Of the run.
         """
 
+    def whole_batch(self, all_have_landmarks: bool) -> str:
+        """What it makes of a batch as a whole, as a phrase with a verb; '' where every face counts by itself.
+
+        Gradients of several batches that are accumulated are then not those of one large batch, and refused.
+
+        Args:
+            all_have_landmarks: Whether every face of the training set has valid ones.
+        """
+        return ''
+
     def name_classes(self, classes: Sequence[str]) -> None:
         """Called before the run with the names of the training set's classes, in order."""
 

@@ -247,3 +247,17 @@ def test_the_tools_refuse_it_and_the_cures_can_be_typed(root, tmp_path, capsys):
     test([config(test='first.csv'), checkpoint, *first, 'test_dataloader.dataset.ann_file=second.csv'])
     test([config(test='first.csv'), checkpoint, *first, "test_dataloader.dataset.split='train'"])
     assert 'mean class accuracy' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('links', [True, False])
+def test_the_shared_rows_of_either_side_are_told_whichever_is_larger(links, root, monkeypatch):
+    if not links:  # as of a set of millions, of which only rows that are called alike are looked at
+        monkeypatch.setattr('mmfer.datasets.images.face_places._MOST_LINKS', 0)
+    every, second = CsvFaces('data'), CsvFaces('data', split='val', ann_file='second.csv')
+    assert shared_rows([every], [second]).tolist() == [False] * 7 + [True] * 7
+    assert shared_rows([second], [every]).tolist() == [True] * 7
+    assert shared_rows([every], []).tolist() == [False] * 14
+    assert shared_rows([], [every]).tolist() == []
+    assert shared_rows([CsvFaces('data', ann_file='first.csv')], [second]).tolist() == [False] * 7
+    elsewhere = CsvFaces('data/people', ann_file='../second.csv', image_folder='..')
+    assert shared_rows([every], [elsewhere]).sum() == 7

@@ -104,6 +104,10 @@ class MomentumKeys(Part):
         self.queue_label[slots] = pseudo_label[-count:]
         self.position.add_(count).remainder_(self.queue_size)
 
+    def whole_batch(self, all_have_landmarks: bool) -> str:
+        """Copy and queues move with every batch."""
+        return 'moves its copy of the network, and its queues, with every batch'
+
     def width_of(self, name: str) -> int:
         """Of queries, keys and their queues."""
         return super().width_of(name) if name == 'queue_label' else self.project_landmark[-1].out_features

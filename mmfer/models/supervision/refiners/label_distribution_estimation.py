@@ -67,6 +67,10 @@ class LabelDistributionEstimation(Part):
     def _build(self, expression: int, landmark: int) -> None:
         self.expression_score, self.landmark_score = NeighbourScore(expression), NeighbourScore(landmark)
 
+    def whole_batch(self, all_have_landmarks: bool) -> str:
+        """Neighbours are of the batch."""
+        return 'looks for the neighbours of a face in its batch'
+
     def check_run(self, faces: int, max_epochs: int) -> None:
         """Says where a batch has too few faces.
 

@@ -58,6 +58,10 @@ class MarginRelabel(Part):
             raise ValueError(f'ratio must lie between 0 and 1, got {ratio}: both groups need faces')
         self.margin, self.start_epoch, self.scope, self.ratio = margin, start_epoch, scope, ratio
 
+    def whole_batch(self, all_have_landmarks: bool) -> str:
+        """With scope='low' who may be relabelled depends on the others."""
+        return 'relabels among the less important faces of a batch' if self.scope == 'low' else ''
+
     def check_run(self, faces: int, max_epochs: int) -> None:
         """Says so where the run ends before anything is relabelled."""
         if self.start_epoch > max_epochs:
@@ -94,7 +98,7 @@ class MarginRelabel(Part):
                 moves &= ~high_group(importance, self.ratio)
             bank.stage('relabelled', sample_idx, torch.where(moves, predicted, label))
             log(newly_relabelled=moves.float().mean())
-        replaced = label != bank.labels[sample_idx]
+        replaced = label != bank.observed(sample_idx)
         if target.dim() == 1:
             return {'target': torch.where(replaced, label, target)}
         return {'target': torch.where(replaced[:, None], F.one_hot(label, target.size(1)).to(target), target)}

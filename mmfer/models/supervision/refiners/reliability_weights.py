@@ -65,6 +65,10 @@ class ReliabilityWeights(Part):
         self.momentum, self.fraction, self.warmup = momentum, fraction, warmup
         self.floor, self.temperature = floor, temperature
 
+    def whole_batch(self, all_have_landmarks: bool) -> str:
+        """Weights make it so: the classification term is divided by their sum."""
+        return 'gives weights, whose sum over a batch the classification term is divided by'
+
     def check_run(self, faces: int, max_epochs: int) -> None:
         """Says so where the run ends before any weight falls, or none can."""
         if self.warmup >= max_epochs or self.floor == 1:
@@ -106,7 +110,7 @@ class ReliabilityWeights(Part):
                 lambda: class_thresholds(bank.column('instability'), bank.labels, self.fraction, logits.size(1)),
             )
             # What was remembered is what was ranked.
-            unstable = remembered >= thresholds[label]
+            unstable = remembered >= thresholds.to(label.device)[label]
             taught = target if target.dim() == 1 else target.argmax(1)
             disputed = (logits.softmax(1) + neighbour_logits.softmax(1)).argmax(1) != taught
             unreliable = unstable & disputed
