@@ -57,6 +57,7 @@ def train(cfg: Config, launcher: str = 'none', verbose: bool = False) -> Runner:
     compat.prepare(cfg, launcher)
     complete_hooks(cfg, launcher)
     resume_within_epochs(cfg)
+    compile_modules(cfg)
     pin_memory(cfg)
     forget_workers(cfg)
     limit_waiting(cfg)
@@ -130,6 +131,15 @@ def resume_within_epochs(cfg: Config) -> None:
     hook = cfg.default_hooks.get('checkpoint')
     if hook is not None and hook.get('type') in ('CheckpointHook', 'mmengine.CheckpointHook'):
         hook.type = 'mmfer.CheckpointHook'
+
+
+def compile_modules(cfg: Config) -> None:
+    """Lets a hook compile the network's modules, where MMEngine would compile the whole step."""
+    asked = cfg.pop('compile', None)
+    if asked is False:
+        cfg.default_hooks.pop('compile', None)
+    elif asked is not None:
+        cfg.default_hooks.compile = dict(type='mmfer.CompileHook', **({} if asked is True else asked))
 
 
 def pin_memory(cfg: Config) -> None:

@@ -1,0 +1,44 @@
+"""A run that compiles its network: another way to the same checkpoint."""
+
+import pytest
+import torch
+from e2e.clone import NARROW, tiny
+from e2e.resumed import METHODS, SMALL, content, differences
+from mmengine.model import is_model_wrapper
+
+PAL = 'configs/pal/r18_synthfaces.py'
+EAGER = {'compile.backend': 'eager'}  # takes the network apart as all do, and makes no kernels, which takes longer
+
+
+@pytest.fixture(autouse=True)
+def _forget_compiled_code():
+    yield
+    torch.compiler.reset()
+    torch.compiler.set_stance('default')
+
+
+def compiled(runner) -> list[str]:
+    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    return [name for name, module in model.named_modules() if module._compiled_call_impl is not None]
+
+
+@pytest.mark.filterwarnings('ignore:`broadcast_buffers` is deprecated:FutureWarning')  # mmfer.compat says why
+@pytest.mark.parametrize('launcher', ['none', 'pytorch'])
+def test_pal_leaves_what_it_differentiates_twice_wrapped_or_not(trained, launcher, request):
+    if launcher == 'pytorch':
+        request.getfixturevalue('group')
+    runner = trained(PAL, tiny(PAL) | NARROW | EAGER, launcher)
+    assert is_model_wrapper(runner.model) == (launcher == 'pytorch')
+    assert compiled(runner) == [f'backbone.{name}' for name in ('layer1', 'layer2', 'layer3', 'layer4.0', 'layer4.1')]
+
+
+def test_a_run_that_is_compiled_goes_on_with_a_checkpoint_of_one_that_is_not(command, tmp_path):
+    """All methods, in mixed precision and with an average of the weights: it ends as the other does, bit for bit."""
+    config, narrow = METHODS['all']
+    values = SMALL | narrow | {'train_cfg.max_epochs': 2, 'custom_hooks': '[dict(type=EMAHook)]'}
+    plain, compiled = tmp_path / 'plain', tmp_path / 'compiled'
+    command(plain, '--amp', config=config, values=values)
+    more = ['--amp', '--compile', '--resume', str(plain / 'epoch_1.pth')]
+    command(compiled, *more, config=config, values=values | EAGER)
+    assert 'compile: eager makes kernels for backbone.layer1.0, ' in next(compiled.glob('*/*.log')).read_text()
+    assert differences(content(compiled / 'epoch_2.pth'), content(plain / 'epoch_2.pth')) == []
