@@ -4,7 +4,10 @@ import pytest
 import torch
 from e2e.clone import NARROW, tiny
 from e2e.resumed import SMALL, VALUES, content, differences
+from mmengine.config import Config
 from mmengine.model import is_model_wrapper
+
+from mmfer.apis.training import compile_modules
 
 # torch hides this one of its own, where warnings are no errors.
 pytestmark = pytest.mark.filterwarnings('ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning')
@@ -39,3 +42,28 @@ def test_a_run_that_is_compiled_goes_on_with_a_checkpoint_of_one_that_is_not(com
     command(compiled, *more, values=values | EAGER)
     assert 'compile: eager makes kernels for backbone.layer1.0, ' in next(compiled.glob('*/*.log')).read_text()
     assert differences(content(compiled / 'epoch_2.pth'), content(plain / 'epoch_2.pth')) == []
+
+
+@pytest.mark.parametrize(
+    ('asked', 'hook'),
+    [
+        ({}, None),
+        ({'compile': False, 'default_hooks': dict(compile=dict(type='mmfer.CompileHook'))}, None),
+        ({'compile': True}, dict(type='mmfer.CompileHook')),
+        ({'compile': dict(backend='eager')}, dict(type='mmfer.CompileHook', backend='eager')),
+    ],
+)
+def test_mmengine_is_not_asked_to_compile_the_step(asked, hook):
+    cfg = Config(dict(default_hooks={}) | asked)
+    compile_modules(cfg)
+    assert 'compile' not in cfg
+    assert cfg.default_hooks.get('compile') == hook
+
+
+def test_the_flag_is_the_key_and_keeps_the_settings_of_a_config(clone, train_tool):
+    def key(*arguments):
+        return train_tool.configure(train_tool.parse_args([PAL, *arguments])).get('compile')
+
+    assert key() is None
+    assert key('--compile') is True
+    assert key('--compile', '--cfg-options', 'compile.backend=eager') == dict(backend='eager')
