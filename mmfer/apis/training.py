@@ -59,6 +59,7 @@ def train(cfg: Config, launcher: str = 'none', verbose: bool = False) -> Runner:
     complete_hooks(cfg, launcher)
     resume_within_epochs(cfg)
     draw_without_lists(cfg)
+    compile_modules(cfg)
     pin_memory(cfg)
     forget_workers(cfg)
     limit_waiting(cfg)
@@ -141,6 +142,15 @@ def draw_without_lists(cfg: Config) -> None:
     sampler = cfg.train_dataloader.get('sampler')
     if sampler is not None and sampler.get('type') in ('DefaultSampler', 'mmengine.DefaultSampler'):
         sampler.type = 'mmfer.EveryFaceSampler'
+
+
+def compile_modules(cfg: Config) -> None:
+    """Lets a hook compile the network's modules, where MMEngine would compile the whole step."""
+    asked = cfg.pop('compile', None)
+    if asked is False:
+        cfg.default_hooks.pop('compile', None)
+    elif asked is not None:
+        cfg.default_hooks.compile = dict(type='mmfer.CompileHook', **({} if asked is True else asked))
 
 
 def pin_memory(cfg: Config) -> None:

@@ -43,6 +43,11 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument(
         '--amp', action='store_true', help='mixed precision: bfloat16, or float16 on GPUs that have no other'
     )
+    parser.add_argument(
+        '--compile',
+        action='store_true',
+        help='make kernels of the network by torch.compile: minutes at the start, faster steps on GPUs',
+    )
     parser.add_argument('--seed', type=int, help="overrides the config's seed")
     parser.add_argument(
         '--cfg-options',
@@ -88,6 +93,8 @@ def configure(args: argparse.Namespace) -> Config:
             cfg.optim_wrapper.setdefault('dtype', 'bfloat16')  # the range of float32: nothing to scale
             cfg.optim_wrapper.setdefault('loss_scale', 1.0)
         cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+    if args.compile:
+        cfg.compile = cfg.get('compile') or True  # settings that the config has for it hold
     if args.seed is not None:
         cfg.randomness = dict(cfg.get('randomness') or {}, seed=args.seed)
     return cfg

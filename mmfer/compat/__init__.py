@@ -14,6 +14,7 @@ from mmengine.device import get_device
 from mmfer.compat.checkpoint_types import allow_checkpoint_types
 from mmfer.compat.cpu_autocast import CPUAmpOptimWrapper, use_cpu_autocast
 from mmfer.compat.cpu_processes import drop_sync_bn, start_gloo, wrap_without_device_ids
+from mmfer.compat.cpu_threads import limit_threads
 from mmfer.compat.external_configs import find_shipped_configs
 from mmfer.compat.installed_packages import find_packages_without_pkg_resources
 from mmfer.compat.opencv import check_opencv
@@ -52,6 +53,7 @@ def prepare(cfg: Config, launcher: str = 'none') -> Config:
         if launcher != 'none':
             _check_gpu_count(launcher)
         return cfg
+    limit_threads()
     use_cpu_autocast(cfg)
     if launcher != 'none':
         start_gloo(launcher, (cfg.get('env_cfg') or {}).get('dist_cfg') or {})

@@ -9,6 +9,7 @@ from mmengine.logging import print_log
 from mmengine.optim import OptimWrapper
 from torch import nn
 
+from mmfer.machine import bfloat16_flag
 from mmfer.registry import OPTIM_WRAPPERS
 
 
@@ -22,7 +23,11 @@ def use_cpu_autocast(cfg: Config) -> None:
     wrapper['type'] = 'mmfer.CPUAmpOptimWrapper'
     for key in ('loss_scale', 'dtype', 'use_fsdp'):
         wrapper.pop(key, None)
-    print_log('No GPU: mixed precision is bfloat16 on the CPU, faster only where the CPU multiplies in it', 'current')
+    flag = bfloat16_flag()
+    speed = 'faster only if it multiplies in it'
+    if flag is not None:
+        speed = f'which multiplies in it ({flag})' if flag else 'which does not multiply in it: slower than without'
+    print_log(f'No GPU: mixed precision is bfloat16 on the CPU, {speed}', 'current')
 
 
 @OPTIM_WRAPPERS.register_module()

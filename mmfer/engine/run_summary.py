@@ -14,6 +14,7 @@ from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from mmfer.commands import as_typed
 from mmfer.engine.dataset_parts import face_datasets
+from mmfer.machine import bfloat16_flag
 
 _WIDTH = 120
 _INDENT = ' ' * 11
@@ -31,7 +32,7 @@ def run_summary(runner: Runner) -> str:
         faces=[*_faces(runner)],
         methods=[*_methods(runner.cfg.model.get('supervision') or {})],
         schedule=[_schedule(runner)],
-        device=[_device(runner)],
+        device=[*_device(runner)],
         output=[as_typed(runner.work_dir)],
         log=[as_typed(runner.logger.log_file)],
     )
@@ -97,14 +98,20 @@ def _schedule(runner: Runner) -> str:
     return f'{text}, seed {runner.seed}'
 
 
-def _device(runner: Runner) -> str:
+def _device(runner: Runner) -> Iterator[str]:
     device, processes = get_device(), get_world_size()
     what = torch.cuda.get_device_name() if device == 'cuda' else device
+    if device == 'cpu':
+        what += f' with {_count(torch.get_num_threads(), "thread")}'
     wrapper = runner.cfg.get('optim_wrapper') or {}
+    mixed = 'Amp' in _name(wrapper)
     precision = 'float32'
-    if 'Amp' in _name(wrapper):
+    if mixed:
         precision = f'mixed precision ({wrapper.get("dtype") or ("bfloat16" if device == "cpu" else "float16")})'
-    return f'{_count(processes, "process", "es")} on {what}, {precision}'
+    yield f'{_count(processes, "process", "es")} on {what}, {precision}'
+    flag = bfloat16_flag() if device == 'cpu' and not mixed else None
+    if flag:
+        yield f'with --amp it would multiply in bfloat16, which this CPU does faster ({flag}); results differ a little'
 
 
 def _count(number: int, what: str, more: str = 's') -> str:

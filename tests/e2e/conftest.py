@@ -11,6 +11,7 @@ from e2e.resumed import CONFIG, VALUES
 from mmengine.config import config as mmengine_config
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner import Runner
+from torch import distributed
 from torchvision.models import get_model
 
 from mmfer.apis import train
@@ -79,6 +80,16 @@ def trained(clone, train_tool, monkeypatch, tmp_path) -> Callable[..., Runner]:
         return train(train_tool.configure(train_tool.parse_args(arguments)), launcher)
 
     return train_one
+
+
+@pytest.fixture
+def group(monkeypatch) -> Iterator[None]:
+    """A process group of one, which is enough for DistributedDataParallel to insist on every gradient."""
+    for name, value in dict(LOCAL_RANK='0', OMP_NUM_THREADS='1', MKL_NUM_THREADS='1').items():
+        monkeypatch.setenv(name, value)
+    distributed.init_process_group('gloo', store=distributed.HashStore(), rank=0, world_size=1)
+    yield
+    distributed.destroy_process_group()
 
 
 @pytest.fixture

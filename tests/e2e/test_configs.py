@@ -9,14 +9,14 @@ import torch
 from e2e.clone import AUTOENCODERS, CONFIGS, NARROW, PEOPLE, TEST_FACES, TRAIN_FACES, options, tiny
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
-from torch import distributed, nn
+from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.testing import assert_close
 
 from mmfer.apis.export import export_deployed
 from mmfer.apis.training import protocol_of
 
-LANET, PLAIN, PAL = (f'configs/{method}/r18_synthfaces.py' for method in ('lanet', 'baseline', 'pal'))
+LANET, PLAIN = (f'configs/{method}/r18_synthfaces.py' for method in ('lanet', 'baseline'))
 METHOD = 'model.supervision.lanet'
 COMBINED = [config for config in CONFIGS if config.startswith('configs/combined/')]
 
@@ -185,16 +185,6 @@ def test_a_loss_that_is_none_is_out_and_the_others_stay(trained):
     assert without == full
 
 
-@pytest.fixture
-def group(monkeypatch):
-    """A process group of one, which is enough for DistributedDataParallel to insist on every gradient."""
-    for name, value in dict(LOCAL_RANK='0', OMP_NUM_THREADS='1', MKL_NUM_THREADS='1').items():
-        monkeypatch.setenv(name, value)
-    distributed.init_process_group('gloo', store=distributed.HashStore(), rank=0, world_size=1)
-    yield
-    distributed.destroy_process_group()
-
-
 @pytest.mark.usefixtures('group')
 @pytest.mark.filterwarnings('ignore:`broadcast_buffers` is deprecated:FutureWarning')  # mmfer.compat says why
 @pytest.mark.filterwarnings('ignore:Grad strides do not match bucket view strides:UserWarning')  # 1x1 convolutions
@@ -220,16 +210,6 @@ def test_every_ablation_trains_where_gradients_are_exchanged(trained, parts):
     (record,) = protocol_of(runner).records
     left = {f'lanet.{loss}_loss' for loss in ('heatmap', 'kl', 'contrast') if f'losses.{loss}' not in parts}
     assert {name for name in record['train'] if name.startswith('lanet.')} == left
-
-
-@pytest.mark.filterwarnings('ignore:`broadcast_buffers` is deprecated:FutureWarning')  # mmfer.compat says why
-@pytest.mark.parametrize('launcher', ['none', 'pytorch'])
-def test_pal_is_not_compiled_whether_wrapped_or_not(trained, launcher, request):
-    """MMEngine compiles the outermost step: of the model, or of what exchanges its gradients."""
-    if launcher == 'pytorch':
-        request.getfixturevalue('group')
-    with pytest.raises(ValueError, match='tap backbone.layer4, but the model is compiled, .*train without compile'):
-        trained(PAL, tiny(PAL) | NARROW | {'compile': True}, launcher)
 
 
 def test_a_hook_of_ones_own_leaves_those_of_the_house(clone, tmp_path):

@@ -85,9 +85,9 @@ def together(*names, parts=None, **others) -> FERClassifier:
     return model.train()
 
 
-def train(model, steps=2):
+def train(model, steps=2, rate=0.01):
     """Plain SGD; losses and weights without a gradient of each step."""
-    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.01)
+    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=rate)
     seen = []
     for step in range(steps):
         losses = model(*faces(6, size=SIZE, seed=step), mode='loss')

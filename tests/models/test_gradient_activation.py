@@ -205,7 +205,7 @@ def test_mmengines_activation_checkpointing_is_seen():
 
 
 def compile_train_step(model):
-    model.train_step = torch.compile(model.train_step)  # as mmengine does for compile=True
+    model.train_step = torch.compile(model.train_step)  # as mmengine alone does for compile=True
 
 
 COMPILED = {
@@ -223,7 +223,7 @@ def test_compiled_code_is_refused(compiled):
     if 'backbone is' in compiled:  # its modules have got other paths
         assert 'is compiled' in refusal(model)
     else:
-        assert f'{compiled}, which cannot be: train without compile' in refusal(model)
+        assert f'{compiled}, which cannot be: leave it to --compile, which does not compile it' in refusal(model)
 
 
 def test_compiled_code_before_the_tap_does_not_matter():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,6 +23,7 @@ from mmfer.apis.data.worst_landmarks import FACELESS, draw_worst
 from mmfer.apis.processes import in_processes
 from mmfer.datasets.landmarks.landmark_file import LandmarkFile, read_landmarks, write_landmarks
 from mmfer.datasets.reading.names import first_other
+from mmfer.machine import usable_cores
 from mmfer.progress import ProgressBar
 from mmfer.registry import LANDMARK_DETECTORS
 from mmfer.structures.landmark_sets import NUM_POINTS
@@ -121,7 +121,7 @@ class _Finder:
         if self.jobs > 1:
             import torch
 
-            torch.set_num_threads(max(1, (os.cpu_count() or 1) // self.jobs))
+            torch.set_num_threads(max(1, usable_cores() // self.jobs))
         return LANDMARK_DETECTORS.build(dict(self.config))
 
     def __call__(self, task: tuple[Path, list[str]]) -> int:

@@ -22,6 +22,7 @@ from mmfer.apis.dataset_configs import dataset_configs
 from mmfer.datasets import FaceDataset, LoadFace
 from mmfer.datasets.packing.pack_file import Columns, join_names, write_pack
 from mmfer.datasets.packing.packed import content_hash, file_stamps
+from mmfer.machine import usable_cores
 from mmfer.progress import ProgressBar
 
 Face = tuple[FaceDataset, int]
@@ -91,7 +92,7 @@ def pack(
             row |= dict(landmarks=points, landmark_valid=info.get('landmark_valid', False))
         return info['img'].transpose(2, 0, 1), row
 
-    with ThreadPoolExecutor(workers or os.cpu_count()) as pool, ExitStack() as stack:
+    with ThreadPoolExecutor(workers or usable_cores()) as pool, ExitStack() as stack:
         bars: list[ProgressBar] = []
 
         def decode(first: int, last: int) -> tuple[np.ndarray, Columns]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 
 from mmfer.apis import user_errors
@@ -11,6 +10,7 @@ from mmfer.apis.config import as_typed
 from mmfer.apis.data.alignment import TEMPLATES
 from mmfer.apis.data.folder_alignment import align_folder
 from mmfer.cli.arguments import new_parser
+from mmfer.machine import usable_cores
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -28,7 +28,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument('--size', type=int, help=f"side of the faces (default: the template's: {sizes})")
     parser.add_argument('--png', action='store_true', help='write .png (default: the kind of the image)')
     parser.add_argument('--quality', type=int, default=95, help='of jpegs (default: 95)')
-    parser.add_argument('--jobs', type=int, default=os.cpu_count() or 1, help='processes (default: one a core)')
+    parser.add_argument('--jobs', type=int, default=usable_cores(), help='processes (default: one a core)')
     return parser
 
 

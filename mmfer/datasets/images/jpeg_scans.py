@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
@@ -10,6 +9,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
+from mmfer.machine import usable_cores
 from mmfer.progress import ProgressBar
 
 _MARKER = re.compile(rb'\xff[^\x00\xff\xd0-\xd7]')
@@ -119,7 +119,7 @@ def decoder_warnings(paths: Sequence[str], title: str = 'images') -> dict[int, s
     chunks = range(0, len(paths), _CHUNK)
     found: dict[int, str] = {}
     with (
-        ThreadPoolExecutor(os.cpu_count()) as pool,
+        ThreadPoolExecutor(usable_cores()) as pool,
         ProgressBar(total=len(paths), desc=title, unit='image') as bar,
     ):
         for start, told in zip(chunks, pool.map(lambda i: _warnings(paths[i : i + _CHUNK]), chunks), strict=True):

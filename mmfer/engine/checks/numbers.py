@@ -35,7 +35,7 @@ _RANGES_OF_LOADERS: dict[str, dict[str, Any]] = {
 _MAY_BE_NONE = ('randomness.seed', 'prefetch_factor')
 """Where None has a meaning: a random seed, torch's own number."""
 _FLAGS = (
-    *('resume', 'find_unused_parameters', 'compile', 'train_cfg.by_epoch', 'auto_scale_lr.enable'),
+    *('resume', 'find_unused_parameters', 'train_cfg.by_epoch', 'auto_scale_lr.enable'),
     *('randomness.deterministic', 'randomness.diff_rank_seed', 'env_cfg.cudnn_benchmark'),
 )
 _LEVELS = ('DEBUG', 'INFO', 'WARNING', 'ERROR', 'CRITICAL')

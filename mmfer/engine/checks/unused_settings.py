@@ -10,6 +10,7 @@ from mmengine.logging import print_log
 from mmengine.registry import OPTIMIZERS
 from torch import nn
 
+from mmfer.engine.checks.compilation import check_compile
 from mmfer.engine.checks.config_parts import config_parts
 from mmfer.engine.checks.kinds import check_kinds
 from mmfer.engine.checks.monitors import check_monitors
@@ -42,6 +43,7 @@ def check_config(cfg: Config) -> None:
     """
     check_settings(cfg)
     check_wrapper(cfg)
+    check_compile(cfg)
     loop = cfg.get('train_cfg') or {}
     if loop.get('val_begin', 1) > loop.get('max_epochs', float('inf')):
         raise ValueError(

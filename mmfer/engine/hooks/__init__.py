@@ -2,6 +2,7 @@
 
 from mmfer.engine.hooks.auto_encoder_sheets import AutoEncoderSheetHook
 from mmfer.engine.hooks.checkpoint import CheckpointHook
+from mmfer.engine.hooks.compile import CompileHook
 from mmfer.engine.hooks.finite import FiniteHook
 from mmfer.engine.hooks.noise_report import NoiseReportHook
 from mmfer.engine.hooks.protocol import ProtocolHook
@@ -14,6 +15,7 @@ from mmfer.engine.hooks.step_scalars import StepScalarsHook
 __all__ = [
     'AutoEncoderSheetHook',
     'CheckpointHook',
+    'CompileHook',
     'FiniteHook',
     'NoiseReportHook',
     'ProtocolHook',

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from inspect import signature
 from typing import Any, Protocol
@@ -83,6 +83,13 @@ class Part(nn.Module):
 
     def name_classes(self, classes: Sequence[str]) -> None:
         """Called before the run with the names of the training set's classes, in order."""
+
+    def uncompiled(self, model: nn.Module) -> Iterable[nn.Module]:
+        """Modules that `--compile` leaves as they are, of the network or its own; what they consist of may be compiled.
+
+        Such are those that it hangs hooks on, that it differentiates twice, or that it does not call as modules.
+        """
+        return ()
 
     def bank_columns(self) -> Mapping[str, Column]:
         """What it remembers of each sample, by the name of the column."""

@@ -74,6 +74,10 @@ class GradientActivation(Part):
         """What the network has to run in, so that it can be differentiated twice."""
         return self.behind.differentiable()
 
+    def uncompiled(self, model: nn.Module) -> list[nn.Module]:
+        """What runs behind the tap: compiled code can be differentiated once."""
+        return [module for _, module in modules_behind(model, self.path, self.behind)] if self.path else []
+
     def check(self, model: nn.Module, wrapper: nn.Module | None = None) -> None:
         """Refuses a network that cannot be differentiated twice behind the tap.
 
@@ -88,9 +92,9 @@ class GradientActivation(Part):
         refusals: tuple[tuple[list[Any], Callable[[nn.Module], bool], str, str], ...] = (
             (behind, _synchronised, 'is a SyncBatchNorm',
              'tap the last stage (such as backbone.layer4), if no batch norm follows, or set sync_bn=None'),
-            (around + behind, _checkpointed, 'recomputes its activations',
+            (around + behind, recomputes, 'recomputes its activations',
              'leave with_cp and activation_checkpointing off for it, or tap the last stage'),
-            (outside + around + behind, _compiled, 'is compiled', 'train without compile'),
+            (outside + around + behind, _compiled, 'is compiled', 'leave it to --compile, which does not compile it'),
         )  # fmt: skip
         for modules, unfit, what, cure in refusals:
             for name, module in modules:
@@ -139,7 +143,8 @@ def _synchronised(module: nn.Module) -> bool:
     return any(cls.__name__ == 'SyncBatchNorm' for cls in type(module).__mro__)
 
 
-def _checkpointed(module: nn.Module) -> bool:
+def recomputes(module: nn.Module) -> bool:
+    """Whether a module throws its activations away, and computes them again in the backward pass."""
     forward = vars(module).get('forward')  # replaced by mmengine's `activation_checkpointing`
     replaced = getattr(forward, '__globals__', {}).get('__name__', '').endswith('activation_checkpointing')
     return bool(getattr(module, 'with_cp', False)) or replaced or type(module).__name__ == 'CheckpointWrapper'

@@ -75,6 +75,11 @@ class MomentumKeys(Part):
         self.register_buffer('queue_label', torch.full((self.queue_size,), -1))
         self.register_buffer('position', torch.tensor(0))
 
+    def uncompiled(self, model: nn.Module) -> list[nn.Module]:
+        """Of the copy the shared stage, which is tapped, and the landmark branch, of which `embed` is called."""
+        tapped = [self.twin['backbone'].get_submodule(path) for path in self.twin_taps.paths.values()]
+        return [*tapped, self.twin['landmark']]
+
     def begin(self, model: nn.Module, inputs: Tensor) -> dict[str, Tensor]:
         """Moves the copy a step, then gives the keys and the queues as they stood before this batch."""
         self._follow(model)

@@ -104,6 +104,10 @@ class SemanticNeighbours(Part):
         """Refuses networks whose normalisation is not known."""
         normalisation(model)
 
+    def uncompiled(self, model: nn.Module) -> list[nn.Module]:
+        """The autoencoder, whose halves are called, and not itself."""
+        return [self.autoencoder]
+
     def initialize(self, model: nn.Module, pretrained: bool) -> None:
         """Reads the autoencoder's weights."""
         if self.checkpoint is not None:
