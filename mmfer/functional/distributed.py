@@ -6,6 +6,7 @@ DistributedDataParallel takes over ranks makes it right again, for parameters be
 ranks with B/2 rows each train as 1 rank with B rows does. Without a process group all of them are identities.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -40,13 +41,39 @@ def sum_over_ranks(x: Tensor) -> Tensor:
     return _SumOverRanks.apply(x) if world_size() > 1 else x
 
 
-def rows_per_rank(rows: int, device: torch.device) -> list[int]:
-    """How many rows each rank holds; collective."""
-    counts = torch.zeros(world_size(), dtype=torch.int64, device=device)
-    counts[dist.get_rank() if world_size() > 1 else 0] = rows
-    if world_size() > 1:
-        dist.all_reduce(counts)
-    return counts.tolist()
+def rows_per_rank(rows: int) -> Callable[[], list[int]]:
+    """Asks how many rows each rank holds; collective.
+
+    The numbers go from host to host, and what is returned waits for theirs only: no device has to finish a step first.
+
+    Args:
+        rows: Of this rank.
+
+    Returns:
+        Gives the numbers, in rank order.
+    """
+    if world_size() == 1:
+        return lambda: [rows]
+    counts = torch.zeros(world_size(), dtype=torch.int64, device='cpu')
+    counts[dist.get_rank()] = rows
+    work = dist.all_reduce(counts, group=_between_hosts(), async_op=True)
+
+    def answer() -> list[int]:
+        work.wait()
+        return counts.tolist()
+
+    return answer
+
+
+_hosts: list[Any] = []  # the process group, and the one between its hosts
+
+
+def _between_hosts() -> Any:
+    """A group of all ranks whose collectives are of the CPU."""
+    if not _hosts or _hosts[0] is not dist.group.WORLD:
+        gloo = dist.get_backend() == dist.Backend.GLOO
+        _hosts[:] = [dist.group.WORLD, dist.group.WORLD if gloo else dist.new_group(backend='gloo')]
+    return _hosts[1]
 
 
 def gather_rows(x: Tensor, counts: list[int] | None = None) -> Tensor:
@@ -64,7 +91,7 @@ def gather_rows(x: Tensor, counts: list[int] | None = None) -> Tensor:
     """
     if world_size() == 1:
         return x
-    counts = counts or rows_per_rank(len(x), x.device)
+    counts = counts or rows_per_rank(len(x))()
     kind = torch.uint8 if x.dtype == torch.bool else x.dtype  # gloo does not sum booleans
     # A sum of zero-padded blocks: one collective for any row counts, and its gradient is `sum_over_ranks` again.
     rank = dist.get_rank()

@@ -6,7 +6,7 @@ from typing import Any
 from mmengine.dist import get_rank
 from torch import Tensor
 
-from mmfer.functional import gather_rows, rows_per_rank, world_size
+from mmfer.functional import gather_rows, rows_per_rank
 
 VOCABULARY = {
     'inputs': 'augmented, normalised images [N, 3, H, W]',
@@ -48,6 +48,7 @@ class Trace:
         self.given: dict[str, Any] = {}
         """Outputs of tapped modules themselves, for parts that run on from them or ask autograd about them."""
         self._size = len(next(iter(rows.values())))
+        self._ask_counts = rows_per_rank(self._size)  # answered by the time that the network has run
         self._rows_per_rank: list[int] | None = None
 
     def publish(self, values: dict[str, Any], *, whole: bool, shared: Iterable[str] = ()) -> None:
@@ -93,6 +94,5 @@ class Trace:
 
     def _counts(self) -> list[int]:
         if self._rows_per_rank is None:
-            device = next(iter((self._local or self._whole).values())).device
-            self._rows_per_rank = rows_per_rank(self._size, device) if world_size() > 1 else [self._size]
+            self._rows_per_rank = self._ask_counts()
         return self._rows_per_rank
