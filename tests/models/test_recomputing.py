@@ -104,3 +104,12 @@ def test_without_a_graph_it_is_the_plain_call():
     x = torch.randn(2, 8, 8, 8)
     with torch.no_grad():
         assert torch.equal(run_lean(block, x), block(x))
+
+
+def test_compiled_blocks_are_left_to_torch(monkeypatch):
+    block = ResNet(18, base_channels=8, stem_channels=8).layer2
+    x = torch.randn(2, 8, 8, 8)
+    plain = block(x)
+    block[1].compile(backend='eager')
+    monkeypatch.setattr('mmfer.models.supervision.recomputing.checkpoint', None)
+    assert torch.equal(run_lean(block, x), plain)

@@ -23,19 +23,23 @@ def run_lean(module: nn.Module, x: Any) -> Any:
 
     A block of a residual network holds two maps a convolution until the backward pass: what the convolution gives, and
     what normalisation and ReLU make of it for the next. The second is computed again from the first, block by block,
-    which costs about what reading and writing it costs; values and gradients are the same to the bit. Without a graph,
-    and where torch compiles, it is the plain call.
+    which costs about what reading and writing it costs; values and gradients are the same to the bit. Without a graph
+    it is the plain call, and where torch compiles, which chooses by itself what to compute again.
 
     Args:
         module: Any; a sequence is run piece by piece, so that no two pieces have all their maps at once.
         x: What it takes.
     """
-    if not torch.is_grad_enabled() or torch.compiler.is_compiling():
+    if not torch.is_grad_enabled() or _compiles(module):
         return module(x)
     runs_its_pieces = isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward
     for piece in module.children() if runs_its_pieces else [module]:
         x = _run_block(piece, x) if isinstance(x, Tensor) else piece(x)
     return x
+
+
+def _compiles(module: nn.Module) -> bool:
+    return torch.compiler.is_compiling() or any(m._compiled_call_impl is not None for m in module.modules())
 
 
 def _run_block(block: nn.Module, x: Tensor) -> Tensor:
