@@ -36,7 +36,7 @@ def stopped(command, folder, monkeypatch, epoch, batch, name='SIGTERM', loop_typ
     return sorted(path.name for path in folder.glob('*.pth'))
 
 
-@pytest.mark.parametrize('method', ['lanet', 'lanet with workers', 'scn', 'sna', 'all'])  # what remembers something
+@pytest.mark.parametrize('method', ['lanet with workers', 'sna', 'all'])  # what remembers something
 def test_an_epoch_that_was_stopped_goes_on_bit_for_bit(method, command, monkeypatch, capsys, tmp_path):
     config, values = METHODS.get(method, LANET)
     values = tiny(config) | SMALL | values | EMA | (WORKERS if 'workers' in method else {})

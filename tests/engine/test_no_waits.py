@@ -71,7 +71,7 @@ class CountReads(Hook):
 @pytest.mark.parametrize('config', CONFIGS)
 def test_no_step_reads_from_the_device(config, tmp_path):
     options = options_of(config) | {
-        'train_dataloader.dataset.num': 48,
+        'train_dataloader.dataset.num': 32,
         'default_hooks.logger.interval': 1000,
         'default_hooks.finite': None,  # reads what has come to the CPU, behind an event; see test_finite.py
         'default_hooks.protocol': None,
@@ -81,7 +81,7 @@ def test_no_step_reads_from_the_device(config, tmp_path):
     cfg.custom_hooks = [dict(type='CountReads')]
     runner = train(cfg)
     counted = next(hook for hook in runner.hooks if isinstance(hook, CountReads))
-    assert counted.steps == 9  # of five epochs of three, all but the first and the last of each
+    assert counted.steps == 4  # of five epochs of two, all but the first of all and the last of each
     assert not counted.found
 
 
