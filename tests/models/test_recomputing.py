@@ -106,6 +106,16 @@ def test_without_a_graph_it_is_the_plain_call():
         assert torch.equal(run_lean(block, x), block(x))
 
 
+def test_hooks_run_once_a_step_and_nothing_stays_behind():
+    block, calls = ResNet(18, base_channels=8, stem_channels=8).layer2, []
+    for module in (block, block[0], block[1]):
+        module.register_forward_hook(lambda module, *_: calls.append(module))
+    run_lean(block, torch.randn(2, 8, 8, 8)).sum().backward()
+    assert calls == [block[0], block[1], block]
+    assert not any('forward' in vars(module) for module in block.modules())
+
+
+@pytest.mark.filterwarnings('ignore:The .grad attribute of a Tensor that is not a leaf')
 def test_compiled_blocks_are_left_to_torch(monkeypatch):
     block = ResNet(18, base_channels=8, stem_channels=8).layer2
     x = torch.randn(2, 8, 8, 8)

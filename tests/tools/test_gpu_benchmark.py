@@ -1,6 +1,7 @@
 """`make gpu`: all of it runs in small on a CPU, and what cannot run without a GPU counts right."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -286,7 +287,10 @@ def test_make_takes_the_environment_or_the_wheels(tmp_path, bare):
         (tmp_path / '.venv').mkdir()
         (tmp_path / '.venv/.installed').touch()
     command = ['make', '-n', 'gpu', 'ARGS=--smoke', 'PYTHON=python9']
-    typed = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout.splitlines()
+    env = {name: value for name, value in os.environ.items() if name not in ('MAKEFLAGS', 'MAKELEVEL', 'MFLAGS')}
+    typed = subprocess.run(
+        command, cwd=tmp_path, env=env, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
     if bare:
         assert typed[0] == 'python9 benchmarks/gpu_wheels.py --unpack .site'
         assert typed[-1] == 'PYTHONPATH=.site python9 -m benchmarks.gpu --smoke'

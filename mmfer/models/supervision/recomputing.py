@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
-from functools import cache
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -33,21 +33,28 @@ def run_lean(module: nn.Module, x: Any) -> Any:
     if not torch.is_grad_enabled() or _compiles(module):
         return module(x)
     runs_its_pieces = isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward
-    for piece in module.children() if runs_its_pieces else [module]:
-        x = _run_block(piece, x) if isinstance(x, Tensor) else piece(x)
-    return x
+    pieces = list(module.children()) if runs_its_pieces else [module]
+    for piece in pieces:  # so that hooks on any of them run, and in the first pass only
+        vars(piece)['forward'] = partial(_run_block, piece, piece.forward)
+    try:
+        return module(x)
+    finally:
+        for piece in pieces:
+            del vars(piece)['forward']
 
 
 def _compiles(module: nn.Module) -> bool:
     return torch.compiler.is_compiling() or any(m._compiled_call_impl is not None for m in module.modules())
 
 
-def _run_block(block: nn.Module, x: Tensor) -> Tensor:
+def _run_block(block: nn.Module, forward: Callable[..., Any], x: Any, *args: Any, **kwargs: Any) -> Any:
+    if args or kwargs or not isinstance(x, Tensor):
+        return forward(x, *args, **kwargs)
     memory = _Memory(x)
     contexts = _Keep(memory), _Again(block, memory)
     # Not x itself, which torch would forbid to overwrite; a tensor tells it of which device to keep the random state.
     where = x.new_empty(0)
-    return checkpoint(lambda _: block(memory.input(x)), where, use_reentrant=False, context_fn=lambda: contexts)
+    return checkpoint(lambda _: forward(memory.input(x)), where, use_reentrant=False, context_fn=lambda: contexts)
 
 
 class _Memory:
