@@ -30,10 +30,16 @@ ROOT = Path(__file__).parents[2]
 MAY_BE_ZERO = ('passed', 'failed', 'loader workers')
 
 
-@pytest.fixture(scope='module')
-def smoke(tmp_path_factory) -> Path:
+def test_the_smoke_measures_every_section_once(tmp_path, capsys):
+    """In one test, as workers of pytest would run the smoke once each."""
+    folder = run_smoke(tmp_path)
+    every_section_is_there(folder)
+    it_says_what_is_asked_of_it(folder)
+    a_second_call_measures_nothing_anew(folder, capsys)
+
+
+def run_smoke(out: Path) -> Path:
     """What the smoke has written, in a process of its own as it is typed."""
-    out = tmp_path_factory.mktemp('gpu')
     command = [sys.executable, '-m', 'benchmarks.gpu', '--smoke', '--out', str(out)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=540)
     assert done.returncode == 0, done.stderr[-2000:]
@@ -41,7 +47,7 @@ def smoke(tmp_path_factory) -> Path:
     return folder
 
 
-def test_the_smoke_measures_every_section(smoke):
+def every_section_is_there(smoke):
     assert {path.name for path in smoke.iterdir()} == {'table.md', *(f'{section}.json' for section in SECTIONS)}
     table = (smoke / 'table.md').read_text()
     for section, title in SECTIONS.items():
@@ -56,7 +62,7 @@ def test_the_smoke_measures_every_section(smoke):
             assert f'| {key} |' in table
 
 
-def test_the_smoke_says_what_is_asked_of_it(smoke):
+def it_says_what_is_asked_of_it(smoke):
     def rows(section):
         return json.loads((smoke / f'{section}.json').read_text())
 
@@ -78,7 +84,7 @@ def test_the_smoke_says_what_is_asked_of_it(smoke):
         assert row['% of that'] == pytest.approx(100 * row['images/s'] / row['images/s with fixed tensors'], rel=1e-2)
 
 
-def test_a_second_call_measures_nothing_anew(smoke, capsys):
+def a_second_call_measures_nothing_anew(smoke, capsys):
     before = {path: path.read_bytes() for path in smoke.iterdir()}
     assert main(['--smoke', '--out', str(smoke.parent)]) == 0
     assert {path: path.read_bytes() for path in smoke.iterdir()} == before
