@@ -11,11 +11,11 @@ from functools import partial
 import torch
 
 from benchmarks.gpu.cards import share_of_peak
-from benchmarks.gpu.compiling import Refused, check_compiles
 from benchmarks.gpu.plan import Measured, Unit
 from benchmarks.gpu.profile import MIB, launches_and_waits
 from benchmarks.gpu.results import REFUSED, Row, failed
 from benchmarks.step import MODELS_MEASURED, Stepper
+from mmfer.models.compilation import compile_in_place
 
 
 @dataclass(frozen=True)
@@ -156,17 +156,22 @@ def measure(
                 yield keys[model], row_of(timed, ready.get('plain'), setting.batch)
 
 
+class Refused(Exception):
+    """Says why a model is not measured in a setting."""
+
+
 def prepared(stepper: Stepper, setting: Setting) -> Timed:
     """A stepper that is warm, and compiled where it shall be.
 
     Raises:
         Refused: It may not be compiled.
     """
-    if setting.backend:
-        check_compiles(stepper.model)
     flops = stepper.flops()  # before it is compiled: operations are counted where torch dispatches them
     if setting.backend:
-        stepper.model.backbone.compile(backend=setting.backend)
+        try:
+            compile_in_place(stepper.model, backend=setting.backend)
+        except ValueError as refusal:
+            raise Refused(str(refusal)) from None
     for _ in range(2):
         stepper.step()
     return Timed(stepper, flops)

@@ -21,7 +21,7 @@ from mmfer.engine.checks.held_out import check_tested
 from mmfer.engine.checks.images import check_images
 from mmfer.engine.collecting import collect_in
 from mmfer.engine.dataset_parts import face_datasets
-from mmfer.engine.loader_workers import limit_wait
+from mmfer.engine.loader_workers import enforce_timeout
 from mmfer.engine.terminal import FILE_ONLY, TerminalRunner, VerboseRunner, outlast_a_full_disk, progress_of
 from mmfer.evaluation import FERMetric, majority_class, write_report
 from mmfer.visualization import draw_confusion_matrix
@@ -114,7 +114,7 @@ def evaluate(
     for faces in face_datasets(runner.test_dataloader.dataset):
         try_pipeline(faces)
     check_images([runner.test_dataloader.dataset])
-    limit_wait(runner.test_dataloader)
+    enforce_timeout(runner.test_dataloader)
     for faces in face_datasets(runner.test_dataloader.dataset):
         runner.logger.info(faces.summary(), extra=FILE_ONLY)
     collect_in(runner.test_evaluator, runner.work_dir)

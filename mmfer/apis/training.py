@@ -31,7 +31,7 @@ from mmfer.engine.hooks.interruption import InterruptionHook
 from mmfer.engine.hooks.protocol import ProtocolHook
 from mmfer.engine.hooks.training_faces import TrainingFacesHook
 from mmfer.engine.interruption import StopRequest, TrainingStopped
-from mmfer.engine.loader_workers import keep_through_signals, limit_wait
+from mmfer.engine.loader_workers import enforce_timeout, keep_through_signals
 from mmfer.engine.run_lock import only_run_in
 from mmfer.engine.run_summary import run_summary
 from mmfer.engine.terminal import TerminalRunner, VerboseRunner, outlast_a_full_disk, progress_of
@@ -99,7 +99,7 @@ def _run(cfg: Config, launcher: str, verbose: bool) -> Runner:
     clear_folder(runner)
     for loader in loaders:
         keep_through_signals(loader)
-        limit_wait(loader)
+        enforce_timeout(loader)
     request = StopRequest()
     runner.register_hook(InterruptionHook(request))
     with request.listening(with_parent=launcher == 'pytorch'), progress_of(runner):

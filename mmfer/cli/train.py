@@ -46,7 +46,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument(
         '--compile',
         action='store_true',
-        help='make kernels of the network by torch.compile: minutes at the start, faster steps on GPUs',
+        help='make kernels of the network by torch.compile, which takes minutes at the start',
     )
     parser.add_argument('--seed', type=int, help="overrides the config's seed")
     parser.add_argument(

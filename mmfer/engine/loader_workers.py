@@ -35,7 +35,7 @@ def _begin(worker: int, then: Callable[[int], None] | None) -> None:
         then(worker)
 
 
-def limit_wait(loader: DataLoader[Any]) -> None:
+def enforce_timeout(loader: DataLoader[Any]) -> None:
     """Lets a loader with workers wait for a batch no longer than its `timeout`, whatever its workers do.
 
     torch's own limit holds while no batch is there. One that is there lies in a worker's shared memory, and is opened

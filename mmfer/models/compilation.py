@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
@@ -53,6 +54,34 @@ def compile_refusal(model: nn.Module) -> str | None:
             'taps, and what is differentiated twice: train without it, or tap a later stage'
         )
     return None
+
+
+def compile_in_place(model: nn.Module, **settings: Any) -> list[str]:
+    """Compiles the regions of a model, each for itself; their kernels are made when the first step needs them.
+
+    Args:
+        model: As it will run: also wrapped for several processes.
+        **settings: Of `torch.compile`.
+
+    Returns:
+        The paths of what is compiled.
+
+    Raises:
+        ValueError: The model cannot be compiled.
+    """
+    from torch._dynamo import config as dynamo  # takes long, and few runs need it
+
+    refusal = compile_refusal(model)
+    if refusal is not None:
+        raise ValueError(refusal)
+    found = regions(model.module if isinstance(model, DistributedDataParallel) else model)
+    # All modules are run by one function of torch's, for which 8 variants are allowed: from the ninth on the rest
+    # would not be compiled. Each has one for training, and one more for each kind of pass (with, without a graph).
+    dynamo.cache_size_limit = max(dynamo.cache_size_limit, 8 * len(found))
+    dynamo.accumulated_cache_size_limit = max(dynamo.accumulated_cache_size_limit, 8 * len(found))
+    for module in found.values():
+        module.compile(**settings)
+    return list(found)
 
 
 def _apart(model: nn.Module, supervision: Supervision) -> Iterator[nn.Module]:

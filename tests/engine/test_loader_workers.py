@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from mmfer.engine.loader_workers import end_workers, keep_through_signals, limit_wait
+from mmfer.engine.loader_workers import end_workers, enforce_timeout, keep_through_signals
 
 pytestmark = pytest.mark.filterwarnings('ignore:This process .* is multi-threaded:DeprecationWarning')
 
@@ -60,7 +60,7 @@ def read_all(batches):
 @pytest.mark.parametrize('waiting', [False, True], ids=['nothing is ready', 'batches are ready'])
 def test_a_stopped_worker_is_waited_for_no_longer_than_the_limit(waiting):
     loader = DataLoader(Pids(), batch_size=1, num_workers=2, timeout=1)
-    limit_wait(loader)
+    enforce_timeout(loader)
     batches = iter(loader)
     next(batches)
     if waiting:
@@ -76,7 +76,7 @@ def test_a_stopped_worker_is_waited_for_no_longer_than_the_limit(waiting):
 def test_a_loader_that_may_wait_gives_what_it_gave_and_leaves_no_alarm():
     before = signal.getsignal(signal.SIGALRM)
     loader = DataLoader(Pids(), batch_size=16, num_workers=1, timeout=60)
-    limit_wait(loader)
+    enforce_timeout(loader)
     assert [len(batch) for batch in loader] == [16, 16, 8]
     assert signal.getsignal(signal.SIGALRM) is before
     assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
@@ -84,5 +84,5 @@ def test_a_loader_that_may_wait_gives_what_it_gave_and_leaves_no_alarm():
 
 def test_a_loader_that_waits_for_ever_has_no_alarm():
     loader = DataLoader(Pids(), batch_size=16, num_workers=1)
-    limit_wait(loader)
+    enforce_timeout(loader)
     assert type(loader) is DataLoader

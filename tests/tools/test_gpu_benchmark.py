@@ -66,12 +66,10 @@ def it_says_what_is_asked_of_it(smoke):
     def rows(section):
         return json.loads((smoke / f'{section}.json').read_text())
 
+    assert sum('compiled' in key for key in rows('steps')) == 2
     plain, lanet = (row for key, row in rows('steps').items() if 'compiled' not in key)
     assert plain['ratio'] == plain['counted'] == 1
     assert lanet['counted'] == pytest.approx(2.2, abs=0.2)
-    refusals = {key: row['refused'] for key, row in rows('steps').items() if 'refused' in row}
-    assert [key.rpartition(': ')[2] for key in refusals] == ['LA-Net']
-    assert 'backbone.layer1' in next(iter(refusals.values()))
     ours, theirs = rows('lanet').values()
     assert theirs["times mmfer's bf16"] == pytest.approx(theirs['ms'] / ours['ms'], rel=1e-2)
     tests = rows('tests')['pytest -m gpu']

@@ -6,11 +6,9 @@ from typing import Any
 
 import torch
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
-from torch._dynamo import config as dynamo
 
-from mmfer.models.compilation import compile_refusal, regions
+from mmfer.models.compilation import compile_in_place
 from mmfer.registry import HOOKS
 
 CUDA_GRAPHS = ('reduce-overhead', 'max-autotune')
@@ -48,16 +46,7 @@ class CompileHook(Hook):
         Raises:
             ValueError: The model cannot be compiled.
         """
-        refusal = compile_refusal(runner.model)
-        if refusal is not None:
-            raise ValueError(refusal)
-        found = regions(runner.model.module if is_model_wrapper(runner.model) else runner.model)
-        # All modules are run by one function of torch's, for which 8 variants are allowed: from the ninth on the rest
-        # would not be compiled. Each has one for training, and one more for each kind of pass (with, without a graph).
-        dynamo.cache_size_limit = max(dynamo.cache_size_limit, 8 * len(found))
-        dynamo.accumulated_cache_size_limit = max(dynamo.accumulated_cache_size_limit, 8 * len(found))
-        for module in found.values():
-            module.compile(**self.settings)
+        found = compile_in_place(runner.model, **self.settings)
         runner.logger.info(
             f'compile: {self.settings["backend"]} makes kernels for {", ".join(found)}; the first steps take minutes'
         )

@@ -51,7 +51,7 @@ def _run_block(block: nn.Module, forward: Callable[..., Any], x: Any, *args: Any
     if args or kwargs or not isinstance(x, Tensor):
         return forward(x, *args, **kwargs)
     memory = _Memory(x)
-    contexts = _Keep(memory), _Again(block, memory)
+    contexts = _First(memory), _Again(block, memory)
     # Not x itself, which torch would forbid to overwrite; a tensor tells it of which device to keep the random state.
     where = x.new_empty(0)
     return checkpoint(lambda _: forward(memory.input(x)), where, use_reentrant=False, context_fn=lambda: contexts)
@@ -86,7 +86,7 @@ class _Memory:
             self.given = changed.clone()
 
 
-class _Keep(TorchDispatchMode):
+class _First(TorchDispatchMode):
     """Keeps what the dear operations give."""
 
     def __init__(self, memory: _Memory):
@@ -96,28 +96,25 @@ class _Keep(TorchDispatchMode):
     def __torch_dispatch__(
         self, operation: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
+        return self._run(operation, args, kwargs or {})
+
+    def _run(self, operation: Any, args: Any, kwargs: Mapping[str, Any]) -> Any:
         for place in _written(operation):
             if place < len(args) and isinstance(args[place], Tensor):
                 self._memory.before_a_change(args[place])
-        result = operation(*args, **(kwargs or {}))
+        result = operation(*args, **kwargs)
         if _is_dear(operation, args):
             self._memory.kept.append(result.detach())
         return result
 
 
-class _Take(TorchDispatchMode):
+class _Second(_First):
     """Gives what was kept; where nothing is left, as in a second backward pass, computes it."""
 
-    def __init__(self, memory: _Memory):
-        super().__init__()  # type: ignore[no-untyped-call]
-        self._memory = memory
-
-    def __torch_dispatch__(
-        self, operation: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
-    ) -> Any:
+    def _run(self, operation: Any, args: Any, kwargs: Mapping[str, Any]) -> Any:
         if self._memory.kept and _is_dear(operation, args):
             return self._memory.kept.popleft()
-        return operation(*args, **(kwargs or {}))
+        return operation(*args, **kwargs)
 
 
 class _Again:
@@ -131,7 +128,7 @@ class _Again:
 
     def __enter__(self) -> None:
         self._before = [buffer.clone() for buffer in self._block.buffers()]
-        self._take = _Take(self._memory)
+        self._take = _Second(self._memory)
         self._take.__enter__()  # type: ignore[no-untyped-call]
 
     def __exit__(self, *error: Any) -> None:
