@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from mmfer.models.preprocessing.augmentation_check import require_fit
+from mmfer.models.preprocessing.fused_sequence import FusedSequence, for_devices
 from mmfer.models.preprocessing.kornia_sequence import KorniaSequence, build_transform
 from mmfer.registry import MODELS
 
@@ -41,13 +42,17 @@ class FaceAugmentation:
                     'them in a config file, or as "data_preprocessor.augment=[dict(type=RandomHorizontalFlip)]"'
                 )
         self._steps: list[KorniaSequence | OneOf] = []
+        self._on_devices: list[FusedSequence | KorniaSequence | OneOf] = []
         for choice, group in groupby(transforms, lambda cfg: cfg['type'] == 'OneOf'):
             if choice:
-                self._steps += [OneOf(size=size, **{k: v for k, v in cfg.items() if k != 'type'}) for cfg in group]
+                choices = [OneOf(size=size, **{k: v for k, v in cfg.items() if k != 'type'}) for cfg in group]
+                self._steps += choices
+                self._on_devices += choices
             else:
                 cfgs = list(group)
                 parts = [build_transform(cfg, size) for cfg in cfgs]
                 self._steps.append(KorniaSequence(parts))
+                self._on_devices += for_devices(parts)
                 for cfg, part in zip(cfgs, parts, strict=True):
                     require_fit(cfg, size, type(part))
 
@@ -59,7 +64,8 @@ class FaceAugmentation:
             landmarks: [N, 68, 2] or None.
             returns: images [N, 3, H', W'], landmarks as given.
         """
-        for step in self._steps:
+        # On a CPU kernels cost what they compute, and kornia's form stays what earlier runs had.
+        for step in self._steps if images.device.type == 'cpu' else self._on_devices:
             images, landmarks = step(images, landmarks)
         return images, landmarks
 
