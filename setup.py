@@ -85,6 +85,7 @@ setup(
             'hypothesis>=6.100',
             'import-linter>=2.1',
             'mypy>=1.14',
+            'onnx>=1.16',
             'pytest>=8.3',
             'pytest-xdist>=3.6',
             'ruff>=0.17,<0.18',  # another one may lay code out another way

@@ -9,6 +9,7 @@ from mmengine import registry as mmengine
 __all__ = [
     'DATASETS',
     'DATA_SAMPLERS',
+    'FACE_DETECTORS',
     'FUNCTIONS',
     'HOOKS',
     'LANDMARK_DETECTORS',
@@ -40,3 +41,6 @@ METRICS = _child('metric', mmengine.METRICS, 'evaluation')
 
 LANDMARK_DETECTORS = mmengine.Registry('landmark detector', scope='mmfer', locations=['mmfer.detectors'])
 """Classes with `detect(images) -> (points, score)`, see `mmfer.detectors`. MMEngine has none, so this is the root."""
+
+FACE_DETECTORS = mmengine.Registry('face detector', scope='mmfer', locations=['mmfer.detectors'])
+"""Classes with `detect(images) -> list of Faces`, see `mmfer.detectors`."""

@@ -16,6 +16,7 @@ from mmfer.apis.config import as_typed
 from mmfer.apis.prediction import Prediction, check_any
 from mmfer.apis.prediction_table import prediction_table
 from mmfer.cli.arguments import add_cfg_options, new_parser
+from mmfer.detectors.choice import default_landmark_detector
 from mmfer.structures.printable import printable_name
 from mmfer.visualization import draw_predictions
 
@@ -32,8 +33,17 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument('--force', action='store_true', help=FORCE)
     parser.add_argument('--allow', nargs='+', default=[], metavar='PACKAGE', help=ALLOW)
     which = parser.add_mutually_exclusive_group()
-    which.add_argument('--align', action='store_true', help='find and align the faces first (face-alignment package)')
+    which.add_argument('--align', action='store_true', help='find and align the faces first')
     which.add_argument('--aligned', action='store_true', help='every picture is one aligned face, whatever its size')
+    parser.add_argument(
+        '--detector',
+        metavar='TYPE',
+        help='with --align, a registered landmark detector (default: mmfer.FaceAlignmentDetector; mmfer.DlibLandmarks '
+        'where its weights are not here and dlib is)',
+    )
+    parser.add_argument(
+        '--face-detector', metavar='NAME', help='with --align, a registered one, such as mmfer.DlibFaces, or sfd, ...'
+    )
     parser.add_argument(
         '--out', help="folder for csv and pictures (default: 'predictions' in the checkpoint's or config's)"
     )
@@ -46,7 +56,11 @@ def arguments() -> argparse.ArgumentParser:
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Reads the command line."""
-    return arguments().parse_args(argv)
+    parser = arguments()
+    args = parser.parse_args(argv)
+    if (args.detector or args.face_detector) and not args.align:
+        parser.error('--detector and --face-detector go with --align')
+    return args
 
 
 def label(prediction: Prediction, root: Path) -> str:
@@ -90,6 +104,15 @@ def assumption(predictor: FacePredictor, larger: list[tuple[Path, str]]) -> str:
     )
 
 
+def build_aligner(args: argparse.Namespace, device: str) -> FaceAligner:
+    """What finds the faces; says so where it is not the usual one."""
+    kind, why = (args.detector, '') if args.detector else default_landmark_detector()
+    if why:
+        print(f'faces and landmarks {why}')
+    faces = dict(face_detector=args.face_detector) if args.face_detector else {}
+    return FaceAligner(device=device, detector=dict(type=kind, **faces))
+
+
 def main(argv: list[str] | None = None) -> None:
     """Predicts, writes the csv and the pictures, and names what was left out."""
     args = parse_args(argv)
@@ -100,7 +123,7 @@ def main(argv: list[str] | None = None) -> None:
         folder = Path(args.out or Path(cfg.work_dir) / 'predictions')
         device = args.device or str(get_device())
         predictor = FacePredictor(cfg, args.checkpoint, device, args.batch_size, args.force)
-        aligner = FaceAligner(device=device) if args.align else None
+        aligner = build_aligner(args, device) if args.align else None
 
         skipped: list[tuple[Path, str]] = []
         larger: list[tuple[Path, str]] = []

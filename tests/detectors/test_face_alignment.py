@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from mmfer.detectors import FaceAlignmentDetector
+from mmfer.detectors import FaceAlignmentDetector, FaceAlignmentFaces
 from mmfer.detectors.face_alignment import find_peaks
 from mmfer.registry import LANDMARK_DETECTORS
 
@@ -124,7 +124,7 @@ def test_one_batch_for_the_images_of_one_size(sfd, monkeypatch):
     detector = FaceAlignmentDetector(device='cpu')
     seen = []
     monkeypatch.setattr(
-        detector.face_detector,
+        detector.faces.network,
         'detect_from_batch',
         lambda batch: seen.append(tuple(batch.shape)) or [[(1, 1, 50, 50, 0.9)]] * len(batch),
     )
@@ -136,11 +136,23 @@ def test_one_batch_for_the_images_of_one_size(sfd, monkeypatch):
     assert crops == [7]
 
 
+def searching(detector, detect_from_batch):
+    """With a face detector whose network is this function."""
+    from face_alignment.detection.core import FaceDetector
+
+    class Network(FaceDetector):
+        reference_scale = 195
+        detect_from_image = None
+
+    detector.faces = FaceAlignmentFaces.__new__(FaceAlignmentFaces)
+    detector.faces.network = Network('cpu', False)
+    detector.faces.network.detect_from_batch = detect_from_batch
+    return detector
+
+
 def with_boxes(detector, *found):
     found = iter(found)
-    detector.whole = False
-    detector.face_detector.detect_from_batch = lambda batch: [next(found) for _ in batch]
-    return detector
+    return searching(detector, lambda batch: [next(found) for _ in batch])
 
 
 def test_the_main_face_is_large_and_central(hub):
@@ -166,7 +178,7 @@ def test_large_photos_are_searched_small_and_answered_in_their_own_pixels(hub):
         seen.append(tuple(batch.shape))
         return [[(300, 100, 400, 200, 0.9)]]
 
-    detector.whole, detector.face_detector.detect_from_batch = False, detect
+    searching(detector, detect)
     photo = np.zeros((1000, 2560, 3), np.uint8)
     photo[300:340, 700:740] = 255  # centre 319.5, 719.5
     points, _ = detector.detect([photo])
@@ -184,7 +196,7 @@ def test_a_face_detector_without_batches(hub):
             return [[1, 2, 30, image.shape[0]]]
 
     detector = FaceAlignmentDetector(face_detector=None, device='cpu')
-    detector.whole, detector.face_detector = False, OneByOne('cpu', False)
+    searching(detector, None).faces.network = OneByOne('cpu', False)
     assert detector.find_boxes([np.zeros((40, 40, 3), np.uint8)] * 2)[1].tolist() == [[1, 2, 30, 40]]
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from detectors.drawn import drawn_faces
 from miniature import face_points
 from tools.blobs import RED_BLOB, blob_image, contents, plugin, write_blobs  # noqa: F401  a fixture
 from tools.conftest import load_tool
@@ -13,6 +14,8 @@ from tools.conftest import load_tool
 from mmfer.apis.data import landmark_extraction, worst_landmarks
 from mmfer.apis.data.landmark_extraction import extract_landmarks
 from mmfer.datasets.landmarks.landmark_file import landmarks_of, read_landmarks, write_landmarks
+from mmfer.detectors import choice
+from mmfer.detectors.dlib_package import has_dlib
 
 
 @pytest.fixture
@@ -244,7 +247,8 @@ def test_the_command_says_what_it_wrote(plugin, tmp_path, monkeypatch, capsys): 
     assert said.err == ''  # short work in a pipe needs no bar
 
 
-def test_options_reach_the_detector():
+def test_options_reach_the_detector(monkeypatch):
+    monkeypatch.setattr(choice, 'has_weights', lambda: True)
     tool = load_tool('dataset_tools/landmarks')
 
     def config(*options):
@@ -255,6 +259,21 @@ def test_options_reach_the_detector():
     assert config('--aligned', '--device', 'cpu') == dict(type=ours, face_detector=None, device='cpu')
     assert config('--face-detector', 'blazeface') == dict(type=ours, face_detector='blazeface')
     assert config('--detector', 'acme.X', '--detector-options', 'a=2') == dict(type='acme.X', a=2)
+
+
+@pytest.mark.skipif(not has_dlib(), reason='dlib and its models are not installed')
+def test_dlib_finds_them_where_the_weights_are_absent(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(choice, 'has_weights', lambda: False)
+    faces, truth = drawn_faces()
+    for row, face in enumerate(faces):
+        cv2.imwrite(str(tmp_path / f'{row:02}.png'), face[..., ::-1])
+    load_tool('dataset_tools/landmarks').main([str(tmp_path), str(tmp_path / 'x.npz'), '--aligned'])
+    assert capsys.readouterr().out.startswith(
+        "landmarks by dlib, as the face-alignment package's weights are not here\n12 images, 0 without landmarks"
+    )
+    found = read_landmarks(str(tmp_path / 'x.npz'))
+    assert (found.score == 1).all()
+    assert np.median(np.linalg.norm(found.points - truth, axis=2)) < 0.035 * 128
 
 
 def test_import_converts(tmp_path, monkeypatch, capsys):

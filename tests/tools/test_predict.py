@@ -8,13 +8,16 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from detectors.drawn import scene
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 from mmpretrain.models import ImageClassifier
+from tools.conftest import load_tool
 
 from mmfer.apis import FacePredictor, find_pictures, predict_pictures, read_config
 from mmfer.apis.data.alignment import FoundFace
 from mmfer.datasets.images.pictures import read_picture
+from mmfer.detectors.dlib_package import has_dlib
 
 NAMES = ['surprise', 'fear', 'disgust', 'happiness', 'sadness', 'anger', 'neutral']
 
@@ -231,12 +234,30 @@ def test_align_without_weights_ends_as_one_sentence(predict, run, tmp_path, monk
 
     monkeypatch.setattr(torch.hub, '_hub_dir', str(tmp_path))
     monkeypatch.setattr(torch.hub, 'download_url_to_file', no_network)
-    seen = predict(run.faces / 'test_00001_aligned.jpg', '--align')
+    seen = predict(run.faces / 'test_00001_aligned.jpg', '--align', '--detector', 'mmfer.FaceAlignmentDetector')
     assert seen.code == 1
     line = seen.err.splitlines()[-1]
     assert line.startswith('mmfer: error: finding faces needs the weights')
     assert line.endswith('leave --align out')
     assert str(tmp_path / 'checkpoints') in line
+
+
+@pytest.mark.skipif(not has_dlib(), reason='dlib and its models are not installed')
+def test_faces_of_a_photo_without_a_download(predict, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.hub, '_hub_dir', str(tmp_path))
+    photo, _ = scene([(30, 20), (300, 40), (60, 280), (420, 250)], [80, 120, 150, 100], (480, 640))
+    cv2.imwrite(str(tmp_path / 'photo.png'), photo[..., ::-1])
+    seen = predict(tmp_path / 'photo.png', '--align')
+    assert seen.code == 0
+    lines = seen.out.splitlines()
+    assert lines[0] == "faces and landmarks by dlib, as the face-alignment package's weights are not here"
+    assert sum(line.startswith('photo.png #') for line in lines) == 4
+
+
+def test_detectors_are_for_photos(run, capsys):
+    with pytest.raises(SystemExit):
+        load_tool('predict').parse_args(['x.png', '--checkpoint', 'x.pth', '--face-detector', 'sfd'])
+    assert '--detector and --face-detector go with --align' in capsys.readouterr().err
 
 
 # --- photos that are no aligned face ---

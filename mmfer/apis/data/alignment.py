@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
 
 from mmfer.apis.face_arrays import as_face
-from mmfer.detectors import FaceAlignmentDetector
+from mmfer.detectors.choice import default_landmark_detector
+from mmfer.detectors.dlib_package import INSTALL
 from mmfer.detectors.warp import similarity, warp
+from mmfer.registry import LANDMARK_DETECTORS
 
 _FACES_A_PASS = 16
 
@@ -61,7 +65,7 @@ class FoundFace:
 
 
 class FaceAligner:
-    """Detects faces with the `face-alignment` package and aligns them by eyes and mouth.
+    """Detects faces and aligns them by eyes and mouth.
 
     Expression networks are trained on aligned faces; a photo as it is, or a loose crop, costs them many points. A
     similarity (rotation, one scale, shift) takes the eye centres and the mouth centre to where they lie in RAF-DB's
@@ -70,19 +74,33 @@ class FaceAligner:
     Args:
         size: Side of the crops. Defaults to 224.
         device: Where the detector and the landmark network run. Defaults to 'cpu'.
-        detector: Has `find_boxes` and `find_points` as :class:`mmfer.detectors.FaceAlignmentDetector`. Defaults to
-            None: that.
+        detector: A landmark detector that also finds faces, as those of mmfer do (see
+            :class:`~mmfer.detectors.box_landmarks.BoxLandmarks`), or its config. Defaults to None: the face-alignment
+            package's, or dlib's where its weights are not here and dlib is.
 
     Raises:
-        FileNotFoundError: The package's weights are neither there nor can they be fetched; says what belongs where.
+        FileNotFoundError: Weights are neither there nor can they be fetched; says what belongs where.
+        ValueError: The detector needs a package that is not installed, or finds no faces.
     """
 
-    def __init__(self, size: int = 224, device: str = 'cpu', detector: FaceAlignmentDetector | None = None):
+    def __init__(self, size: int = 224, device: str = 'cpu', detector: Any = None):
         self.size = size
+        detector = detector or dict(type=default_landmark_detector()[0])
         try:
-            self.detector = detector or FaceAlignmentDetector(device=device)
+            if isinstance(detector, Mapping):
+                detector = LANDMARK_DETECTORS.build({'device': device, **detector})
         except FileNotFoundError as error:
-            raise FileNotFoundError(f'{error}, or give aligned faces and leave --align out') from None
+            raise FileNotFoundError(
+                f'{error}; or take dlib, which needs no download: {INSTALL}; or give aligned faces and leave --align '
+                'out'
+            ) from None
+        if not (hasattr(detector, 'find_boxes') and hasattr(detector, 'find_points')):
+            raise ValueError(
+                f'{type(detector).__name__} finds the landmarks of images that are one face each, and no faces in '
+                'photos: take another detector, or give it find_boxes and find_points, as '
+                'mmfer.detectors.box_landmarks.BoxLandmarks has'
+            )
+        self.detector = detector
 
     def __call__(self, image: np.ndarray) -> list[FoundFace]:
         """Cuts out every face, left to right.

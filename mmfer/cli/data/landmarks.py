@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from mmfer.apis import user_errors
 from mmfer.apis.config import KeyValue, as_typed
 from mmfer.apis.data.landmark_extraction import CHUNK, extract_landmarks
@@ -15,6 +17,7 @@ from mmfer.cli.arguments import new_parser
 from mmfer.commands import command
 from mmfer.datasets.landmarks.landmark_file import read_landmarks
 from mmfer.datasets.landmarks.posture_fault import fault_of
+from mmfer.detectors.choice import default_landmark_detector
 from mmfer.structures.printable import printable
 
 DETECTOR = 'see that the detector gives x, then y'
@@ -41,15 +44,16 @@ def arguments() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         '--detector',
-        default='mmfer.FaceAlignmentDetector',
         metavar='TYPE',
-        help='a registered landmark detector (default: mmfer.FaceAlignmentDetector)',
+        help='a registered landmark detector (default: mmfer.FaceAlignmentDetector; mmfer.DlibLandmarks where its '
+        'weights are not here and dlib is)',
     )
     faces = parser.add_mutually_exclusive_group()
     faces.add_argument(
         '--face-detector',
         metavar='NAME',
-        help='that of the face-alignment package: sfd, blazeface, retinaface, ... (default: sfd)',
+        help='a registered one, such as mmfer.DlibFaces, or of the face-alignment package: sfd, blazeface, '
+        "retinaface, ... (default: the detector's own)",
     )
     faces.add_argument('--aligned', action='store_true', help='every image is a cropped face: detect none')
     parser.add_argument(
@@ -77,7 +81,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def detector_config(args: argparse.Namespace) -> dict[str, Any]:
     """What to build; an option that was not given is left to the detector."""
-    config = dict(type=args.detector, **args.detector_options)
+    kind, why = (args.detector, '') if args.detector else default_landmark_detector()
+    if why:
+        print(f'landmarks {why}')
+    config = dict(type=kind, **args.detector_options)
     if args.aligned or args.face_detector:
         config['face_detector'] = None if args.aligned else args.face_detector
     if args.device:
@@ -103,7 +110,13 @@ def main(argv: list[str] | None = None) -> None:
                 print(f'the worst: {as_typed(done.sheet)}')
             before = '' if done.found_now else ' (was there already; delete it to detect again)'
             print(f'landmarks: {as_typed(done.out)}{before}')
-            if wrong := fault_of(*read_landmarks(str(done.out)), where=as_typed(done.out), exchange=DETECTOR):
+            faces = read_landmarks(str(done.out))
+            if (found := faces.score[faces.score > 0]).size:
+                lowest = found.min()
+                print(
+                    f'scores: lowest {lowest:.2f} ({(found == lowest).sum():,} images), median {np.median(found):.2f}'
+                )
+            if wrong := fault_of(*faces, where=as_typed(done.out), exchange=DETECTOR):
                 print(f'warning: {printable(wrong)}', file=sys.stderr)
         option = f'train_dataloader.dataset.landmarks={Path(args.out).absolute()}'
         print(f'next: {command("train.py", "CONFIG", options=[option])}')

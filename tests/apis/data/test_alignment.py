@@ -10,6 +10,7 @@ from miniature import face_points
 from mmfer.apis.data.alignment import TEMPLATES, FaceAligner, align
 from mmfer.detectors.warp import similarity, warp
 
+PACKAGE = dict(type='mmfer.FaceAlignmentDetector')
 TEMPLATE = np.array(TEMPLATES['rafdb'].points)
 
 
@@ -171,7 +172,7 @@ def hub(tmp_path, monkeypatch):
 
 def test_without_weights_it_says_which_files_belong_where(hub):
     with pytest.raises(FileNotFoundError) as caught:
-        FaceAligner()
+        FaceAligner(detector=PACKAGE)
     sentence = str(caught.value)
     for part in ('s3fd-619a316812.pth', '2DFAN4-11f355bf06.pth.tar', str(hub), 'leave --align out', 'https://'):
         assert part in sentence
@@ -182,7 +183,7 @@ def test_only_what_is_missing_is_named(hub):
     hub.mkdir()
     (hub / 's3fd-619a316812.pth').touch()
     with pytest.raises(FileNotFoundError, match=r'put 2DFAN4-11f355bf06\.pth\.tar \(from') as caught:
-        FaceAligner()
+        FaceAligner(detector=PACKAGE)
     assert 's3fd' not in str(caught.value)
 
 
