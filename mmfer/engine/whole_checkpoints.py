@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,32 @@ def save_straight(checkpoint: dict[str, Any], filename: str, *args: Any, **kwarg
 mmengine_runner.save_checkpoint = save_straight
 
 
+class ColumnsInFile(Mapping[str, Tensor]):
+    """What a checkpoint remembers per sample: a column is mapped into memory when it is asked for, and as long as used.
+
+    A map of the whole file would count to the process until the last column is copied.
+
+    Args:
+        path: Of the checkpoint.
+        names: Of its columns.
+    """
+
+    def __init__(self, path: Path, names: tuple[str, ...]):
+        self._path, self._names = path, names
+
+    def __getitem__(self, name: str) -> Tensor:
+        if name not in self._names:
+            raise KeyError(name)
+        column: Tensor = peek(self._path)[BANK]['columns'][name]
+        return column
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
 @CheckpointLoader.register_scheme(prefixes='', force=True)
 def load_from_local(filename: str, map_location: Any = None) -> Any:
     """What MMEngine loads files of this machine by: for `load_from`, `resume` and `init_cfg`.
@@ -93,9 +120,13 @@ def load_from_local(filename: str, map_location: Any = None) -> Any:
             content = peek(path)
         except UnreadableError:
             content = None  # of an old torch, whose files cannot be read bit by bit
-        if not isinstance(content, dict) or BANK not in content:
+        bank = content.get(BANK) if isinstance(content, dict) else None
+        if not isinstance(bank, dict) or 'columns' not in bank:
             return read_tensor_file(path, device)
-        return {key: value if key == BANK else _moved(value, device) for key, value in content.items()}
+        names = tuple(bank.pop('columns'))  # before the rest is copied
+        content = _moved(content, device)
+        bank['columns'] = ColumnsInFile(path, names)
+        return content
     except UnreadableError as error:
         raise ValueError(not_whole(path, error)) from None
 

@@ -31,8 +31,7 @@ class SampleBank:
         self._values: dict[str, Tensor] = {}
         self._staged: list[tuple[str, Tensor, Tensor]] = []
         self._of_epoch: dict[str, tuple[int, Tensor]] = {}
-        self.labels: Tensor = torch.empty(0, dtype=torch.int64)
-        """Observed labels of all samples [N], for statistics per class; known once the bank is sized."""
+        self._labels: Tensor = torch.empty(0, dtype=torch.int8)
         self.seen: Tensor = torch.empty(0, dtype=torch.bool)
         """Of which samples anything was ever written [N]: the values of the others are where they started."""
         self.fingerprint, self._num_classes = '', 0
@@ -53,13 +52,18 @@ class SampleBank:
         """Names of the declared columns."""
         return tuple(self._declared)
 
+    @property
+    def labels(self) -> Tensor:
+        """Observed labels of all samples, int64 [N], for statistics per class; known once the bank is sized."""
+        return self._labels.long()
+
     def allocate(
         self, labels: Tensor, num_classes: int, fingerprint: str = '', folder: str | Path | None = None
     ) -> None:
         """Sizes the bank for a training set.
 
         Args:
-            labels: Observed labels [N], on the device that shall hold the bank; on the CPU where files do.
+            labels: Observed labels, int64 [N], on the device that shall hold the bank; on the CPU where files do.
             num_classes: K.
             fingerprint: Of the data set; resuming refuses another one.
             folder: On whose disk the columns lie, for training sets that do not fit in memory. None: in memory.
@@ -71,7 +75,7 @@ class SampleBank:
         self._values = {name: column.initial(labels, num_classes, zeros) for name, column in self._declared.items()}
         self._staged.clear()
         self._of_epoch.clear()
-        self.labels = labels if folder is None else Column((), labels.dtype, 'label').initial(labels, 0, zeros)
+        self._labels = Column(dtype='class_id', start='label').initial(labels, num_classes, zeros)
         self._num_classes = num_classes
         self.seen = zeros((len(labels),), dtype=torch.bool, device=labels.device)
         self.fingerprint = fingerprint
@@ -91,14 +95,14 @@ class SampleBank:
                 f'the SampleBank has no rows for "{name}" yet: add sample_bank=dict(type="mmfer.SampleBankHook") to '
                 'default_hooks (configs/_base_/default_runtime.py has it), or call bank.allocate(labels, num_classes)'
             )
-        return _rows(self._values[name], sample_idx)
+        return _rows(self._values[name], sample_idx).to(self._declared[name].read_as)
 
     def observed(self, sample_idx: Tensor) -> Tensor:
         """Observed labels of the given samples [N], on their device."""
-        return _rows(self.labels, sample_idx)
+        return _rows(self._labels, sample_idx).long()
 
     def column(self, name: str) -> Tensor:
-        """Committed values of all samples [N, ...], for reports."""
+        """Committed values of all samples [N, ...], as they are kept, for reports."""
         return self._values[name]
 
     def of_epoch(self, name: str, epoch: int, compute: Callable[[], Tensor]) -> Tensor:
@@ -117,7 +121,7 @@ class SampleBank:
 
     def stage(self, name: str, sample_idx: Tensor, rows: Tensor) -> None:
         """Notes new values of the given samples; they take effect at :meth:`commit`."""
-        self._staged.append((name, sample_idx, rows.detach().to(self._values[name].dtype)))
+        self._staged.append((name, sample_idx, rows.detach().to(self._declared[name].read_as)))
 
     def commit(self) -> None:
         """Writes what was staged; rank 0's values count, so that every rank holds the same.
@@ -130,7 +134,7 @@ class SampleBank:
             merged = _merge_duplicates(sample_idx, rows)
             broadcast(merged)
             values = self._values[name]
-            rows, merged = sample_idx.to(values.device), merged.to(values.device)
+            rows, merged = sample_idx.to(values.device), merged.to(values)
             values[rows] = torch.where(merged.isnan(), values[rows], merged)
             # The rows of a sample that stands several times are alike by now.
             self.seen[rows] = self.seen[rows] | ~merged.reshape(len(merged), -1).isnan().any(1)
@@ -178,8 +182,7 @@ class SampleBank:
         for name, rows in state['columns'].items():
             self._values[name].copy_(rows)
         kept = state.get('of_epoch', {})  # earlier checkpoints are of whole epochs
-        device = self.labels.device  # copied, as the checkpoint's own may lie in its file
-        self._of_epoch = {name: (epoch, value.to(device, copy=True)) for name, (epoch, value) in kept.items()}
+        self._of_epoch = {name: (epoch, value.to(self.seen.device)) for name, (epoch, value) in kept.items()}
 
 
 def _rows(column: Tensor, sample_idx: Tensor) -> Tensor:

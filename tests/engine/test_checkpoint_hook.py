@@ -1,6 +1,7 @@
 """Checkpoints are written whole, in an order that leaves one at every moment."""
 
 import os
+from pathlib import Path
 
 import pytest
 import torch
@@ -154,18 +155,36 @@ def test_a_write_that_fails_leaves_what_was_there(tmp_path, monkeypatch, moment)
 
 
 def test_what_is_remembered_per_sample_is_read_when_it_is_needed(tmp_path):
-    bank = dict(columns=dict(x=torch.arange(4.0)), fingerprint='these')
+    columns = dict(x=torch.arange(4.0), y=torch.arange(4))
+    bank = dict(
+        columns=columns, fingerprint='these', seen=torch.ones(4, dtype=torch.bool), of_epoch=dict(z=(1, torch.ones(2)))
+    )
     state = nn.BatchNorm1d(3).state_dict()
     saved = dict(state_dict=state, optimizer=dict(groups=[dict(lr=0.1)], moments=(torch.ones(2), 1)), sample_bank=bank)
     save_straight(saved, str(tmp_path / 'epoch_1.pth'), **SAVED)
     content = load_from_local(str(tmp_path / 'epoch_1.pth'), 'cpu')
+
+    def mapped():
+        return str(tmp_path / 'epoch_1.pth') in Path('/proc/self/maps').read_text()
+
+    assert not mapped()  # a map of all columns would count to the process
+    kept = content['sample_bank']['columns']
+    assert all(torch.equal(kept[name], rows) for name, rows in columns.items())
+    assert len(kept) == 2
+    with pytest.raises(KeyError):
+        kept['z']
+    assert not mapped()
+    x = kept['x']
+    assert mapped()
     (tmp_path / 'epoch_1.pth').write_bytes(bytes((tmp_path / 'epoch_1.pth').stat().st_size))  # what is in memory stays
     assert content['state_dict']._metadata == state._metadata
     assert all(torch.equal(content['state_dict'][name], value) for name, value in state.items())
     assert content['optimizer']['moments'][0].tolist() == [1, 1]
     assert content['optimizer']['groups'] == [dict(lr=0.1)]
     assert content['sample_bank']['fingerprint'] == 'these'
-    assert content['sample_bank']['columns']['x'].tolist() == [0, 0, 0, 0]  # it was not
+    assert content['sample_bank']['seen'].tolist() == [True] * 4
+    assert content['sample_bank']['of_epoch']['z'][1].tolist() == [1, 1]
+    assert x.tolist() == [0, 0, 0, 0]  # it was not
 
 
 def test_what_is_gone_already_need_not_be_removed(tmp_path):

@@ -192,9 +192,10 @@ class Relabelled:
 
     @property
     def stored(self) -> list[int]:
-        column = self.bank.column('relabelled')
-        assert column.dtype == torch.int64
-        return column.tolist()
+        given = self.bank.read('relabelled', torch.arange(len(self.labels)))
+        assert given.dtype == torch.int64
+        assert torch.equal(self.bank.column('relabelled'), given.to(torch.int8))  # as it is kept
+        return given.tolist()
 
 
 def log_probs(*rows):

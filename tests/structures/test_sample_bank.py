@@ -260,6 +260,48 @@ def test_what_is_computed_once_an_epoch_is_in_the_checkpoint():
     assert float(resumed.of_epoch('limit', 5, count)) == 4
 
 
+# --- class ids ---
+
+
+@pytest.mark.parametrize(
+    ('classes', 'kept'), [(3, torch.int8), (128, torch.int8), (129, torch.int16), (32_769, torch.int32)]
+)
+@pytest.mark.parametrize('on_disk', [False, True])
+def test_class_ids_are_kept_small_and_given_out_as_int64(tmp_path, classes, kept, on_disk):
+    labels = torch.tensor([classes - 1, 0, 1, 2])
+    bank = SampleBank()
+    bank.declare({'relabelled': Column(dtype='class_id', start='label')}, 'here')
+    bank.allocate(labels, classes, folder=tmp_path if on_disk else None)
+    everyone = torch.arange(4)
+    for given in (bank.read('relabelled', everyone), bank.observed(everyone), bank.labels):
+        assert given.dtype == torch.int64
+        assert given.tolist() == labels.tolist()
+    bank.stage('relabelled', idx(1, 2, 1), idx(classes - 1, 0, classes - 2))  # two views: the smallest of both
+    bank.commit()
+    assert bank.read('relabelled', everyone).tolist() == [classes - 1, classes - 2, 0, 2]
+    assert bank.column('relabelled').dtype == kept
+    assert bank.state_dict()['columns']['relabelled'].dtype == kept
+    assert bank.labels.tolist() == labels.tolist()
+
+
+@pytest.mark.parametrize('seen', [True, False])
+def test_checkpoints_that_kept_class_ids_as_int64_are_gone_on_with(seen):
+    declared = {'relabelled': Column(dtype='class_id', start='label'), 'instability': Column()}
+    bank = make_bank(declared)
+    bank.stage('relabelled', idx(4, 0), idx(2, 0))
+    bank.commit()
+    state = bank.state_dict()
+    earlier = {**state, 'columns': {**state['columns'], 'relabelled': torch.tensor([0, 0, 2, 2, 2])}}
+    if not seen:
+        del earlier['seen']  # told by the values, of one more type then
+    resumed = make_bank(declared)
+    resumed.load_state_dict(earlier)
+    for name, column in state['columns'].items():
+        assert resumed.column(name).dtype == column.dtype
+        assert torch.equal(resumed.column(name), column)
+    assert torch.equal(resumed.seen, bank.seen)
+
+
 # --- on a disk ---
 
 

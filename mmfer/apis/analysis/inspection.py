@@ -54,7 +54,10 @@ class Run:
                 f'{self._source} remembers another training set (other images or labels) than the config '
                 'names: give the data and the label noise that it was trained with'
             )
-        return dict(self._remembered['columns'])
+        columns = self._remembered['columns']  # class ids are kept small there
+        return {
+            name: rows.long() if rows.dtype in (torch.int8, torch.int16) else rows for name, rows in columns.items()
+        }
 
     @property
     def seen(self) -> np.ndarray:

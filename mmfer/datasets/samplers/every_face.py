@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 from mmengine.dataset import DefaultSampler
 
@@ -25,6 +26,8 @@ class EveryFaceSampler(DefaultSampler):
             order = torch.randperm(faces, generator=torch.Generator().manual_seed(self.seed + self.epoch))
         else:
             order = torch.arange(faces)
-        # Where ranks get equally many, the first ones come again behind the last.
-        mine = torch.arange(min(self.rank, self.total_size), self.total_size, self.world_size)
-        return in_pieces(order[mine.remainder_(faces)].numpy())
+        rows = order.numpy()
+        if self.total_size > faces:  # ranks get equally many: the first ones come again behind the last
+            rows = np.resize(rows, self.total_size)
+        mine = rows[self.rank : self.total_size : self.world_size]
+        return in_pieces(mine.astype(np.min_scalar_type(faces)))  # it is held for the whole epoch

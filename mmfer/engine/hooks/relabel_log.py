@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -56,7 +55,7 @@ class RelabelLogHook(Hook):
         labels = _labels(runner) if is_main_process() else None
         if labels is not None:
             begun_with = labels if self._resumed is None else self._resumed
-            self._before = begun_with.to(labels.device, torch.int32, copy=True)
+            self._before = begun_with.to(labels, copy=True)
         self._resumed = None
 
     def after_train_epoch(self, runner: Runner) -> None:

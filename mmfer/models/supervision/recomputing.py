@@ -30,7 +30,7 @@ def run_lean(module: nn.Module, x: Any) -> Any:
         module: Any; a sequence is run piece by piece, so that no two pieces have all their maps at once.
         x: What it takes.
     """
-    if not torch.is_grad_enabled() or _compiles(module):
+    if not torch.is_grad_enabled() or compiles(module):
         return module(x)
     runs_its_pieces = isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward
     pieces = list(module.children()) if runs_its_pieces else [module]
@@ -43,7 +43,8 @@ def run_lean(module: nn.Module, x: Any) -> Any:
             del vars(piece)['forward']
 
 
-def _compiles(module: nn.Module) -> bool:
+def compiles(module: nn.Module) -> bool:
+    """Whether torch compiles it, or a module in it."""
     return torch.compiler.is_compiling() or any(m._compiled_call_impl is not None for m in module.modules())
 
 
@@ -99,7 +100,7 @@ class _First(TorchDispatchMode):
         return self._run(operation, args, kwargs or {})
 
     def _run(self, operation: Any, args: Any, kwargs: Mapping[str, Any]) -> Any:
-        for place in _written(operation):
+        for place in written(operation):
             if place < len(args) and isinstance(args[place], Tensor):
                 self._memory.before_a_change(args[place])
         result = operation(*args, **kwargs)
@@ -148,7 +149,7 @@ def _is_dear(operation: Any, args: Sequence[Any]) -> bool:
 
 
 @cache
-def _written(operation: Any) -> tuple[int, ...]:
+def written(operation: Any) -> tuple[int, ...]:
     """The places of the arguments that an operation changes."""
     arguments = operation._schema.arguments
     return tuple(i for i, argument in enumerate(arguments) if argument.alias_info and argument.alias_info.is_write)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from mmfer.functional import kl_from_logits
 from mmfer.models.autoencoders import Neighbourhood, load_autoencoder
 from mmfer.models.preprocessing.data_preprocessor import FaceDataPreprocessor
 from mmfer.models.supervision.part import Part
+from mmfer.models.supervision.remaking import remade_maps
 from mmfer.models.supervision.step import frozen_buffers
 from mmfer.registry import MODELS
 
@@ -113,10 +115,16 @@ class SemanticNeighbours(Part):
         if self.checkpoint is not None:
             load_autoencoder(self.autoencoder, self.checkpoint)
 
+    def around(self, model: nn.Module) -> AbstractContextManager[None]:
+        """What lets the network's own pass hold less, as all of it is there while a neighbour's pass runs."""
+        return remade_maps(model)
+
     def forward(self, model: nn.Module, inputs: Tensor, logits: Tensor) -> dict[str, Tensor]:
         """Publishes the prediction for each face's neighbour."""
         with frozen_buffers(model):
-            return {'neighbour_logits': predict(model, self.neighbours(model, inputs, logits))}
+            neighbours = self.neighbours(model, inputs, logits)
+            with remade_maps(model):
+                return {'neighbour_logits': predict(model, neighbours)}
 
     def neighbours(self, model: nn.Module, inputs: Tensor, logits: Tensor) -> Tensor:
         """The changed faces [N, 3, H, W], normalised as `inputs` are, without a graph.
@@ -142,8 +150,10 @@ class SemanticNeighbours(Part):
         start = F.normalize(torch.randn_like(around.latents), dim=1).requires_grad_()
         with torch.enable_grad():
             length = self.xi * start.size(1) ** 0.5
-            probe = around.changed(length * self.autoencoder.latent_std * start, noise, drawn)
-            divergence = kl_from_logits(logits.to(start.dtype), predict(model, probe).to(start.dtype))
+            with remade_maps(model, share=0):  # the decoder's maps come on top
+                probe = around.changed(length * self.autoencoder.latent_std * start, noise, drawn)
+                moved = predict(model, probe)
+            divergence = kl_from_logits(logits.to(start.dtype), moved.to(start.dtype))
             # Not backward(): the network's weights must not gather this gradient.
             (gradient,) = torch.autograd.grad(SCALE * divergence.sum(), start)
         return F.normalize(gradient, dim=1)

@@ -74,7 +74,7 @@ class MarginRelabel(Part):
 
     def bank_columns(self) -> dict[str, Column]:
         """The label in use starts as the observed one; the importance of a face not seen yet is 1."""
-        return {'relabelled': Column(dtype=torch.int64, start='label'), 'importance': Column(start=1.0)}
+        return {'relabelled': Column(dtype='class_id', start='label'), 'importance': Column(start=1.0)}
 
     def forward(
         self,

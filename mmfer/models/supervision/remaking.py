@@ -1,0 +1,154 @@
+"""Passes that do not keep what normalisation, ReLU and pooling give, but make it again in the backward pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.weak import TensorWeakRef
+
+from mmfer.models.supervision.recomputing import compiles, written
+
+_aten = torch.ops.aten
+_NORMS = (_aten.native_batch_norm.default, _aten.cudnn_batch_norm.default)  # places of their arguments are the same
+_STATISTICS, _TRAINING = slice(3, 5), 5
+_ENLARGES = (_aten.upsample_nearest2d.default, _aten.upsample_nearest2d.vec)
+_FOLLOW = (_aten.relu.default, _aten.relu_.default, _aten.max_pool2d_with_indices.default)
+
+
+@contextmanager
+def remade_maps(model: nn.Module, share: float = 0.5) -> Iterator[None]:
+    """Within it a network leaves less behind for its backward pass; values and gradients are the same to the bit.
+
+    A convolution's map is kept, as batch normalisation needs it; what that and a ReLU and maximum pooling right behind
+    make of it is made again when it is needed. Of a ResNet's stem these are three times what is kept: the map behind
+    the ReLU, the pooled one, and the places of the maxima, which take 8 bytes each. Maps that are enlarged are kept as
+    they were before. Without a graph, or where something is compiled, it does nothing.
+
+    Args:
+        model: The network.
+        share: How large a normalised map must be, as a share of the largest before it, to be worth its time. 0: any.
+    """
+    if not torch.is_grad_enabled() or compiles(model):
+        yield
+        return
+    mode = _Watch(share)
+    with torch.autograd.graph.saved_tensors_hooks(mode.keep, _given), mode:
+        yield
+
+
+class _Recipe:
+    """How a map is made again.
+
+    Args:
+        operation: What made it.
+        args: Its arguments, without the first one where that is remade, too.
+        first: The first argument, where it is.
+    """
+
+    def __init__(self, operation: Any, args: tuple[Any, ...], first: _Remade | None = None):
+        # Without their graph, of which this becomes a part.
+        self._args = tuple(value.detach() if isinstance(value, Tensor) else value for value in args)
+        self._given = [(TensorWeakRef(value), value._version) for value in args if isinstance(value, Tensor)]
+        self._operation, self._first = operation, first
+        self.uses = self._left = 0
+        """How often a backward pass asks for what it gives."""
+        self._results: tuple[Tensor, ...] = ()
+        if first is not None:
+            first.recipe.uses += 1
+
+    def result(self, number: int) -> Tensor:
+        """One of the operation's results; made once for all uses, and then let go.
+
+        Raises:
+            RuntimeError: What it is made of was overwritten.
+        """
+        if not self._results:
+            if any((value := given()) is not None and value._version != version for given, version in self._given):
+                raise RuntimeError(
+                    f'the backward pass needs what {self._operation} was given, which an operation in place has changed'
+                )
+            first = () if self._first is None else (self._first.recipe.result(self._first.number),)
+            with torch.no_grad():
+                results = self._operation(*first, *self._args)
+            self._results, self._left = results if isinstance(results, tuple) else (results,), self.uses
+        result = self._results[number]
+        self._left -= 1
+        if not self._left:
+            self._results = ()
+        return result
+
+
+@dataclass(frozen=True)
+class _Remade:
+    """Stands for a map in autograd's graph."""
+
+    recipe: _Recipe
+    number: int
+    shape: torch.Size
+    stride: tuple[int, ...]
+
+
+class _Watch(TorchDispatchMode):
+    """Notes how maps are made."""
+
+    def __init__(self, share: float):
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._share, self._largest = share, 0
+        self._remade: dict[int, _Remade] = {}
+        """By the place in memory where the map lies, for as long as nothing else lies there."""
+
+    def __torch_dispatch__(
+        self, operation: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        recipe = None if kwargs else self._recipe(operation, args)
+        results = operation(*args, **(kwargs or {}))
+        if not operation.is_view:
+            changed = [args[place] for place in written(operation) if place < len(args)]
+            for tensor in tree_leaves((results, changed)):
+                if isinstance(tensor, Tensor):
+                    self._remade.pop(_place(tensor), None)
+        if recipe is not None:
+            maps = results if isinstance(results, tuple) else (results,)
+            for number, made in enumerate(maps[:1] if operation in _NORMS else maps):  # the rest are its statistics
+                self._remade[_place(made)] = _Remade(recipe, number, made.shape, made.stride())
+        return results
+
+    def _recipe(self, operation: Any, args: Any) -> _Recipe | None:
+        if operation in _NORMS and args[_TRAINING]:
+            size = args[0].nbytes
+            self._largest = max(self._largest, size)
+            if size < self._share * self._largest:
+                return None
+            without_running = (*args[: _STATISTICS.start], None, None, *args[_STATISTICS.stop :])
+            return _Recipe(operation, without_running)  # those of the network move on once a pass
+        if operation in _ENLARGES:
+            return _Recipe(operation, args)
+        first = self._known(args[0]) if operation in _FOLLOW else None
+        return None if first is None else _Recipe(operation, args[1:], first)
+
+    def _known(self, tensor: Tensor) -> _Remade | None:
+        known = self._remade.get(_place(tensor))
+        return known if known is not None and (known.shape, known.stride) == (tensor.shape, tensor.stride()) else None
+
+    def keep(self, tensor: Tensor) -> Tensor | _Remade:
+        """What autograd's graph is to hold of a tensor."""
+        known = self._known(tensor)
+        if known is None:
+            return tensor
+        known.recipe.uses += 1
+        return known
+
+
+def _given(kept: Tensor | _Remade) -> Tensor:
+    return kept if isinstance(kept, Tensor) else kept.recipe.result(kept.number)
+
+
+def _place(tensor: Tensor) -> int:
+    return tensor.untyped_storage().data_ptr()
