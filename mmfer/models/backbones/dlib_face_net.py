@@ -23,7 +23,8 @@ STAGES = ((32, 3), (64, 4), (128, 3), (256, 3), (256, 1))
 class DlibFaceNet(BaseBackbone):
     """The residual network of 29 convolutions that dlib recognises faces with.
 
-    In dlib it is `dlib_face_recognition_resnet_model_v1`. `model.pretrained='dlib://face'` starts it from dlib's weights, which know faces and are free (docs/backbones.md).
+    In dlib it is `dlib_face_recognition_resnet_model_v1`. `model.pretrained="dlib://face"` starts it from the weights
+    there, which know faces and are free (docs/backbones.md).
     It takes images of any size from 11 px; dlib's has 150. Its strided convolutions have no padding, so that maps are
     a little smaller than those of a ResNet, and each halving block adds two maps of unlike size, zero where one ends.
 
