@@ -43,6 +43,11 @@ def read_face_net(source: str, backbone: nn.Module, preprocessor: nn.Module | No
             f"{source} holds dlib's face recognition network, which cannot start a {type(backbone).__name__}: set "
             'model.backbone to dict(type="mmfer.DlibFaceNet"), as configs/_base_/models/dlibface.py does'
         )
+    if not isinstance(backbone.norm1, nn.Identity | _BatchNorm):
+        raise ValueError(
+            f'{source} has no statistics for a {type(backbone.norm1).__name__}: set model.backbone.norm_cfg to None or '
+            'to dict(type="BN")'
+        )
     path = installed() if source == INSTALLED else Path(source)
     try:
         network = read_dlib_network(path)

@@ -45,7 +45,10 @@ WRONG = {
     'nothing': (lambda whole: b'', 'it ends too early'),
     'half': (lambda whole: whole[: len(whole) // 2], 'it ends too early|bytes are left'),
     'more than all': (lambda whole: whole + b'more', '4 bytes follow its last layer'),
-    'another loss': (lambda whole: whole.replace(name('loss_metric_2'), name('loss_mmod_')), "the loss is 'loss_mmod_'"),
+    'another loss': (
+        lambda whole: whole.replace(name('loss_metric_2'), name('loss_mmod_')),
+        "the loss is 'loss_mmod_'",
+    ),
     'another layer': (
         lambda whole: whole.replace(layer('relu_'), layer('prelu_'), 1),
         "it has a layer 'prelu_', which is not known here",
