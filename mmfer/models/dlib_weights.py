@@ -41,7 +41,7 @@ def read_face_net(source: str, backbone: nn.Module, preprocessor: nn.Module | No
     if not isinstance(backbone, DlibFaceNet):
         raise ValueError(
             f"{source} holds dlib's face recognition network, which cannot start a {type(backbone).__name__}: set "
-            'model.backbone to dict(type="mmfer.DlibFaceNet"), as configs/_base_/models/dlibface.py does'
+            'model.backbone to dict(type="mmfer.DlibFaceNet"), as configs/baseline/dlibface_rafdb.py does'
         )
     if not isinstance(backbone.norm1, nn.Identity | _BatchNorm):
         raise ValueError(
