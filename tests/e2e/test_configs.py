@@ -1,5 +1,6 @@
 """Every config trains as it stands, and gives way to a child config and to the command line."""
 
+import copy
 import json
 import math
 from pathlib import Path
@@ -18,11 +19,16 @@ from mmfer.apis.training import protocol_of
 
 LANET, PLAIN = (f'configs/{method}/r18_synthfaces.py' for method in ('lanet', 'baseline'))
 METHOD = 'model.supervision.lanet'
-# With and without wrong labels they train alike: of such a pair the one with 30 % of them is trained here.
+FACE_NETS = [config for config in CONFIGS if '/dlibface_' in config]
+# With and without wrong labels they train alike: of such a pair the one with 30 % of them is trained here. Of face nets
+# those whose settings are more than a ResNet-18's; tests/models/test_backbones.py trains every method on one.
+FACE_NETS_TRAINED = ['configs/arm/dlibface_rafdb.py', 'configs/baseline/dlibface_rafdb.py']
 TRAINED = [
     config
     for config in CONFIGS
-    if not config.endswith(('_sym10.py', '_sym20.py')) and config.replace('.py', '_sym30.py') not in CONFIGS
+    if not config.endswith(('_sym10.py', '_sym20.py'))
+    and config.replace('.py', '_sym30.py') not in CONFIGS
+    and (config not in FACE_NETS or config in FACE_NETS_TRAINED)
 ]
 OF_METHODS = ('mmfer.RAFDB', 'mmfer.SyntheticFaces')
 """The datasets on which every method has its own settings."""
@@ -64,9 +70,12 @@ def without_gradient(runner) -> list[str]:
 def test_the_glob_finds_the_configs():
     assert {LANET, PLAIN, 'configs/lanet/r18_rafdb.py', 'configs/lanet/r18_rafdb_96px_12e.py'} <= set(CONFIGS)
     assert not [config for config in CONFIGS if '_base_' in config]
-    others = {config.replace('_sym10', '').replace('_sym20', '') for config in CONFIGS if config not in TRAINED}
+    left_out = set(CONFIGS) - set(TRAINED) - set(FACE_NETS)
+    others = {config.replace('_sym10', '').replace('_sym20', '') for config in left_out}
     assert {config.replace('.py', '_sym30.py') for config in others} <= set(TRAINED)
     assert len(TRAINED) > 90
+    assert set(FACE_NETS_TRAINED) < set(FACE_NETS)
+    assert len(FACE_NETS) == 18
 
 
 def assert_trained(runner, cfg: Config) -> None:
@@ -107,6 +116,20 @@ def test_a_config_trains_and_validates(config, trained, face_weights):
         width = {'model.neck.in_channels': 256} if cfg.model.get('neck', {}).get('in_channels') else {}
         half = {'model.head.in_channels': 256} | tiny(config) | HALF | width  # ARM's head keeps its own
         assert_trained(trained(config, half), cfg)
+
+
+@pytest.mark.parametrize('config', FACE_NETS)
+def test_a_face_nets_config_differs_from_resnet18s_by_the_network_alone(config):
+    mine, other = (Config.fromfile(path) for path in (config, config.replace('dlibface', 'r18')))
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        model = MODELS.build(copy.deepcopy(dict(mine.model, data_preprocessor=mine.data_preprocessor)))
+    assert type(model.backbone).__name__ == 'DlibFaceNet'
+    assert model.pretrained == 'dlib://face'
+    assert mine.data_preprocessor.pop('size') == (other.data_preprocessor.size if '96px' in config else 150)
+    other.data_preprocessor.pop('size')
+    for key in ('data_preprocessor', 'train_dataloader', 'val_dataloader', 'param_scheduler', 'train_cfg'):
+        assert mine[key] == other[key]
+    assert mine.model.get('supervision') == other.model.get('supervision')
 
 
 def stock_of(model: Config) -> nn.Module:

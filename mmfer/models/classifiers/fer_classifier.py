@@ -25,8 +25,8 @@ class FERClassifier(ImageClassifier):
 
     Args:
         *args: As in `mmpretrain.models.ImageClassifier`.
-        pretrained: A file of backbone weights, or ``torchvision://resnet18``. Every tensor of the backbone must be
-            found in it. Read when a run begins, not when the model is built for testing.
+        pretrained: A file of backbone weights, ``torchvision://resnet18`` or ``dlib://face``. Every tensor of the
+            backbone must be found in it. Read when a run begins, not when the model is built for testing.
         supervision: Methods by name, see :class:`~mmfer.models.supervision.Supervision`.
         **kwargs: As in `mmpretrain.models.ImageClassifier`.
     """
@@ -49,7 +49,7 @@ class FERClassifier(ImageClassifier):
         """Initialises the network, loads pretrained weights, then lets the supervision start from them."""
         super().init_weights()
         if self.pretrained:
-            load_pretrained(self.backbone, self.pretrained)
+            load_pretrained(self.backbone, self.pretrained, self.data_preprocessor)
         if self.supervision is not None:
             self.supervision.initialize(self, pretrained=bool(self.pretrained))
 

@@ -1,0 +1,10 @@
+# ARM on DlibFaceNet, FER+: starts from weights that know faces, and takes faces of 150 px, as these did;
+# otherwise the setting of r18_ferplus.py.
+_base_ = ['./r18_ferplus.py', '../_base_/backbones/dlibface.py']
+model = dict(
+    pretrained='dlib://face',
+    backbone=dict(_delete_=True, **_base_.dlibface),
+    neck=dict(in_channels=256, map_size=4),
+    head=dict(in_channels=81),
+)
+data_preprocessor = dict(size=150)
