@@ -1,6 +1,6 @@
-"""Backbones, classifiers, necks, heads, autoencoders, losses, branches and refiners; importing registers them."""
+"""Backbones, classifiers, necks, heads, losses, branches, refiners, and networks that learn without labels."""
 
-from mmfer.models import autoencoders, backbones, classifiers, heads, losses, necks, supervision
+from mmfer.models import autoencoders, backbones, classifiers, distillation, heads, losses, necks, supervision
 from mmfer.models.preprocessing.data_preprocessor import FaceDataPreprocessor
 
 __all__ = [
@@ -8,6 +8,7 @@ __all__ = [
     'autoencoders',
     'backbones',
     'classifiers',
+    'distillation',
     'heads',
     'losses',
     'necks',

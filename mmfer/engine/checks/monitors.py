@@ -10,11 +10,15 @@ from mmengine.config import Config
 from mmengine.hooks import CheckpointHook, EarlyStoppingHook
 
 from mmfer.engine.checks.config_parts import ConfigPart
-from mmfer.evaluation import FERMetric, ReconstructionMetric
+from mmfer.evaluation import EmbeddingMetric, FERMetric, ReconstructionMetric
 from mmfer.evaluation.protocol import HEADLINE
 from mmfer.structures.naming import did_you_mean
 
-_FIGURES: dict[Any, tuple[str, ...]] = {FERMetric: tuple(HEADLINE), ReconstructionMetric: ReconstructionMetric.FIELDS}
+_FIGURES: dict[Any, tuple[str, ...]] = {
+    FERMetric: tuple(HEADLINE),
+    ReconstructionMetric: ReconstructionMetric.FIELDS,
+    EmbeddingMetric: EmbeddingMetric.FIELDS,
+}
 _OF_CLASSES = 'recall/'
 """Begins the names of figures of single classes, which are known when the data have been read."""
 

@@ -1,4 +1,4 @@
-"""The metric of autoencoders."""
+"""Metrics of networks that classify nothing: means of the errors that a network says of each face."""
 
 from __future__ import annotations
 
@@ -11,11 +11,8 @@ from mmengine.evaluator import BaseMetric
 from mmfer.registry import METRICS
 
 
-@METRICS.register_module()
-class ReconstructionMetric(BaseMetric):
-    """How far reconstructed faces are from the faces: mean absolute error in grey levels of 0..255.
-
-    Beside it that of the mean training face, which an autoencoder must beat to have learnt anything about the faces.
+class ErrorMetric(BaseMetric):
+    """Means of what a network's ``predict`` adds to each sample.
 
     Args:
         collect_device: 'cpu' or 'gpu', where the ranks' results meet. Defaults to 'cpu'.
@@ -24,8 +21,10 @@ class ReconstructionMetric(BaseMetric):
     """
 
     default_prefix = ''
-    FIELDS = ('reconstruction_error', 'mean_face_error')
-    """Of each sample, what the autoencoder's ``predict`` adds."""
+    FIELDS: tuple[str, ...]
+    """Of each sample, what is averaged."""
+    JUDGES: str
+    """The model that adds them."""
 
     def __init__(self, collect_device: str = 'cpu', prefix: str | None = None, collect_dir: str | None = None):
         super().__init__(collect_device=collect_device, prefix=prefix, collect_dir=collect_dir)
@@ -34,7 +33,7 @@ class ReconstructionMetric(BaseMetric):
         """Keeps the errors of each face."""
         if any(name not in sample for sample in data_samples for name in self.FIELDS):
             raise ValueError(
-                'ReconstructionMetric judges a mmfer.FaceAutoEncoder; classifiers are judged by '
+                f'{type(self).__name__} judges a {self.JUDGES}; classifiers are judged by '
                 "val_evaluator=dict(type='mmfer.FERMetric')"
             )
         columns = [torch.stack([sample[name] for sample in data_samples]).tolist() for name in self.FIELDS]
@@ -48,3 +47,26 @@ class ReconstructionMetric(BaseMetric):
             name: sum(column) / len(results)
             for name, column in zip(self.FIELDS, zip(*results, strict=True), strict=True)
         }
+
+
+@METRICS.register_module()
+class ReconstructionMetric(ErrorMetric):
+    """How far reconstructed faces are from the faces: mean absolute error in grey levels of 0..255.
+
+    Beside it that of the mean training face, which an autoencoder must beat to have learnt anything about the faces.
+    """
+
+    FIELDS = ('reconstruction_error', 'mean_face_error')
+    JUDGES = 'mmfer.FaceAutoEncoder'
+
+
+@METRICS.register_module()
+class EmbeddingMetric(ErrorMetric):
+    """How far embeddings are from a teacher's descriptors: mean squared distance.
+
+    Beside it that of the mean descriptor in training: one minus their ratio is the share of what the teacher tells of
+    faces that the network has learnt.
+    """
+
+    FIELDS = ('embedding_error', 'mean_error')
+    JUDGES = 'mmfer.DistilledEmbedding'
