@@ -5,7 +5,7 @@
 
 For each number of rows, with the SampleBank in memory and on a disk, a training is started in a process of its own,
 runs some steps, writes a checkpoint within the epoch, and is started again with `--resume`. It is SCN on a small
-network, with one more part that remembers what LA-Net and SNA do: five columns, 57 bytes a face with its label and
+network, with one more part that remembers what LA-Net and SNA do: five columns, 43 bytes a face with its label and
 whether it was seen. Each face has a row of its own (name, label, memory); the picture is the same for all, so that
 looking at image files, which depends on the disk and is done once, is not in here. There are no landmarks, which would
 take 544 bytes a face more.
