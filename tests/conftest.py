@@ -18,6 +18,7 @@ from mmengine.runner import Runner
 from mmengine.visualization import Visualizer
 
 import mmfer  # noqa: F401  applies compat
+from mmfer.structures.whole_files import written_whole
 
 
 @pytest.fixture(autouse=True)
@@ -39,6 +40,20 @@ def _forget_mmengine_singletons():
                 for handler in getattr(instance, 'handlers', ()):
                     handler.close()
                 del manager._instance_dict[name]
+
+
+@pytest.fixture(autouse=True)
+def undrawn(monkeypatch) -> None:
+    """The two pictures at the end of a run are composed and their files written, but nothing is laid out and painted,
+    which takes as long as a tiny training. Where pictures are looked at, a fixture of this name takes its place; runs
+    in a process of their own draw, too."""
+
+    def write(figure, path) -> None:
+        with written_whole(path, 'wb') as stream:
+            stream.write(b'a picture')
+
+    for picture in ('confusion', 'learning_curves'):
+        monkeypatch.setattr(f'mmfer.visualization.{picture}.write_figure', write)
 
 
 @pytest.fixture(autouse=True)
