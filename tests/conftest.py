@@ -12,6 +12,7 @@ os.environ['PATH'] = os.pathsep.join([os.path.dirname(os.path.abspath(sys.execut
 
 import pytest
 import torch
+from mmengine.config import config as mmengine_config
 from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
@@ -54,6 +55,12 @@ def undrawn(monkeypatch) -> None:
 
     for picture in ('confusion', 'learning_curves'):
         monkeypatch.setattr(f'mmfer.visualization.{picture}.write_figure', write)
+
+
+@pytest.fixture(autouse=True)
+def _unformatted_dumps(monkeypatch) -> None:
+    """MMEngine formats a run's config, which takes as long as a tiny training."""
+    monkeypatch.setattr(mmengine_config, 'FormatCode', lambda text, **_: (text, False))
 
 
 @pytest.fixture(autouse=True)
