@@ -2,11 +2,9 @@
 
 import importlib.util
 import json
-import os
 import re
 import shlex
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -280,17 +278,6 @@ def test_what_ctrl_c_prints_starts_as_many_processes(launcher, environment, line
         monkeypatch.setenv(name, value)
     arguments = ['a config.py', '--launcher', launcher, '--resume', 'epoch_3.pth', '--amp', '--cfg-options', 'a=b c']
     assert commands.resuming(arguments, 'a config.py', launcher) == line
-
-
-def test_two_processes_print_one_line_that_works(home, typed):
-    environment = os.environ | dict(PYTHONPATH=str(ROOT), CUDA_VISIBLE_DEVICES='', PYTHON=sys.executable)
-    command = ['tools/dist_train.sh', CONFIG, '2', '--work-dir', 'the run', *options(SMALL)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-2000:]
-    line = following(done.stdout)
-    assert shlex.split(line)[1:] == ['tools/test.py', 'the run/epoch_1.pth']
-    typed(line)
-    assert Path('the run/test/test_metrics.json').is_file()
 
 
 @pytest.mark.parametrize('part', [None, 'acme_of_test.Pooling'])
