@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from e2e.clone import NARROW, ROOT, options, tiny
+from e2e.clone import NARROW, ROOT, TEST_FACES, options, tiny
 from miniature import face_points
 from mmengine.config import Config
 from mmengine.registry import MODELS, Registry
@@ -295,6 +295,7 @@ def test_from_a_plugins_folder(part, tmp_path, typed, monkeypatch, request):
     )
     monkeypatch.chdir(tmp_path)
     small = tiny('configs/baseline/r18_synthfaces.py') | NARROW | ({'model.neck.type': part} if part else {})
+    small |= {'test_dataloader.dataset.num': TEST_FACES}
     line = shlex.join(['python', str(ROOT / 'tools/train.py'), 'configs/mine.py', *options(small)])
     test = following(typed(f'MMFER={ROOT} {line}'))
     if part:
