@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.config import config as mmengine_config
 from mmengine.logging import HistoryBuffer
 from mmengine.model import BaseModel
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
@@ -176,6 +177,18 @@ def test_applying_twice_adds_nothing():
     before = set(torch.serialization.get_safe_globals())
     compat.apply()
     assert set(torch.serialization.get_safe_globals()) == before
+
+
+def test_a_config_is_formatted_once_until_it_changes(monkeypatch):
+    formatted = []
+    monkeypatch.setattr(mmengine_config, 'FormatCode', lambda text, **_: (formatted.append(text) or text, False))
+    compat.apply()
+    cfg = Config(dict(a=1))
+    assert cfg.pretty_text == cfg.pretty_text == 'a=1'
+    assert len(formatted) == 1
+    cfg.a = 2
+    assert cfg.pretty_text == 'a=2'
+    assert len(formatted) == 2
 
 
 def test_configs_may_stand_on_those_of_an_installed_package(tmp_path):

@@ -16,6 +16,7 @@ from mmfer.compat.cpu_autocast import CPUAmpOptimWrapper, use_cpu_autocast
 from mmfer.compat.cpu_processes import drop_sync_bn, start_gloo, wrap_without_device_ids
 from mmfer.compat.cpu_threads import limit_threads
 from mmfer.compat.external_configs import find_shipped_configs
+from mmfer.compat.formatted_once import format_configs_once
 from mmfer.compat.installed_packages import find_packages_without_pkg_resources
 from mmfer.compat.opencv import check_opencv
 from mmfer.compat.quiet import silence_file_client, silence_warnings_about_others
@@ -31,6 +32,7 @@ def apply() -> None:
     find_packages_without_pkg_resources()
     find_shipped_configs()
     forget_stored_config_text()
+    format_configs_once()
     silence_warnings_about_others()
     silence_file_client()
 

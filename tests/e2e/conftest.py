@@ -9,7 +9,6 @@ import pytest
 import torch
 from e2e.clone import make_clone, options
 from e2e.resumed import CONFIG, VALUES
-from mmengine.config import config as mmengine_config
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner import Runner
 from torch import distributed
@@ -62,12 +61,6 @@ def face_weights(clone, monkeypatch) -> Iterator[Callable[[Mapping], None]]:
 def train_tool():
     """tools/train.py as a module."""
     return importlib.import_module('mmfer.cli.train')
-
-
-@pytest.fixture(autouse=True)
-def _unformatted_dumps(monkeypatch) -> None:
-    """MMEngine formats a run's config four times, which takes as long as a tiny training."""
-    monkeypatch.setattr(mmengine_config, 'FormatCode', lambda text, **_: (text, False))
 
 
 @pytest.fixture

@@ -28,7 +28,6 @@ SMALL = NARROW | {
 
 @pytest.fixture
 def tool(monkeypatch):
-    monkeypatch.setattr('mmfer.apis.evaluation.draw_confusion_matrix', lambda *_, **__: None)
     spec = importlib.util.spec_from_file_location('batches', ROOT / 'benchmarks' / 'batch_dependence.py')
     module = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, spec.name, module)  # where dataclasses look

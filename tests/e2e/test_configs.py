@@ -3,6 +3,7 @@
 import copy
 import json
 import math
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -30,10 +31,45 @@ TRAINED = [
     and config.replace('.py', '_sym30.py') not in CONFIGS
     and (config not in FACE_NETS or config in FACE_NETS_TRAINED)
 ]
-OF_METHODS = ('mmfer.RAFDB', 'mmfer.SyntheticFaces')
-"""The datasets on which every method has its own settings."""
-HALF = {'model.backbone.base_channels': 32, 'model.backbone.stem_channels': 32, 'model.pretrained': None}
 COMBINED = [config for config in TRAINED if config.startswith('configs/combined/')]
+
+
+def network_of(model: Config) -> str:
+    """What settings of widths can be wrong in: the deployed network, and which methods train it.
+
+    Parts of methods see in a trial run how wide what they read is; the number of classes stays the config's own; what
+    belongs to ARM's map is set anew where faces are tiny.
+    """
+    neck, head = dict(model.get('neck') or {}), dict(model.head, num_classes=None)
+    if neck.get('type') == 'mmfer.ARM':
+        neck['map_size'] = head['in_channels'] = None
+    return repr((model.backbone, sorted(neck.items()), sorted(head.items()), sorted(model.get('supervision') or {})))
+
+
+@cache
+def wide() -> set[str]:
+    """The configs that train with all of their channels: the first of each network, best one that starts from weights,
+    and the first of each backbone with each kind of weights. The others have an eighth of the channels, and no weights.
+    """
+    models = {config: Config.fromfile(config).model for config in TRAINED}
+    first: dict[str, str] = {}
+    for config, model in sorted(models.items(), key=lambda item: item[1].get('pretrained') is None):
+        seen = {network_of(model), repr((model.backbone, model.get('pretrained')))}
+        if not seen <= first.keys():
+            first |= dict.fromkeys(seen - first.keys(), config)
+    return set(first.values())
+
+
+def small(config: str, cfg: Config) -> dict[str, object]:
+    """Options for two steps of a config, and, unless it is one of the wide ones, for an eighth of its channels."""
+    if config in wide():
+        return tiny(config)
+    narrow = tiny(config) | NARROW | {'model.pretrained': None}
+    if cfg.model.get('neck', {}).get('type') == 'mmfer.ARM':  # its width follows from the channels that it is given
+        own = {'in_channels': NARROW['model.head.in_channels'], 'upscale': 8, 'map_size': 2}
+        narrow |= {f'model.neck.{key}': value for key, value in own.items()}
+        narrow |= {'model.head.in_channels': MODELS.build({**cfg.model.neck, **own}).out_channels}
+    return narrow
 
 
 def terms_of(cfg: Config) -> set[str]:
@@ -76,6 +112,7 @@ def test_the_glob_finds_the_configs():
     assert len(TRAINED) > 90
     assert set(FACE_NETS_TRAINED) < set(FACE_NETS)
     assert len(FACE_NETS) == 18
+    assert 15 < len(wide()) < len(TRAINED) / 2
 
 
 def assert_trained(runner, cfg: Config) -> None:
@@ -109,13 +146,9 @@ def assert_trained(runner, cfg: Config) -> None:
 @pytest.mark.parametrize('config', [config for config in TRAINED if config not in COMBINED])
 def test_a_config_trains_and_validates(config, trained, face_weights):
     cfg = Config.fromfile(config)
-    if cfg.train_dataloader.dataset.type in OF_METHODS or cfg.model.backbone.type != 'ResNet':
+    if config in wide():
         face_weights(cfg.model)
-        assert_trained(trained(config, tiny(config)), cfg)
-    else:  # the method's network on another dataset: half of its channels will do
-        width = {'model.neck.in_channels': 256} if cfg.model.get('neck', {}).get('in_channels') else {}
-        half = {'model.head.in_channels': 256} | tiny(config) | HALF | width  # ARM's head keeps its own
-        assert_trained(trained(config, half), cfg)
+    assert_trained(trained(config, small(config, cfg)), cfg)
 
 
 @pytest.mark.parametrize('config', FACE_NETS)
@@ -143,8 +176,9 @@ def stock_of(model: Config) -> nn.Module:
 @pytest.mark.parametrize('config', COMBINED)
 def test_combined_methods_train_and_their_checkpoint_serves_a_stock_classifier(config, trained, face_weights, tmp_path):
     cfg = Config.fromfile(config)
-    face_weights(cfg.model)
-    runner = trained(config, tiny(config), checkpoints=True)
+    if config in wide():
+        face_weights(cfg.model)
+    runner = trained(config, small(config, cfg), checkpoints=True)
     assert_trained(runner, cfg)
 
     checkpoint, exported = tmp_path / 'run' / 'epoch_1.pth', tmp_path / 'deployed.pth'
@@ -166,7 +200,10 @@ def test_combined_methods_train_and_their_checkpoint_serves_a_stock_classifier(c
 
 @pytest.mark.parametrize('config', AUTOENCODERS)
 def test_an_autoencoder_trains_and_draws(config, trained, tmp_path):
-    runner = trained(config, tiny(config))
+    models = [Config.fromfile(one).model for one in AUTOENCODERS]
+    first = AUTOENCODERS[models.index(Config.fromfile(config).model)]
+    thin = {} if config == first else {'model.channels': 4, 'model.latent_dim': 16}  # one of each kind is as it stands
+    runner = trained(config, tiny(config) | thin)
     assert runner.iter == 2
     assert runner.model.steps == 2
     error, trivial = (

@@ -27,6 +27,11 @@ PIPELINE = "[dict(type='mmfer.LoadFace', size=32), dict(type='mmfer.PackFace')]"
 
 
 @pytest.fixture
+def undrawn() -> None:
+    """The pictures of a run have its name, too: here they are drawn."""
+
+
+@pytest.fixture
 def config(tmp_path, monkeypatch) -> str:
     """A config of folders of faces that have such names, in a folder that has such a name, as the current one."""
     home = tmp_path / 'a$home$'

@@ -14,8 +14,6 @@ def home(clone, monkeypatch, tmp_path):
     for name in ('configs', 'tools'):
         (tmp_path / name).symlink_to(clone / name)
     monkeypatch.chdir(tmp_path)
-    for name in ('draw_confusion_matrix', 'draw_learning_curves'):
-        monkeypatch.setattr(f'mmfer.engine.hooks.protocol.{name}', lambda *_, **__: None)
     return tmp_path
 
 

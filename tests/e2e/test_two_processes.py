@@ -6,13 +6,17 @@ tests/tools/test_dist_train.py tests the launcher itself.
 import json
 import math
 import os
+import shlex
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import torch
 from e2e.clone import NARROW, ROOT, TEST_FACES, make_clone, options, tiny
+
+from mmfer.cli.test import main
 
 LANET = Path('configs/lanet/r18_synthfaces.py')
 ALL = Path('configs/combined/scn_arm_pal_lanet_sna_r18_synthfaces.py')
@@ -64,7 +68,7 @@ class Watch(Hook):
         self.steps, self.faces = [], []
 
     def after_train_iter(self, runner, batch_idx, data_batch, outputs):
-        self.steps.append({name: float(value) for name, value in outputs.items()})
+        self.steps.append({name: value.detach().item() for name, value in outputs.items()})
         self.faces.append(data_batch['data_samples'].sample_idx.tolist())
 
     def after_train(self, runner):
@@ -83,9 +87,18 @@ def config(request):
     return request.param
 
 
+@dataclass
+class Ended:
+    """An epoch on two processes: the clone, the folder of the run, and what the command said."""
+
+    home: Path
+    folder: Path
+    said: str
+    warned: str
+
+
 @pytest.fixture(scope='module')
-def ended(config, tmp_path_factory):
-    """The folder of an epoch on two processes, and what the command said."""
+def ended(config, tmp_path_factory) -> Ended:
     home = make_clone(tmp_path_factory.mktemp('clone'))
     (home / 'watch').mkdir()
     (home / 'watch' / 'registry.py').write_text(WATCH)
@@ -97,33 +110,46 @@ def ended(config, tmp_path_factory):
         OMP_NUM_THREADS='1',
         PYTHONPATH=os.pathsep.join([str(ROOT), str(home)]),
     )
-    command = [str(ROOT / 'tools' / 'dist_train.sh'), str(config), '2', *options(values)]
+    command = ['tools/dist_train.sh', str(config), '2', '--work-dir', 'the run', *options(values)]
     done = subprocess.run(command, cwd=home, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
-    return home / 'work_dirs' / config.parent.name / config.stem, done.stdout
+    return Ended(home, home / 'the run', done.stdout, done.stderr)
 
 
 @pytest.fixture(scope='module')
 def ranks(ended):
     """What the plugin noted on each."""
-    return [json.loads((ended[0] / f'rank{rank}.json').read_text()) for rank in range(2)]
+    return [json.loads((ended.folder / f'rank{rank}.json').read_text()) for rank in range(2)]
 
 
 def test_an_epoch_is_trained_and_reported_once(config, ended):
-    folder, said = ended
-    report = json.loads((folder / 'metrics.json').read_text())
+    report = json.loads((ended.folder / 'metrics.json').read_text())
     (epoch,) = report['epochs']
-    assert (epoch['iter'], report['faces']) == (TRAIN_FACES // 8, TEST_FACES)
+    assert (epoch['iter'], report['faces']) == (TRAIN_FACES // 8, TEST_FACES)  # of both ranks' faces none twice
     assert all(math.isfinite(value) for value in epoch['train'].values())
-    assert said.count('every figure: ') == 1
-    checkpoint = torch.load(folder / 'epoch_1.pth', weights_only=True)
+    checkpoint = torch.load(ended.folder / 'epoch_1.pth', weights_only=True)
     assert set(checkpoint['sample_bank']['columns']) == MEMORIES[config]
+    assert all(tensor.isfinite().all() for tensor in checkpoint['state_dict'].values())
+
+
+def test_the_main_process_alone_speaks(config, ended):
+    for sentence in ('every figure: ', '2 processes train on CPUs'):
+        assert ended.said.count(sentence) == 1
+    assert ended.said.count("warning: sync_bn='torch' is left out") == (config == LANET)  # PAL's config has none
+    assert 'Warning:' not in ended.warned
+
+
+def test_the_line_that_is_printed_next_works(ended, monkeypatch):
+    monkeypatch.chdir(ended.home)
+    (line,) = (line for line in ended.said.splitlines() if line.startswith('next: '))
+    assert shlex.split(line)[2:] == ['tools/test.py', 'the run/epoch_1.pth']
+    main(['the run/epoch_1.pth'])
+    assert (ended.folder / 'test' / 'test_metrics.json').is_file()
 
 
 def test_nothing_is_left_of_what_the_processes_told_each_other(ended):
-    folder, home = ended[0], ended[0].parents[2]
-    assert not (home / '.dist_test').exists()
-    assert not (folder / '.dist_test').exists()
+    assert not (ended.home / '.dist_test').exists()
+    assert not (ended.folder / '.dist_test').exists()
 
 
 def test_each_face_is_drawn_by_one_rank(ranks):

@@ -96,6 +96,11 @@ RUN = {}
 
 
 @pytest.fixture
+def undrawn() -> None:
+    """Here the pictures are drawn."""
+
+
+@pytest.fixture
 def finished(tmp_path_factory):
     """The folder and the report of a run of seven epochs, made by the first test that asks."""
     if not RUN:  # not scope='module': conftest clears mmengine's singletons only around functions

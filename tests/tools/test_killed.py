@@ -70,7 +70,7 @@ def undisturbed(start, work, out: Path) -> tuple[float, dict[str, bytes]]:
 
 def test_killed_ten_times_landmarks_and_alignment_end_with_the_same_files(start, tmp_path):
     folder, found, whole, aligned = (tmp_path / name for name in ('images', 'found', 'whole', 'aligned'))
-    write_blobs(folder, 640)
+    write_blobs(folder, 320)
     (folder / 'a' / 'broken.png').write_bytes(b'no image')
     start(time.time).join()  # the imports are not part of what is timed
     detect = partial(extract_landmarks, str(folder), detector=RED_BLOB | dict(seconds=0.0015))
@@ -80,7 +80,7 @@ def test_killed_ten_times_landmarks_and_alignment_end_with_the_same_files(start,
     assert killed(start, partial(detect, out=str(found / 'l.npz')), seconds, found, expected) == expected
 
     seconds, expected = undisturbed(start, partial(align_folder, folder, whole / 'l.npz', aligned), aligned)
-    assert len(expected) == 640 + 3
+    assert len(expected) == 320 + 3
     again = tmp_path / 'again'
     assert killed(start, partial(align_folder, folder, whole / 'l.npz', again), seconds, again, expected) == expected
 

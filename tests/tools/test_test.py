@@ -15,6 +15,11 @@ def read_table(path):
 
 
 @pytest.fixture
+def undrawn() -> None:
+    """Here the pictures are drawn."""
+
+
+@pytest.fixture
 def tested(run, tools, tmp_path, capsys):
     table = tmp_path / 'faces.csv'
     tools.test([run.config, str(run.checkpoint), '--work-dir', str(tmp_path), '--out', str(table), *run.options])

@@ -1,0 +1,8 @@
+"""Here all pictures are drawn."""
+
+import pytest
+
+
+@pytest.fixture
+def undrawn() -> None:
+    """Nothing is left out."""
