@@ -114,8 +114,10 @@ def _convolutions(network: DlibNetwork) -> list[tuple[Tensor, Tensor]]:
         raise UnreadableError(f"{what}, so it is another of dlib's networks")
     layers = iter(network.layers)
     pairs = [_pair(layer, next(layers)) for layer in layers if layer.kind == 'con_4']
+    if pairs[0][0].size(1) != 3:
+        raise UnreadableError(f'it takes images of {pairs[0][0].size(1)} colours')
     if len(network.layers[-1].parts) != 1:
-        raise UnreadableError('its last layer has biases')
+        raise UnreadableError(f'its last layer has {len(network.layers[-1].parts)} parts, not 1')
     return pairs
 
 
