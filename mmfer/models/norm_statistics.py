@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -14,12 +15,11 @@ _PICTURES, _SIZE = 64, 96
 
 @torch.no_grad()
 def estimate_statistics(net: nn.Module, source: str = 'the file') -> None:
-    (
-        """Gives batch norms mean and variance of what reaches them, and scales that undo it: in testing nothing changes.
+    """Gives batch norms mean and variance of what reaches them, and scales that undo it: testing stays as it was.
 
     A network that was deployed with its batch norm folded away has mean 0 and variance 1 in their place. In its first
     step of training batch norm would divide by another variance, and the scales fit no longer. The pictures are noise
-    with as much of each size of detail as photos have: on real faces that serves as well as faces do
+    with as much of each size of detail as photos have: training begins about as well as after faces
     (docs/backbones.md), and none are at hand here.
 
     Args:
@@ -29,8 +29,6 @@ def estimate_statistics(net: nn.Module, source: str = 'the file') -> None:
     Raises:
         ValueError: The weights make values of it that are not finite.
     """
-        ''
-    )
     norms = [module for module in net.modules() if isinstance(module, _BatchNorm)]
     if not norms:
         return
@@ -44,11 +42,9 @@ def estimate_statistics(net: nn.Module, source: str = 'the file') -> None:
         for hook in hooks:
             hook.remove()
     for norm in norms:
-        x, mean, var = seen[norm].double(), norm.running_mean, norm.running_var
+        x, mean, var = seen[norm].double(), cast('Tensor', norm.running_mean), cast('Tensor', norm.running_var)
         if not x.isfinite().all():
             raise ValueError(f'{source} has weights of which values without end come: check that the file is whole')
-        assert mean is not None
-        assert var is not None
         scale = norm.weight / (var + norm.eps).sqrt()
         shift = norm.bias - scale * mean
         mean.copy_(x.mean((0, 2, 3)))
