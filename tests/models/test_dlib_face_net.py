@@ -214,6 +214,7 @@ def test_a_file_of_the_same_shape_is_read(tmp_path):
     assert load_pretrained(net, path).matched == 145
     values = read_face_net(str(path), net)
     assert values['layer5.0.conv2.weight'].shape == (256, 256, 3, 3)
+    assert net.layer5[0].norm2.running_var.std() > 0  # not those of the file, which has none
     assert_close(net.state_dict()['layer5.0.conv2.weight'], values['layer5.0.conv2.weight'])
 
 

@@ -27,7 +27,7 @@ def test_every_layer_is_read_from_the_input_up(file):
     assert [part.shape for part in first.parts] == [(3, 3, 7, 7), (1, 3, 1, 1)]
     assert [part.shape for part in norm.parts] == [(1, 3, 1, 1), (1, 3, 1, 1)]
     assert [part.shape for part in last.parts] == [(3, 5, 1, 1)]  # it has no biases
-    values = np.random.default_rng(0).normal(size=3 * 147 + 3).astype(np.float32)
+    values = (np.random.default_rng(0).normal(size=3 * 147 + 3) / 147**0.5).astype(np.float32)
     np.testing.assert_array_equal(np.concatenate([part.numpy().ravel() for part in first.parts]), values)
 
 
