@@ -15,7 +15,8 @@ ROOT = Path(__file__).parents[2]
 ALL = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob('configs/[!_]*/*.py'))
 AUTOENCODERS = [config for config in ALL if Path(config).name.startswith('autoencoder_')]
 PEOPLE = 'configs/baseline/r18_synthfaces_people.py'
-CONFIGS = [config for config in ALL if config not in AUTOENCODERS and config != PEOPLE]
+DISTILLED = 'configs/distillation/r18_ferplus.py'
+CONFIGS = [config for config in ALL if config not in (*AUTOENCODERS, PEOPLE, DISTILLED)]
 """What trains a classifier of expressions."""
 TRAIN_FACES, TEST_FACES = 16, 9
 FOLDERS = {

@@ -4,11 +4,12 @@ import copy
 import json
 import math
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 import torch
-from e2e.clone import AUTOENCODERS, CONFIGS, NARROW, PEOPLE, TEST_FACES, TRAIN_FACES, options, tiny
+from e2e.clone import AUTOENCODERS, CONFIGS, DISTILLED, NARROW, PEOPLE, TEST_FACES, TRAIN_FACES, options, tiny
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 from torch import nn
@@ -215,6 +216,22 @@ def test_an_autoencoder_trains_and_draws(config, trained, tmp_path):
     assert without_gradient(runner) == []
     for name in ('reconstructions.png', 'perturbations.png'):
         assert (tmp_path / 'run' / name).read_bytes().startswith(b'\x89PNG')
+
+
+@pytest.mark.skipif(find_spec('face_recognition_models') is None, reason="dlib's models are not installed")
+def test_a_distilled_network_is_what_a_run_starts_from(trained, tmp_path):
+    narrow = {'model.backbone.base_channels': 8, 'model.backbone.stem_channels': 8}
+    runner = trained(DISTILLED, tiny(DISTILLED) | narrow | {'model.in_channels': 64})
+    assert runner.model.steps == runner.iter > 0
+    error, trivial = (runner.message_hub.get_scalar(f'val/{name}_error').current() for name in ('embedding', 'mean'))
+    assert error > 0
+    assert 0.01 < trivial < 4
+    weights = tmp_path / 'distilled.pth'
+    torch.save(dict(state_dict=runner.model.state_dict()), weights)
+    config = 'configs/baseline/r18_ferplus.py'
+    run = trained(config, tiny(config) | NARROW | {'model.pretrained': weights, 'optim_wrapper.optimizer.lr': 0})
+    for name, value in run.model.backbone.named_parameters():
+        assert_close(value, runner.model.backbone.get_parameter(name), rtol=0, atol=0)
 
 
 def test_a_network_that_knows_people_is_what_a_run_starts_from(trained, clone, tmp_path):
