@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from mmfer.detectors.dlib_package import load_dlib, model_file
+from mmfer.detectors.dlib_package import load_dlib
 from mmfer.detectors.faces import Faces, search_at
 from mmfer.registry import FACE_DETECTORS
+from mmfer.structures.dlib_models import model_file
 
 _SMALLEST = 80
 """Side in pixels of the smallest face that dlib looks for in a picture as it is."""
@@ -31,7 +32,8 @@ class DlibFaces:
         threshold: Confidence from which on a face counts; a lower one finds more, and more that are none.
 
     Raises:
-        ValueError: dlib or its models are not installed; names the line that installs them.
+        ValueError: dlib is not installed; names the line that installs it.
+        FileNotFoundError: Likewise of its models.
     """
 
     def __init__(self, network: bool = False, smallest: int = 40, threshold: float = 0.0):

@@ -9,10 +9,11 @@ import numpy as np
 
 from mmfer.detectors.box_landmarks import BoxLandmarks
 from mmfer.detectors.choice import build_face_detector
-from mmfer.detectors.dlib_package import load_dlib, model_file
+from mmfer.detectors.dlib_package import load_dlib
 from mmfer.detectors.faces import main_face
 from mmfer.detectors.warp import warp
 from mmfer.registry import LANDMARK_DETECTORS
+from mmfer.structures.dlib_models import model_file
 
 MISSED = 0.1
 """Score of points for which the whole image was taken for the face, as the detector found none."""
@@ -37,7 +38,8 @@ class DlibLandmarks(BoxLandmarks):
         device: Not used, dlib runs on the CPU; there as other detectors have it.
 
     Raises:
-        ValueError: dlib or its models are not installed; names the line that installs them.
+        ValueError: dlib is not installed; names the line that installs it.
+        FileNotFoundError: Likewise of its models.
     """
 
     def __init__(

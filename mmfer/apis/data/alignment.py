@@ -11,9 +11,9 @@ import numpy as np
 
 from mmfer.apis.face_arrays import as_face
 from mmfer.detectors.choice import default_landmark_detector
-from mmfer.detectors.dlib_package import INSTALL
 from mmfer.detectors.warp import similarity, warp
 from mmfer.registry import LANDMARK_DETECTORS
+from mmfer.structures.dlib_models import INSTALL
 
 _FACES_A_PASS = 16
 
