@@ -36,7 +36,7 @@ def estimate_statistics(net: nn.Module, source: str = 'the file') -> None:
     hooks = [norm.register_forward_pre_hook(partial(_note, seen)) for norm in norms]
     was_training = net.training
     try:
-        net.eval()(_noise())
+        net.eval()(_noise().to(norms[0].weight))
     finally:
         net.train(was_training)
         for hook in hooks:

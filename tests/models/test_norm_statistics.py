@@ -45,6 +45,11 @@ def test_it_draws_nothing_from_torchs_generator_and_leaves_the_mode(net):
     assert not any(module._forward_pre_hooks for module in net.modules())
 
 
+def test_the_pictures_are_as_its_weights_are(net):
+    estimate_statistics(net.double())
+    assert net[4].running_var.std() > 0
+
+
 def test_weights_whose_values_have_no_end_are_refused(net):
     nn.init.constant_(net[0].weight, 3e38)
     with pytest.raises(ValueError, match=r'face\.dat has weights of which values without end come'):
