@@ -21,9 +21,8 @@ class SampleBank:
     set and keeps it in the checkpoint under a key of its own. A step reads the committed values and stages new ones;
     they take effect at :meth:`commit`, after the iteration.
 
-    The columns lie on the device, or in files that are mapped into memory (`allocate(folder=...)`); values are the same
-    to the bit. Such files have no name: they are working memory, which goes with the process, and what a run that was
-    killed goes on from is its checkpoint alone.
+    The columns lie on the device, or, the same to the bit, in files that are mapped into memory (`allocate(folder=...)`).
+    Such files have no name: they go with the process, and a run that was killed goes on from its checkpoint alone.
     """
 
     def __init__(self) -> None:
@@ -31,8 +30,8 @@ class SampleBank:
         self._values: dict[str, Tensor] = {}
         self._staged: list[tuple[str, Tensor, Tensor]] = []
         self._of_epoch: dict[str, tuple[int, Tensor]] = {}
-        self._labels: Tensor = torch.empty(0, dtype=torch.int8)
-        self.seen: Tensor = torch.empty(0, dtype=torch.bool)
+        self._labels = torch.empty(0, dtype=torch.int8)
+        self.seen = torch.empty(0, dtype=torch.bool)
         """Of which samples anything was ever written [N]: the values of the others are where they started."""
         self.fingerprint, self._num_classes = '', 0
 
@@ -81,11 +80,7 @@ class SampleBank:
         self.fingerprint = fingerprint
 
     def read(self, name: str, sample_idx: Tensor) -> Tensor:
-        """Committed values of the given samples, on their device.
-
-        Shapes:
-            sample_idx: [N].
-            returns: [N, ...].
+        """Committed values [N, ...] of the given samples [N], on their device.
 
         Raises:
             RuntimeError: If the bank has not been sized.

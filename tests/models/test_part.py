@@ -40,7 +40,7 @@ def test_a_part_does_nothing_until_it_says_so():
     part = Part()
     assert (part.publishes, part.shares, part.as_given, part.local_rows, dict(part.inputs)) == ((), (), (), False, {})
     assert part.bank_columns() == part.begin() == {}
-    assert isinstance(part.around(ToyClassifier()), nullcontext)
+    assert isinstance(part.around(), nullcontext)
     model = ToyClassifier()
     before = {name: value.clone() for name, value in model.state_dict().items()}
     for call in (
@@ -117,7 +117,7 @@ class Hooks(Doubles):
         self.called.append('begin')
         return {}
 
-    def around(self, model):
+    def around(self):
         self.called.append('around')
         return nullcontext()
 
@@ -135,7 +135,7 @@ def test_a_step_calls_the_hooks_that_a_part_has_written_and_no_others(monkeypatc
     )
     for name in ('begin', 'finish'):
         monkeypatch.setattr(Part, name, idle)
-    monkeypatch.setattr(Part, 'around', lambda self, model: idle(self, model))  # what overrides it must take the same
+    monkeypatch.setattr(Part, 'around', lambda self: idle(self))  # what overrides it must take the same
     model = ToyClassifier()
     supervision = Supervision(methods, model)
     batch = FaceBatch(label=torch.zeros(4, dtype=torch.int64), sample_idx=torch.arange(4))

@@ -105,8 +105,8 @@ class Part(nn.Module):
             f'{type(self).__name__} does not say how wide its "{name}" is: let it implement width_of(name)'
         )
 
-    def around(self, model: nn.Module) -> AbstractContextManager[Any]:
-        """In what the network, the classifier, is run."""
+    def around(self) -> AbstractContextManager[Any]:
+        """In what the network is run."""
         return nullcontext()
 
     def begin(self, *args: Any, **kwargs: Any) -> Mapping[str, Any]:

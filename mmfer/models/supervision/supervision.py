@@ -150,7 +150,7 @@ class Supervision(nn.Module):
             publish(trace, part, begin, whole=False, complete=False)
         with self.taps.record(model, inputs.shape[-2:]) as tapped, ExitStack() as contexts:
             for part in self._assembly.around:
-                contexts.enter_context(part.around(model))
+                contexts.enter_context(part.around())
             features = model.extract_feat(inputs)
             embedding = embedding_of(model.head, features)
             logits = model.head(features)

@@ -70,7 +70,7 @@ class GradientActivation(Part):
             cure = f'set {supervision.taps.places[self.tap]}={other}' if other else 'give larger faces'
             raise ValueError(f'the tap "{self.tap}" ({self.path}) {problem}: {cure}')
 
-    def around(self, model: nn.Module) -> AbstractContextManager[Any]:
+    def around(self) -> AbstractContextManager[Any]:
         """What the network has to run in, so that it can be differentiated twice."""
         return self.behind.differentiable()
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+import weakref
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from mmfer.functional import kl_from_logits
 from mmfer.models.autoencoders import Neighbourhood, load_autoencoder
 from mmfer.models.preprocessing.data_preprocessor import FaceDataPreprocessor
-from mmfer.models.supervision.part import Part
+from mmfer.models.supervision.part import Part, Surroundings
 from mmfer.models.supervision.remaking import remade_maps
 from mmfer.models.supervision.step import frozen_buffers
 from mmfer.registry import MODELS
@@ -82,6 +83,7 @@ class SemanticNeighbours(Part):
         self.autoencoder.requires_grad_(False).eval()
         self.checkpoint, self.kind = checkpoint, kind
         self.max_noise, self.radius, self.xi = max_noise, radius, xi
+        self._model: Callable[[], nn.Module | None] = lambda: None
 
     def train(self, mode: bool = True) -> SemanticNeighbours:
         """The autoencoder stays in eval mode whatever the classifier does."""
@@ -102,6 +104,10 @@ class SemanticNeighbours(Part):
                 f'each would be its own neighbour: set {name} above 0, or take the method out with None'
             )
 
+    def setup(self, model: nn.Module, supervision: Surroundings) -> None:
+        """Notes around which network it stands."""
+        self._model = weakref.ref(model)  # not as a module: the model would be a part of its own part
+
     def check(self, model: nn.Module, wrapper: nn.Module | None = None) -> None:
         """Refuses networks whose normalisation is not known."""
         normalisation(model)
@@ -115,9 +121,10 @@ class SemanticNeighbours(Part):
         if self.checkpoint is not None:
             load_autoencoder(self.autoencoder, self.checkpoint)
 
-    def around(self, model: nn.Module) -> AbstractContextManager[None]:
+    def around(self) -> AbstractContextManager[None]:
         """What lets the network's own pass hold less, as all of it is there while a neighbour's pass runs."""
-        return remade_maps(model)
+        model = self._model()
+        return nullcontext() if model is None else remade_maps(model)
 
     def forward(self, model: nn.Module, inputs: Tensor, logits: Tensor) -> dict[str, Tensor]:
         """Publishes the prediction for each face's neighbour."""
