@@ -21,8 +21,8 @@ class SampleBank:
     set and keeps it in the checkpoint under a key of its own. A step reads the committed values and stages new ones;
     they take effect at :meth:`commit`, after the iteration.
 
-    The columns lie on the device, or, the same to the bit, in files that are mapped into memory (`allocate(folder=...)`).
-    Such files have no name: they go with the process, and a run that was killed goes on from its checkpoint alone.
+    The columns lie on the device, or, the same to the bit, in files mapped into memory (`allocate(folder=...)`). Such
+    files have no name: they go with the process, and a run that was killed goes on from its checkpoint alone.
     """
 
     def __init__(self) -> None:
