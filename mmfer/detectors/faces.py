@@ -50,7 +50,9 @@ def search_at(
         image
         if scale == 1
         else cv2.resize(
-            image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+            image,
+            [max(1, round(side * scale)) for side in image.shape[1::-1]],  # a thin one keeps a row
+            interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR,
         )
         for image, scale in zip(images, scales, strict=True)
     ]

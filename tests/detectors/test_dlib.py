@@ -95,6 +95,13 @@ def test_a_large_photo_is_searched_smaller_and_answered_in_its_own_pixels():
 
 
 @needs_dlib
+@pytest.mark.parametrize('shape', [(1, 6000), (6000, 2), (1, 1)])
+def test_the_thinnest_pictures_have_no_face(shape):
+    (found,) = DlibFaces().detect([np.zeros((*shape, 3), np.uint8)])
+    assert found.boxes.shape == (0, 4)
+
+
+@needs_dlib
 def test_small_faces_are_found_where_pictures_are_enlarged():
     picture, _ = scene([(40, 40), (200, 40)], [56, 56], (160, 320))
     (without,), (enlarged,) = DlibFaces(smallest=80).detect([picture]), DlibFaces().detect([picture])

@@ -109,7 +109,7 @@ def erase(parts: Sequence[Any], draws: Sequence[Draws], shape: Sequence[int]) ->
 
 
 def add_noise(parts: Sequence[Any], draws: Sequence[Draws], shape: Sequence[int]) -> tuple[Tensor, Change]:
-    """Gaussian noise, drawn on the device: on the host it would take longer than the step of a network."""
+    """Gaussian noise, drawn on the device: there are as many numbers as in the images, which need not travel."""
     (part,), (drawn,) = parts, draws
     settings = part.flags if 'std' in part.flags else vars(part._param_generator)  # the flags of kornia below 0.9
     mean, std = settings['mean'], settings['std']

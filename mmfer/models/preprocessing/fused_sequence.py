@@ -27,7 +27,7 @@ _COLOURS: dict[type, Pass] = {
 
 
 class FusedSequence:
-    """What kornia does with the same draws, in a tenth of its kernels: the form for a GPU, where they are what costs.
+    """What kornia does with the same draws, in a third to an eighteenth of its kernels: the form for a GPU.
 
     The draws and their matrices are kornia's own, made on the host; they travel to the device as one table. Mirrors
     and a resampling become one map, see :mod:`mmfer.models.preprocessing.fused_passes`.
