@@ -38,7 +38,7 @@ $(STAMP): setup.py
 	@touch $@
 
 train: $(STAMP)
-	$(BIN)/python tools/train.py $(CONFIG)
+	$(BIN)/python tools/train.py $(CONFIG) --amp-if-fast
 
 test: export OMP_NUM_THREADS = 1
 test: export MKL_NUM_THREADS = 1

@@ -2,6 +2,7 @@
 
     python benchmarks/methods.py synthfaces_sym30                  # 7 methods x seeds 0 1 2, one run a core
     python benchmarks/methods.py rafdb_96px --methods plain SCN --seeds 0 --jobs 1
+    python benchmarks/methods.py rafdb_96px_dlibface               # from weights that know faces; ..._scratch: without
     python benchmarks/methods.py synthfaces_sym30 --table-only     # what is finished so far
 
 Runs that are finished are not repeated, runs that were cut off are resumed: call it again. Every method has the data,
@@ -21,13 +22,20 @@ from pathlib import Path
 from mmengine.config import Config
 
 ROOT = Path(__file__).parents[1]
-SETTINGS = {
-    'synthfaces': 'r18_synthfaces.py',
-    'synthfaces_sym30': 'r18_synthfaces_sym30.py',
-    'synthfaces_sym30_40e': 'r18_synthfaces_sym30_40e.py',
-    'rafdb_96px': 'r18_rafdb_96px_12e.py',
-    'rafdb_96px_sym30': 'r18_rafdb_96px_12e_sym30.py',
+_NOISE = [f'train_dataloader.dataset.label_noise.{key}' for key in ('kind=symmetric', 'rate=0.3', 'seed=0')]
+_SCRATCH = ['model.pretrained=None']
+SETTINGS: dict[str, tuple[str, list[str]]] = {
+    'synthfaces': ('r18_synthfaces.py', []),
+    'synthfaces_sym30': ('r18_synthfaces_sym30.py', []),
+    'synthfaces_sym30_40e': ('r18_synthfaces_sym30_40e.py', []),
+    'rafdb_96px': ('r18_rafdb_96px_12e.py', []),
+    'rafdb_96px_sym30': ('r18_rafdb_96px_12e_sym30.py', []),
+    'rafdb_96px_dlibface': ('dlibface_rafdb_96px_12e.py', []),
+    'rafdb_96px_dlibface_sym30': ('dlibface_rafdb_96px_12e.py', _NOISE),
+    'rafdb_96px_dlibface_scratch': ('dlibface_rafdb_96px_12e.py', _SCRATCH),
+    'rafdb_96px_dlibface_scratch_sym30': ('dlibface_rafdb_96px_12e.py', _SCRATCH + _NOISE),
 }
+"""By name: the config in each method's folder, and options for it."""
 METHODS = {
     'plain': 'baseline/',
     'SCN': 'scn/',
@@ -124,7 +132,8 @@ def main() -> None:
     args = parser.parse_args()
 
     folder = args.out / (args.setting + '_amp' * args.amp)
-    configs = {method: METHODS[method] + SETTINGS[args.setting] for method in args.methods}
+    config, setting_options = SETTINGS[args.setting]
+    configs = {method: METHODS[method] + config for method in args.methods}
     places = {(m, s): folder / f'{m}_seed{s}' for s in args.seeds for m in args.methods}
     if not args.table_only:
         options = first(args.setting, args.methods, args.out)
@@ -138,7 +147,11 @@ def main() -> None:
                     '--seed',
                     str(seed),
                     *['--amp'] * args.amp,
-                    *(['--cfg-options', *given] if (given := options[method] + args.cfg_options) else []),
+                    *(
+                        ['--cfg-options', *given]
+                        if (given := setting_options + options[method] + args.cfg_options)
+                        else []
+                    ),
                 )
     runs = {m: [r for s in args.seeds if (r := report_of(configs[m], places[m, s]))] for m in args.methods}
     print(table(runs))

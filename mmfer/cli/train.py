@@ -16,6 +16,7 @@ from mmengine.runner import Runner
 from mmfer.apis import read_config, train, user_errors
 from mmfer.apis.config import KeyValue, as_typed, typed_options
 from mmfer.apis.following import next_command
+from mmfer.apis.precision import amp_is_fast
 from mmfer.apis.processes import leave_together
 from mmfer.apis.system_errors import NO_ROOM
 from mmfer.apis.training import is_first_process, protocol_of
@@ -40,8 +41,14 @@ def arguments() -> argparse.ArgumentParser:
         help='go on from the newest checkpoint of the work folder that reads whole, or from the one named; with "auto" '
         'begin anew where there is none',
     )
-    parser.add_argument(
+    precision = parser.add_mutually_exclusive_group()
+    precision.add_argument(
         '--amp', action='store_true', help='mixed precision: bfloat16, or float16 on GPUs that have no other'
+    )
+    precision.add_argument(
+        '--amp-if-fast',
+        action='store_true',
+        help='--amp where the GPU or the processor multiplies faster in it, else float32',
     )
     parser.add_argument(
         '--compile',
@@ -87,7 +94,7 @@ def configure(args: argparse.Namespace) -> Config:
                     f'the newest of {cfg.work_dir}'
                 )
             cfg.load_from = args.resume
-    if args.amp:
+    if args.amp or (args.amp_if_fast and amp_is_fast()):
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
         if torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False):
             cfg.optim_wrapper.setdefault('dtype', 'bfloat16')  # the range of float32: nothing to scale

@@ -5,8 +5,10 @@ from contextlib import nullcontext
 
 import pytest
 import torch
-from mmpretrain.models import VGG, ResNet
+from mmpretrain.models import VGG, ConvNeXt, ResNet, VisionTransformer
+from mmpretrain.models.utils import InvertedResidual
 from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.profiler import ProfilerActivity, profile
 
 from mmfer.models.supervision.remaking import remade_maps
@@ -15,6 +17,19 @@ NETWORKS = {
     'ResNet': lambda: ResNet(18, base_channels=8, stem_channels=8),
     'bottleneck': lambda: ResNet(50, base_channels=4, stem_channels=8),
     'VGG': lambda: VGG(11, norm_cfg=dict(type='BN'), act_cfg=dict(type='ReLU', inplace=False)),
+    'residual': lambda: nn.Sequential(nn.Conv2d(3, 16, 1), ResNet(18, base_channels=16, stem_channels=16).layer2),
+    'squeeze and excite': lambda: InvertedResidual(3, 3, 48, se_cfg=dict(channels=48, ratio=4)),
+    'transformer': lambda: VisionTransformer('deit-tiny', img_size=32, patch_size=8, drop_path_rate=0.5, drop_rate=0.1),
+    'ConvNeXt': lambda: ConvNeXt(dict(depths=[1, 1, 1, 1], channels=[8, 8, 16, 16])),
+    'group norm, SiLU': lambda: nn.Sequential(
+        nn.Conv2d(3, 8, 3),
+        nn.GroupNorm(2, 8),
+        nn.SiLU(),
+        nn.Conv2d(8, 8, 3),
+        nn.Hardswish(inplace=True),
+        nn.Conv2d(8, 8, 1),
+    ),
+    'activation first': lambda: nn.Sequential(nn.BatchNorm2d(3), nn.SiLU(inplace=True), nn.Conv2d(3, 4, 3)),
     'no norm': lambda: nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(inplace=True), nn.MaxPool2d(2), nn.Conv2d(8, 8, 3)),
     'norm that is added to': lambda: Added(),
     'enlarged': lambda: nn.Sequential(
@@ -44,7 +59,7 @@ def stepped(network, around, twice=False):
     for step in range(2):
         torch.manual_seed(step)
         x = torch.randn(4, 3, 32, 32).requires_grad_()
-        with around(network):
+        with around(network), sdpa_kernel(SDPBackend.MATH):  # the others have no second derivative
             output = network(x * 1)
         output = output[-1] if isinstance(output, tuple) else output
         value = output.square().mean()
@@ -58,15 +73,18 @@ def stepped(network, around, twice=False):
 
 
 @pytest.mark.filterwarnings('ignore:Unnecessary conv bias')
-@pytest.mark.parametrize(('channels_last', 'twice', 'share'), [(False, False, 0), (True, False, 0.5), (True, True, 0)])
+@pytest.mark.parametrize(
+    ('channels_last', 'twice', 'share', 'products'),
+    [(False, False, 0, 0), (False, False, 0, 576), (True, False, 0.5, 0), (True, True, 0, 576)],
+)
 @pytest.mark.parametrize('kind', NETWORKS)
-def test_values_gradients_and_statistics_are_the_same_to_the_bit(kind, channels_last, twice, share):
+def test_values_gradients_and_statistics_are_the_same_to_the_bit(kind, channels_last, twice, share, products):
     torch.manual_seed(7)
     network = NETWORKS[kind]()
     if channels_last:
         network.to(memory_format=torch.channels_last)
     plain = stepped(copy.deepcopy(network), lambda _: nullcontext(), twice)
-    lean = stepped(network, lambda network: remade_maps(network, share), twice)
+    lean = stepped(network, lambda network: remade_maps(network, share, products), twice)
     assert len(plain) == len(lean) > 5
     assert all(map(torch.equal, plain, lean))
 

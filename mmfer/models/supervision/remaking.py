@@ -1,10 +1,11 @@
-"""Passes that do not keep what normalisation, ReLU and pooling give, but make it again in the backward pass."""
+"""Passes that do not keep what normalisation, activations and pooling give, but make it again in the backward pass."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -13,20 +14,22 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import TensorWeakRef
 
-from mmfer.models.supervision.recomputing import compiles, written
-
 _aten = torch.ops.aten
-_NORMS = (_aten.native_batch_norm.default, _aten.cudnn_batch_norm.default)  # places of their arguments are the same
+_BATCH_NORMS = (_aten.native_batch_norm.default, _aten.cudnn_batch_norm.default)  # with the same places of arguments
+_OTHER_NORMS = (_aten.native_layer_norm.default, _aten.native_group_norm.default)
+_ACTIVATIONS = (_aten.gelu.default, _aten.silu.default, _aten.hardswish.default)
+"""Those whose gradient needs what they are given, so that this is kept anyway."""
+_CONVOLUTION = _aten.convolution.default
 _STATISTICS, _TRAINING = slice(3, 5), 5
 _ENLARGES = (_aten.upsample_nearest2d.default, _aten.upsample_nearest2d.vec)
 _FOLLOW = (_aten.relu.default, _aten.relu_.default, _aten.max_pool2d_with_indices.default)
 
 
 @contextmanager
-def remade_maps(model: nn.Module, share: float = 0.5) -> Iterator[None]:
+def remade_maps(model: nn.Module, share: float = 0.5, products: int = 0) -> Iterator[None]:
     """Within it a network leaves less behind for its backward pass; values and gradients are the same to the bit.
 
-    A convolution's map is kept, as batch normalisation needs it; what that and a ReLU and maximum pooling right behind
+    A convolution's map is kept, as normalisation needs it; what that and an activation and maximum pooling right behind
     make of it is made again when it is needed. Of a ResNet's stem these are three times what is kept: the map behind
     the ReLU, the pooled one, and the places of the maxima, which take 8 bytes each. Maps that are enlarged are kept as
     they were before. Without a graph, or where something is compiled, it does nothing.
@@ -34,11 +37,13 @@ def remade_maps(model: nn.Module, share: float = 0.5) -> Iterator[None]:
     Args:
         model: The network.
         share: How large a normalised map must be, as a share of the largest before it, to be worth its time. 0: any.
+        products: Convolutions whose values are sums of at most so many products are made again, too: 576 are 3 x 3
+            cells of 64 channels, and more than most shortcuts of a residual network have.
     """
-    if not torch.is_grad_enabled() or compiles(model):
+    if not torch.is_grad_enabled() or _compiles(model):
         yield
         return
-    mode = _Watch(share)
+    mode = _Watch(share, products)
     with torch.autograd.graph.saved_tensors_hooks(mode.keep, _given), mode:
         yield
 
@@ -98,9 +103,9 @@ class _Remade:
 class _Watch(TorchDispatchMode):
     """Notes how maps are made."""
 
-    def __init__(self, share: float):
+    def __init__(self, share: float, products: int):
         super().__init__()  # type: ignore[no-untyped-call]
-        self._share, self._largest = share, 0
+        self._share, self._products, self._largest = share, products, 0
         self._remade: dict[int, _Remade] = {}
         """By the place in memory where the map lies, for as long as nothing else lies there."""
 
@@ -110,28 +115,34 @@ class _Watch(TorchDispatchMode):
         recipe = None if kwargs else self._recipe(operation, args)
         results = operation(*args, **(kwargs or {}))
         if not operation.is_view:
-            changed = [args[place] for place in written(operation) if place < len(args)]
+            changed = [args[place] for place in _written(operation) if place < len(args)]
             for tensor in tree_leaves((results, changed)):
                 if isinstance(tensor, Tensor):
                     self._remade.pop(_place(tensor), None)
         if recipe is not None:
             maps = results if isinstance(results, tuple) else (results,)
-            for number, made in enumerate(maps[:1] if operation in _NORMS else maps):  # the rest are its statistics
+            first_only = operation in (*_BATCH_NORMS, *_OTHER_NORMS)  # the rest are its statistics
+            for number, made in enumerate(maps[:1] if first_only else maps):
                 self._remade[_place(made)] = _Remade(recipe, number, made.shape, made.stride())
         return results
 
     def _recipe(self, operation: Any, args: Any) -> _Recipe | None:
-        if operation in _NORMS and args[_TRAINING]:
+        if (operation in _BATCH_NORMS and args[_TRAINING]) or operation in (*_OTHER_NORMS, *_ACTIVATIONS):
             size = args[0].nbytes
             self._largest = max(self._largest, size)
             if size < self._share * self._largest:
                 return None
-            without_running = (*args[: _STATISTICS.start], None, None, *args[_STATISTICS.stop :])
-            return _Recipe(operation, without_running)  # those of the network move on once a pass
-        if operation in _ENLARGES:
+            if operation in _BATCH_NORMS:  # without the running statistics: those of the network move on once a pass
+                args = (*args[: _STATISTICS.start], None, None, *args[_STATISTICS.stop :])
+            return self._behind(operation, args)
+        if operation in _ENLARGES or (operation is _CONVOLUTION and args[1][0].numel() <= self._products):
             return _Recipe(operation, args)
-        first = self._known(args[0]) if operation in _FOLLOW else None
-        return None if first is None else _Recipe(operation, args[1:], first)
+        return self._behind(operation, args) if operation in _FOLLOW and self._known(args[0]) else None
+
+    def _behind(self, operation: Any, args: Any) -> _Recipe:
+        """Where the first argument is remade, from what that is made of."""
+        first = self._known(args[0])
+        return _Recipe(operation, args) if first is None else _Recipe(operation, args[1:], first)
 
     def _known(self, tensor: Tensor) -> _Remade | None:
         known = self._remade.get(_place(tensor))
@@ -152,3 +163,15 @@ def _given(kept: Tensor | _Remade) -> Tensor:
 
 def _place(tensor: Tensor) -> int:
     return tensor.untyped_storage().data_ptr()
+
+
+def _compiles(model: nn.Module) -> bool:
+    """Whether torch compiles it, or a module in it."""
+    return torch.compiler.is_compiling() or any(m._compiled_call_impl is not None for m in model.modules())
+
+
+@cache
+def _written(operation: Any) -> tuple[int, ...]:
+    """The places of the arguments that an operation changes."""
+    arguments = operation._schema.arguments
+    return tuple(i for i, argument in enumerate(arguments) if argument.alias_info and argument.alias_info.is_write)

@@ -10,10 +10,13 @@ from torch import Tensor, nn
 from mmfer.models.probing.feature_maps import Feature, Layout
 from mmfer.models.probing.replay import Calls, cloned
 from mmfer.models.supervision.part import Part, Surroundings
-from mmfer.models.supervision.recomputing import run_lean
+from mmfer.models.supervision.remaking import remade_maps
 from mmfer.models.supervision.trunk import NoTrunk, Trunk, find_trunk, workable_stages
 from mmfer.registry import MODELS
 from mmfer.structures.ranges import check_range
+
+_CHEAP = 576
+"""Products a value up to which a convolution's map is made again in the backward pass."""
 
 
 @MODELS.register_module()
@@ -150,7 +153,8 @@ class LandmarkBranch(Part):
         embedding, results = 0, []
         stages = zip((nn.Identity(), *self.stages), self.laterals, self.layouts, (False, *self._clones), strict=True)
         for stage, lateral, layout, clones in stages:
-            x = run_lean(stage, cloned(x) if clones else x)
+            with remade_maps(stage, share=0, products=_CHEAP):
+                x = stage(cloned(x) if clones else x)
             level = Feature(x, feature.image_size, layout).as_map()
             # Right behind the stage, so that the backward pass holds the maps' gradients of one stage at a time.
             embedding = embedding + F.linear(level.mean((2, 3)), lateral.weight.flatten(1))
