@@ -15,7 +15,7 @@ from mmfer.apis.config import as_typed, typed_options
 from mmfer.apis.processes import leave_together
 from mmfer.cli.arguments import add_cfg_options, new_parser
 from mmfer.commands import of_checkpoint
-from mmfer.evaluation.protocol import HEADLINE
+from mmfer.evaluation.protocol import CONFIDENCE, HEADLINE
 from mmfer.structures.printable import printable_name
 
 
@@ -58,7 +58,7 @@ def main(argv: list[str] | None = None) -> None:
             return
         print(f'{report.faces} faces of {report.split}, percent')
         for name, value in report.metrics.items():
-            print(f'  {HEADLINE.get(name, printable_name(name)):24}{value:8.2f}')
+            print(f'  {(HEADLINE | CONFIDENCE).get(name, printable_name(name)):24}{value:8.2f}')
         print(f'  {printable_name(f"always {report.majority[0]}"):24}{report.majority[1]:8.2f}')
         print(f'confusion matrix: {as_typed(report.picture)}\nevery face: {as_typed(report.table)}')
         more = [*(['--force'] if args.force else []), *(['--allow', *args.allow] if args.allow else [])]

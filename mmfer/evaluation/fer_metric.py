@@ -1,4 +1,4 @@
-"""The metric of the protocol: overall and mean class accuracy, macro F1, recall of each class."""
+"""The metric of the protocol: overall and mean class accuracy, macro F1, recall of each class, calibration."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import torch
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
+from mmfer.evaluation.calibration import calibration_error, negative_log_likelihood
 from mmfer.evaluation.confusion import confusion_matrix, summarise
 from mmfer.registry import METRICS
 
@@ -23,6 +24,8 @@ class PredictedFace(NamedTuple):
     label: int
     score: np.ndarray
     """Probabilities [K]."""
+    votes: np.ndarray | None = None
+    """The annotators' votes as shares [K], where the dataset has them."""
 
 
 @METRICS.register_module()
@@ -30,7 +33,9 @@ class FERMetric(BaseMetric):
     """Overall accuracy beside what it hides: mean class accuracy, macro F1, and the recall of each class, in percent.
 
     Expression datasets are imbalanced (a third to a half of the faces are happy), so overall accuracy alone rewards
-    forgetting fear and disgust. A class without test faces is left out of the means and named once in the log.
+    forgetting fear and disgust. A class without test faces is left out of the means and named once in the log. Whether
+    the probabilities can be believed say ``calibration_error``, in percent, and ``nll``, in nats; where the faces carry
+    annotators' votes (``gt_score``), that is the likelihood of these (:mod:`mmfer.evaluation.calibration`).
 
     After an evaluation the main process holds ``confusion`` (int64 [K, K], rows are observed labels), ``classes`` and
     ``faces`` (one :class:`PredictedFace` a row, in dataset order) for pictures and tables.
@@ -65,7 +70,9 @@ class FERMetric(BaseMetric):
                     'numbers any more; lower optim_wrapper.optimizer.lr, or train without --amp'
                 )
             index, path = int(sample.get('sample_idx', -1)), str(sample.get('img_path') or '')
-            self.results.append(PredictedFace(index, path, label, score))
+            votes = sample.get('gt_score')
+            shares = None if votes is None else torch.as_tensor(votes).float().cpu().numpy()
+            self.results.append(PredictedFace(index, path, label, score, shares))
 
     def compute_metrics(self, results: list[tuple[Any, ...]]) -> dict[str, float]:
         """Counts and summarises; runs on the main process only."""
@@ -84,7 +91,14 @@ class FERMetric(BaseMetric):
             )
         self.faces, self.confusion = faces, confusion_matrix(label, predicted, num_classes)
         self._name_empty_classes()
-        return summarise(self.confusion, self.classes)
+        scores, votes = np.stack([face.score for face in faces]), [face.votes for face in faces]
+        known = [shares for shares in votes if shares is not None]
+        target = np.stack(known) if len(known) == len(faces) else label
+        return dict(
+            summarise(self.confusion, self.classes),
+            calibration_error=calibration_error(scores, label),
+            nll=negative_log_likelihood(scores, target),
+        )
 
     def _class_names(self, num_scores: int) -> tuple[str, ...]:
         names = (self.dataset_meta or {}).get('classes')

@@ -18,6 +18,8 @@ from mmfer.evaluation.confusion import majority_class
 from mmfer.structures.whole_files import written_whole
 
 HEADLINE = {'accuracy': 'accuracy', 'mean_class_accuracy': 'mean class accuracy', 'macro_f1': 'macro F1'}
+CONFIDENCE = {'calibration_error': 'calibration error', 'nll': '-log likelihood, in nats'}
+"""Figures of which less is better."""
 
 
 def protocol_report(
@@ -109,7 +111,8 @@ def report_table(report: Mapping[str, Any]) -> str:
     ]
     lines += [
         f'{title:28}' + ''.join(f'{figures[name]:14.2f}' for figures in (last, last5, best))
-        for name, title in HEADLINE.items()
+        for name, title in {**HEADLINE, **CONFIDENCE}.items()
+        if name in last5  # epochs of earlier versions have no calibration
     ]
     majority = f'majority class ({report["majority_class"]})'
     lines.append(f'{majority:28}{report["majority_rate"]:14.2f}')

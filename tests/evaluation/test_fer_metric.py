@@ -8,7 +8,7 @@ import pytest
 import torch
 from mmengine.evaluator import Evaluator
 from mmpretrain.structures import DataSample
-from sklearn.metrics import balanced_accuracy_score, f1_score
+from sklearn.metrics import balanced_accuracy_score, f1_score, log_loss
 
 from mmfer.evaluation import FERMetric, fer_metric
 from mmfer.registry import METRICS
@@ -46,11 +46,23 @@ def test_figures_equal_scikit_learn_under_their_plain_names():
         'recall/happiness',
         'recall/anger',
         'recall/fear',
+        'calibration_error',
+        'nll',
     ]
     assert figures['accuracy'] == pytest.approx(100 * (predicted == labels).mean())
     assert figures['mean_class_accuracy'] == pytest.approx(100 * balanced_accuracy_score(labels, predicted))
     assert figures['macro_f1'] == pytest.approx(100 * f1_score(labels, predicted, average='macro'))
+    assert figures['nll'] == pytest.approx(log_loss(labels, scores), rel=1e-5)
     assert metric.confusion.sum() == 60
+
+
+def test_the_likelihood_is_that_of_the_votes_where_there_are_any():
+    samples = [sample(0, [0.5, 0.25, 0.25], i).set_gt_score(torch.tensor([0.5, 0.5, 0.0])) for i in range(2)]
+    figures, _ = evaluate(samples)
+    assert figures['nll'] == pytest.approx((np.log(2) + np.log(4)) / 2)
+    assert figures['calibration_error'] == pytest.approx(50)
+    figures, _ = evaluate([*samples, sample(1, [0.5, 0.25, 0.25])])  # one face has no votes: the labels count
+    assert figures['nll'] == pytest.approx((2 * np.log(2) + np.log(4)) / 3)
 
 
 def test_padding_of_the_last_batch_is_not_counted():

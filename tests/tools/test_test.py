@@ -109,8 +109,8 @@ def test_the_result_stands_alone(run, tools, tmp_path, capsys):
     said = capsys.readouterr()
     first, *lines = said.out.splitlines()
     assert (said.err, first) == ('', '14 faces of test, percent')
-    assert len([line for line in lines if line.startswith('  ')]) == 11
-    assert [line.split(':')[0] for line in lines[11:]] == ['confusion matrix', 'every face', 'next']
+    assert len([line for line in lines if line.startswith('  ')]) == 13
+    assert [line.split(':')[0] for line in lines[13:]] == ['confusion matrix', 'every face', 'next']
     (log,) = tmp_path.glob('*/*.log')
     text = log.read_text()
     for part in (
