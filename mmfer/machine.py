@@ -21,6 +21,17 @@ def usable_cores() -> int:
     return max(1, min([bound, *_limits()]))
 
 
+def processor_name() -> str:
+    """What the processor calls itself, such as 'Intel(R) Xeon(R) Gold 6448Y'; 'CPU' where it does not say."""
+    try:
+        lines = CPUINFO.read_text().splitlines()
+    except OSError:
+        lines = []
+    return next(
+        (name for line in lines if line.startswith('model name') and (name := line.partition(':')[2].strip())), 'CPU'
+    )
+
+
 def bfloat16_flag() -> str | None:
     """The flag by which this processor says that it multiplies in bfloat16; '' if it does not, None if none tells."""
     try:
