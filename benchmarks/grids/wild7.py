@@ -38,3 +38,8 @@ rows = {
     for start, (file, options) in _STARTS.items()
     for method, folder in _FOLDERS.items()
 }
+rows['LA-Net with tails, R18'] = dict(
+    config='configs/lanet/r18_rafdb_96px_12e.py',
+    options={'model.supervision.lanet.losses.heatmap.tails': True},
+    against='plain, R18',
+)

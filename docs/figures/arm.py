@@ -1,8 +1,8 @@
 r"""Draws docs/figures/arm.png.
 
-    python benchmarks/methods.py synthfaces_sym30_40e --amp --methods ARM --seeds 0
+    mmfer benchmark benchmarks/grids/synthfaces.py --rows ARM --seeds 0
     python docs/figures/arm.py configs/arm/r18_synthfaces_sym30_40e.py \
-        work_dirs/methods/synthfaces_sym30_40e_amp/ARM_seed0/epoch_40.pth
+        work_dirs/benchmark/synthfaces/ARM_seed0/epoch_40.pth
 
 Left: how many windows of de-albino see each pixel of the arranged map, at 224 px. Right: the test accuracy of one
 checkpoint when what faces share is the average over training ('ema') and when it is the mean of the test batch.

@@ -1,8 +1,8 @@
 r"""Draws docs/figures/sna.png.
 
-    python benchmarks/methods.py synthfaces_sym30_40e --amp --methods SNA --seeds 0
+    mmfer benchmark benchmarks/grids/synthfaces.py --rows SNA --seeds 0
     python docs/figures/sna.py configs/sna/r18_synthfaces_sym30_40e.py \
-        work_dirs/methods/synthfaces_sym30_40e_amp/SNA_seed0/epoch_40.pth \
+        work_dirs/benchmark/synthfaces/SNA_seed0/epoch_40.pth \
         --cfg-options train_dataloader.dataset.label_noise=None
 
 Training faces, a random and an adversarial neighbour of each, what is added, and what the classifier makes of them.

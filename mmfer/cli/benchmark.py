@@ -169,5 +169,5 @@ def _section(grid: Grid, args: argparse.Namespace, page: Path) -> str:
         return text
     picture = Path('docs/figures') / f'benchmark_{grid.name}.png'
     if not args.check:
-        draw_seeds(panels, grid.title, picture)
+        draw_seeds(panels, {name: row.against for name, row in grid.rows.items()}, grid.title, picture)
     return f'![{grid.title}]({os.path.relpath(picture, page.parent)})\n\n{text}'

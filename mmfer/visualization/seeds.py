@@ -14,12 +14,14 @@ from mmfer.visualization.picture_file import write_figure
 from mmfer.visualization.texts import plain
 
 
-def draw_seeds(panels: Mapping[str, Mapping[str, list[float]]], title: str, path: str | Path) -> Path:
+def draw_seeds(
+    panels: Mapping[str, Mapping[str, list[float]]], against: Mapping[str, str | None], title: str, path: str | Path
+) -> Path:
     """Draws a panel a setting: a line a method with a dot a seed and a bar at their mean.
 
     Args:
-        panels: Accuracies in percent, one a seed, by setting and method; the first method of each panel has a dashed
-            line through all.
+        panels: Accuracies in percent, one a seed, by setting and method.
+        against: What a method is compared with, whose mean is a dashed line.
         title: Of the picture.
         path: The PNG to write.
     """
@@ -27,7 +29,7 @@ def draw_seeds(panels: Mapping[str, Mapping[str, list[float]]], title: str, path
     figure = Figure(figsize=(1.8 + 3.6 * len(panels), 1.3 + 0.32 * len(rows)), layout='constrained')
     axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     for panel, (setting, methods) in zip(axes, panels.items(), strict=True):
-        _draw_panel(panel, methods, rows)
+        _draw_panel(panel, methods, rows, against)
         panel.set_title(plain(setting), size=10)
         panel.set_xlabel('accuracy, %')
     axes[0].set_yticks(range(len(rows)), [plain(row) for row in rows])
@@ -36,11 +38,13 @@ def draw_seeds(panels: Mapping[str, Mapping[str, list[float]]], title: str, path
     return write_figure(figure, path)
 
 
-def _draw_panel(axes: Axes, methods: Mapping[str, list[float]], rows: list[str]) -> None:
-    if methods:
-        axes.axvline(fmean(next(iter(methods.values()))), color='.6', linestyle='--', linewidth=1, zorder=0)
+def _draw_panel(
+    axes: Axes, methods: Mapping[str, list[float]], rows: list[str], against: Mapping[str, str | None]
+) -> None:
     for row, values in methods.items():
-        place = rows.index(row)
+        place, other = rows.index(row), against.get(row) or row
+        if other in methods:
+            axes.plot([fmean(methods[other])] * 2, [place - 0.5, place + 0.5], color='.6', linestyle='--', linewidth=1)
         axes.plot(values, [place] * len(values), 'o', color=COLOURS[0], markersize=5, alpha=0.8)
         axes.plot([fmean(values)] * 2, [place - 0.3, place + 0.3], color=INK, linewidth=2)
     axes.grid(axis='x', color='.93')

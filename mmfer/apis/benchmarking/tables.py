@@ -70,13 +70,15 @@ def _table(grid: Grid, results: Results, setting: str, rows: Sequence[str]) -> s
     if not rows:
         return 'No run has finished yet.\n'
     there = [name for name in FIGURES if any(of_seeds(results, setting, row, name) for row in rows)]
-    heads = ['', 'seeds', *(FIGURES[name] for name in there), 'accuracy against', 'what the run knows']
+    heads = ['', 'seeds', *(FIGURES[name] for name in there), 'last', 'best', 'accuracy against', 'what the run knows']
     lines = [_line(heads), '|---' * len(heads) + '|']
     for row in rows:
         cells = [row, str(len(results[setting, row]))]
         for name in there:
             values = of_seeds(results, setting, row, name)
             cells.append(_spread(estimate(list(values.values())), 3 if name == 'nll' else 2) if values else '')
+        for when in ('last', 'best'):
+            cells.append(_spread(estimate(list(of_seeds(results, setting, row, 'accuracy', when).values())), 2))
         lines.append(_line([*cells, _against(grid, results, setting, row), _tells(results, setting, row)]))
     return '\n'.join(lines) + '\n'
 
@@ -116,15 +118,17 @@ def _footing(grid: Grid, results: Results, typed: str) -> str:
     faces, rate = runs[0]['figures']['faces'], runs[0]['figures']['majority_rate']
     half = 100 * 1.96 * math.sqrt(0.7 * 0.3 / faces)
     devices = Counter(_as_cell(run) for run in runs)
-    hours = sum(run['seconds'] or 0 for run in runs) / 3600
+    timed = [run['seconds'] for run in runs if run['seconds'] is not None]
     on = '; '.join(f'{count} on {device}' for device, count in sorted(devices.items()))
     means = (
         f'Means of the last five epochs on {faces:,} faces of {runs[0]["figures"]["split"]} (largest class '
         f'{rate:.1f} %), ± the standard deviation over seeds; differences are of the same seeds, in brackets their '
-        f"95 % interval by Student's t. Another {faces:,} faces would move an accuracy near 70 % by up to {half:.1f} "
-        'points (95 %).'
+        f"95 % interval by Student's t. `last` and `best` are accuracies of the last epoch and of the best on these "
+        f'faces, which is hindsight. Another {faces:,} faces would move an accuracy near 70 % by up to {half:.1f} points '
+        '(95 %).'
     )
-    return f'{means} {len(runs)} of {len(grid.runs())} runs: {on}; {hours:.1f} hours. `{typed}`\n'
+    hours = f'; {len(timed)} of them took {sum(timed) / 3600:.1f} hours' if timed else ''
+    return f'{means} {len(runs)} of {len(grid.runs())} runs: {on}{hours}. `{typed}`\n'
 
 
 def _as_cell(run: Mapping[str, Any]) -> str:
