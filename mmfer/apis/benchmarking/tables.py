@@ -124,8 +124,8 @@ def _footing(grid: Grid, results: Results, typed: str) -> str:
         f'Means of the last five epochs on {faces:,} faces of {runs[0]["figures"]["split"]} (largest class '
         f'{rate:.1f} %), ± the standard deviation over seeds; differences are of the same seeds, in brackets their '
         f"95 % interval by Student's t. `last` and `best` are accuracies of the last epoch and of the best on these "
-        f'faces, which is hindsight. Another {faces:,} faces would move an accuracy near 70 % by up to {half:.1f} points '
-        '(95 %).'
+        f'faces, which is hindsight. Another {faces:,} faces would move an accuracy near 70 % by up to {half:.1f} '
+        'points (95 %).'
     )
     hours = f'; {len(timed)} of them took {sum(timed) / 3600:.1f} hours' if timed else ''
     return f'{means} {len(runs)} of {len(grid.runs())} runs: {on}{hours}. `{typed}`\n'

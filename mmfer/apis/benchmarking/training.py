@@ -13,6 +13,7 @@ from pathlib import Path
 from threading import Lock
 
 from mmfer.apis.benchmarking.places import Place
+from mmfer.structures.whole_files import written_whole
 
 
 class Trainings:
@@ -79,12 +80,15 @@ def held(work_dir: Path, wait: bool = False) -> Iterator[int]:
         BlockingIOError: Another process has it.
     """
     work_dir.parent.mkdir(parents=True, exist_ok=True)
-    with open(f'{work_dir}.lock', 'w') as lock:
+    file = Path(f'{work_dir}.lock')
+    file.touch()
+    with open(file, 'rb') as lock:
         fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         yield lock.fileno()
 
 
 def _add(path: Path, seconds: float) -> float:
     seconds += float(path.read_text()) if path.is_file() else 0
-    path.write_text(f'{seconds:.1f}\n')
+    with written_whole(path) as stream:
+        stream.write(f'{seconds:.1f}\n')
     return seconds
