@@ -179,7 +179,7 @@ class FaceDataset(ColumnDataset):
                 text += f', {count:,} {why}' if count else ''
         if 'clean_label' in self.columns:
             text += f', {self._noise()}'
-        if self.draws_labels:
+        if self.draws_labels and 'score' in self.columns:
             text += ', labels drawn anew from the votes in each epoch'
         return text
 
