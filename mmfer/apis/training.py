@@ -27,6 +27,7 @@ from mmfer.engine.checks.structure import MMENGINE_HOOKS
 from mmfer.engine.checks.unused_settings import check_config, check_optimizer
 from mmfer.engine.collecting import collect_in
 from mmfer.engine.dataset_parts import face_datasets
+from mmfer.engine.hooks.drawn_labels import DrawnLabelsHook
 from mmfer.engine.hooks.interruption import InterruptionHook
 from mmfer.engine.hooks.protocol import ProtocolHook
 from mmfer.engine.hooks.training_faces import TrainingFacesHook
@@ -95,6 +96,8 @@ def _run(cfg: Config, launcher: str, verbose: bool) -> Runner:
     if len(sizes[0]):
         runner.register_hook(TrainingFacesHook(sizes[0]))
     del sizes  # of ten million faces 80 MB, for as long as the training lasts
+    if any(part.draws_labels for part in face_datasets(loaded[0])):
+        runner.register_hook(DrawnLabelsHook())
     runner.logger.info(run_summary(runner))
     clear_folder(runner)
     for loader in loaders:

@@ -25,6 +25,8 @@ class ColumnDataset(BaseDataset):
 
     IMAGE_FOLDER = ''
     """Folder of the images in ``data_root``; ``name`` is relative to it."""
+    draws_labels = False
+    """Whether training draws a face's label from its votes, anew in each epoch (``mmfer.DrawnLabelsHook``)."""
     _fully_initialized: bool  # MMEngine's
 
     def __init__(self, **kwargs: Any) -> None:

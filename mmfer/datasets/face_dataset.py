@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from mmengine.dataset import force_full_init
+from mmengine.logging import print_log
 
 from mmfer.datasets.column_dataset import ColumnDataset, rows_of
 from mmfer.datasets.columns import add_noise, check_columns, check_labels, map_classes, take
@@ -133,7 +134,14 @@ class FaceDataset(ColumnDataset):
         self._metainfo['classes'] = tuple(self._metainfo.get('classes') or self.source_classes)
         if self.source_classes:
             check_labels(columns, self.source_classes, type(self).__name__)
+        read = len(columns['label'])
         columns = map_classes(columns, self.source_classes, self._metainfo['classes'], self.drop_classes)
+        if self.drop_classes:
+            print_log(
+                f'{type(self).__name__} {self.split}: drop_classes leaves out {read - len(columns["label"]):,} of '
+                f'{read:,} faces ({", ".join(self.drop_classes)})',
+                logger='current',
+            )
         rows = rows_of_split(columns, self.split, self.source_split, self.holdout)
         # Noise before rows are taken, so that a row's noise does not depend on which others are held out.
         if self.label_noise is not None:
@@ -169,10 +177,18 @@ class FaceDataset(ColumnDataset):
             found = self.columns['landmark_score'] > 0
             for count, why in (((~found).sum(), 'not found'), ((found & ~self.columns['landmark_valid']).sum(), 'NaN')):
                 text += f', {count:,} {why}' if count else ''
-        if self.label_noise is not None:
-            rate = (labels != self.columns['clean_label']).mean()
-            text += f', label noise {dict(self.label_noise)}, realised rate {rate:.4f}'
+        if 'clean_label' in self.columns:
+            text += f', {self._noise()}'
+        if self.draws_labels and 'score' in self.columns:
+            text += ', labels drawn anew from the votes in each epoch'
         return text
+
+    def _noise(self) -> str:
+        clean = self.columns['clean_label']
+        known = clean >= 0
+        rate = (self.columns['label'] != clean)[known].mean() if known.any() else np.nan
+        text = 'label noise' if self.label_noise is None else f'label noise {dict(self.label_noise)}, realised'
+        return f'{text} rate {rate:.4f}' + ('' if known.all() else f' of {known.sum():,} whose clean label is known')
 
     def extra_repr(self) -> list[str]:
         """Lines for ``repr``."""

@@ -8,20 +8,23 @@ from typing import Any, ClassVar
 import numpy as np
 from mmengine.logging import print_log
 
-from mmfer.datasets.annotations.fer_csv import SPLIT_OF_USAGE, read_fer_csv
-from mmfer.datasets.annotations.ferplus_votes import READINGS, VOTES, votes_of
+from mmfer.datasets.annotations.fer2013_labels import fer2013_labels
+from mmfer.datasets.annotations.ferplus_files import (
+    FOLDER_OF,
+    OWN,
+    PIXELS_FILE,
+    VOTES_FILE,
+    read_csv_files,
+    read_folder,
+    votes_source,
+)
+from mmfer.datasets.annotations.ferplus_votes import READINGS, majority
+from mmfer.datasets.columns import Columns
 from mmfer.datasets.face_dataset import FaceDataset
 from mmfer.datasets.images.image_files import log_unlisted
-from mmfer.datasets.labels.schema import ORDERS
-from mmfer.datasets.reading.csv_table import csv_rows, read_csv
-from mmfer.datasets.reading.files import BadLines, add_repeated, names_array, require_inside, require_paths
-from mmfer.datasets.reading.lines import iter_lines
+from mmfer.datasets.labels.schema import ORDERS, label_map
+from mmfer.datasets.reading.files import require_paths
 from mmfer.registry import DATASETS
-
-_FOLDER_OF = {'train': 'FER2013Train', 'val': 'FER2013Valid', 'test': 'FER2013Test'}
-_OWN = 'the votes of label.csv with boxes, of each face its own'
-_FIRST = 'the votes of fer2013new.csv, of a picture that occurs again those of its first row'
-_EXPECTED = f'{len(VOTES)} whole numbers of votes, for {", ".join(VOTES)}'
 
 
 @DATASETS.register_module()
@@ -61,12 +64,28 @@ class FERPlus(FaceDataset):
                     ``gt_score``. Out are faces that more people call unknown or no face than any one emotion. This is
                     none of the paper's schemes, and keeps most faces
     'cross_entropy' the paper's: the shares of the emotions with most votes until three quarters of the votes or three
-                    emotions are reached, as ``gt_score``. Out are faces where that is not more than half of the votes.
-                    The paper's 'probability' scheme draws labels from the same shares, which mmfer does not do
+                    emotions are reached, as ``gt_score``. Out are faces where that is not more than half of the votes
+    'probability'   the paper's: in training a label is drawn from the same shares, anew in each epoch, and stands alone
+                    in ``gt_score``. What is drawn follows from seed, epoch and face
+                    (:class:`~mmfer.engine.hooks.drawn_labels.DrawnLabelsHook`). Nothing is drawn where a face is
+                    evaluated: give the reading to the training set alone
     =============== ====================================================================================================
 
+    With ``observed='fer2013'`` the labels are those that FER2013 was published with, and FER+ only says which of them
+    are wrong: noise that people made, of which the clean label is known. They are read from ``fer2013.csv`` (beside
+    ``fer2013new.csv``, which has the names), else from ``fer2013_labels.csv``::
+
+        data_root
+        └── fer2013_labels.csv       name,label
+                                     fer0000000.png,anger
+
+    The classes are then FER2013's seven, in its order. All faces of FER+ that have a label of FER2013 are in, whether
+    people agreed on them or not. ``clean_label`` is the majority where there is one, else unknown (-1); unknown is also
+    contempt, which FER2013 does not have. The log counts both.
+
     Args:
-        reading: 'majority', 'distribution' or 'cross_entropy'. Defaults to 'majority'.
+        reading: 'majority', 'distribution', 'cross_entropy' or 'probability'. Defaults to 'majority'.
+        observed: Whose labels are learnt: 'ferplus' (default) or 'fer2013'.
         **kwargs: See :class:`FaceDataset`.
     """
 
@@ -80,112 +99,74 @@ class FERPlus(FaceDataset):
         '-in-representation-learning-facial-expression-recognition-challenge/data, and put fer2013.csv there'
     )
 
-    def __init__(self, *args: Any, reading: str = 'majority', **kwargs: Any):
+    def __init__(self, *args: Any, reading: str = 'majority', observed: str = 'ferplus', **kwargs: Any):
         if reading not in READINGS:
             raise ValueError(f'reading must be one of {", ".join(map(repr, READINGS))}, got {reading!r}')
-        self.reading = reading
-        if reading != 'majority':
+        if observed not in ('ferplus', 'fer2013'):
+            raise ValueError(f"observed must be 'ferplus' or 'fer2013', got {observed!r}")
+        if observed == 'fer2013' and reading != 'majority':
+            raise ValueError(
+                "observed='fer2013' takes FER2013's labels, beside which FER+'s votes would give the wrong ones away: "
+                f'take reading={reading!r} out'
+            )
+        self.reading, self.observed, self.draws_labels = reading, observed, reading == 'probability'
+        if reading != 'majority' or observed == 'fer2013':
             self.COUNTS = {}
+        if observed == 'fer2013':
+            self.METAINFO = dict(classes=ORDERS['fer2013'])
+            kwargs['metainfo'] = {**self.METAINFO, **(kwargs.get('metainfo') or {})}
         super().__init__(*args, **kwargs)
 
-    def load_columns(self) -> dict[str, np.ndarray]:
+    def load_columns(self) -> Columns:
         """Reads votes, and pixels where they are not in files; keeps the faces of this split that have a label."""
-        folder = osp.join(self.data_root, _FOLDER_OF[self.source_split])
+        folder = osp.join(self.data_root, FOLDER_OF[self.source_split])
         columns, votes = self._of_folder(folder) if osp.isdir(folder) else self._of_csv()
-        source = self._votes_source()
-        if source != _OWN:
+        source = votes_source(self.data_root, self.source_split)
+        if source != OWN:
             self.COUNTS = {}  # those that are published are of the others
+        if self.observed == 'fer2013':
+            return self._human_noise(columns, votes, source)
         score = READINGS[self.reading](votes)
         kept = score.any(axis=1)
-        print_log(
-            f'{type(self).__name__} {self.source_split}: {source}; reading {self.reading!r} leaves out '
-            f'{int((~kept).sum()):,} of {len(kept):,} faces',
-            logger='current',
-        )
-        columns = {key: column[kept] for key, column in columns.items()}
+        self._log(f'{source}; reading {self.reading!r} leaves out {int((~kept).sum()):,} of {len(kept):,} faces')
+        columns = {key: column[kept] for key, column in columns.items() if key != 'fer2013'}
         columns['label'] = score[kept].argmax(axis=1)
         if self.reading != 'majority':
             columns['score'] = score[kept]
         return columns
 
-    def _votes_source(self) -> str:
-        """Which of the two published sets of votes these are; all splits must have the same."""
-        sources = {}
-        for split, folder in _FOLDER_OF.items():
-            path = osp.join(self.data_root, folder, 'label.csv')
-            if osp.isfile(path):
-                sources[split] = _OWN if _has_box(next(csv_rows(path, iter_lines(path)), [])) else _FIRST
-        mine = sources.get(self.source_split, _FIRST)
-        other = next((split for split, source in sources.items() if source != mine), None)
-        if other is not None:
-            raise ValueError(
-                f'{self.data_root} mixes two sets of votes of FER+: {self.source_split} has {mine}, {other} '
-                f'{sources[other]}, and they differ; take all three folders from one place, or fer2013new.csv and '
-                'fer2013.csv alone'
-            )
-        return mine
+    def _human_noise(self, columns: Columns, votes: np.ndarray, source: str) -> Columns:
+        """FER2013's labels as those observed, FER+'s majority as the clean ones."""
+        label = columns.pop('fer2013', None)
+        if label is None:
+            label = fer2013_labels(self.data_root, self.source_split, columns['name'].tolist(), self.HOW_TO_GET)
+        shares = majority(votes)
+        kept, agreed = label >= 0, shares.any(axis=1)
+        seven = label_map(ORDERS['ferplus'], self.source_classes, drop=['contempt'])
+        clean = np.where(agreed, seven[shares.argmax(axis=1)], -1)
+        known = kept & agreed
+        differ = known & (clean != label)
+        self._log(
+            f"{source}; the labels are FER2013's, which {int((~kept).sum()):,} of {len(kept):,} faces do not have; of "
+            f'{int(known.sum()):,} faces with a majority of FER+ {100 * differ.sum() / max(known.sum(), 1):.1f} % have '
+            f'another label; it is contempt, which FER2013 does not know, for {int((known & (clean < 0)).sum()):,}, '
+            'whose clean label counts as unknown'
+        )
+        columns = {key: column[kept] for key, column in columns.items()}
+        return {**columns, 'label': label[kept], 'clean_label': clean[kept]}
 
-    def _of_folder(self, folder: str) -> tuple[dict[str, Any], np.ndarray]:
+    def _log(self, text: str) -> None:
+        print_log(f'{type(self).__name__} {self.source_split}: {text}', logger='current')
+
+    def _of_folder(self, folder: str) -> tuple[Columns, np.ndarray]:
         self.IMAGE_FOLDER = osp.basename(folder)
         require_paths(type(self).__name__, folder, ('label.csv',), self.HOW_TO_GET)
-        self.label_file = path = osp.join(folder, 'label.csv')
-        bad = BadLines(path, f"'fer0000000.png,4,0,0,1,3,2,0,0,0,0': an image and {_EXPECTED}")
-        names, votes, lines, boxes = [], [], [], None
-        for line, cells in enumerate(csv_rows(path, iter_lines(path)), 1):
-            if cells:
-                bad.looked_at += 1
-                boxes = _has_box(cells) if boxes is None else boxes
-                try:
-                    if _has_box(cells) != boxes:
-                        odd = 'no box here, one' if boxes else 'a box here, none'
-                        raise ValueError(f'{odd} in the first line: rows of two sets of votes')
-                    votes.append(votes_of(cells[2:] if boxes else cells[1:]))
-                    names.append(require_inside(cells[0].strip()))
-                    lines.append(line)
-                except ValueError as error:
-                    bad.add(line, ','.join(cells), str(error))
-        return self._checked(names, lines, bad), np.array(votes).reshape(-1, len(VOTES))
+        self.label_file = osp.join(folder, 'label.csv')
+        columns, votes = read_folder(self.label_file)
+        log_unlisted(self.image_folder, columns['name'].tolist(), type(self).__name__)
+        return columns, votes
 
-    def _checked(self, names: list[str], lines: list[int], bad: BadLines) -> dict[str, np.ndarray]:
-        columns = dict(name=names_array(names), line=np.array(lines, dtype=np.int32))
-        add_repeated(columns['name'], columns['line'], bad)
-        bad.raise_if_any()
-        log_unlisted(self.image_folder, names, type(self).__name__)
-        return columns
-
-    def _of_csv(self) -> tuple[dict[str, Any], np.ndarray]:
-        files = ('fer2013new.csv', 'fer2013.csv')
-        require_paths(type(self).__name__, self.data_root, files, self.HOW_TO_GET)
-        self.label_file, pixels = (osp.join(self.data_root, file) for file in files)
-        bad = BadLines(self.label_file, f"'Training,fer0000000.png,4,0,0,1,3,2,0,0,0,0': {_EXPECTED}")
-        names, votes, usages, lines = [], [], [], []
-        keys = {key: (key.lower(),) for key in (*VOTES, 'usage')} | dict(name=('image name',))
-        for line, cells in read_csv(self.label_file, keys, bad):
-            for i, number in enumerate(line.tolist()):
-                try:
-                    if cells['usage'][i] not in SPLIT_OF_USAGE:
-                        raise ValueError(f'usage {cells["usage"][i]!r} is unknown')
-                    name = cells['name'][i] and require_inside(cells['name'][i])
-                    votes.append(votes_of([cells[key][i] for key in VOTES]))
-                    names.append(name)
-                    usages.append(SPLIT_OF_USAGE[cells['usage'][i]])
-                    lines.append(number)
-                except ValueError as error:
-                    bad.add(number, cells['name'][i], str(error))
-        bad.raise_if_any()
-        rows = read_fer_csv(pixels, self.source_split)
-        mine = np.array([usage == self.source_split for usage in usages], dtype=bool)
-        if rows.rows_in_file != len(votes) or not np.array_equal(np.flatnonzero(mine), rows.row):
-            raise ValueError(
-                f'{self.label_file} has {len(votes):,} rows, {int(mine.sum()):,} of them for '
-                f'{self.source_split!r}, but {pixels} has {rows.rows_in_file:,} and {len(rows.row):,}; '
-                'they must list the same faces in the same order: get both again, unsorted'
-            )
-        named = np.array([bool(name) for name in names])[mine]  # an empty name: the authors took the face out
-        columns = dict(name=names_array(names)[mine], line=np.array(lines, dtype=np.int32)[mine], image=rows.image)
-        return {key: column[named] for key, column in columns.items()}, np.array(votes)[mine][named]
-
-
-def _has_box(cells: list[str]) -> bool:
-    """In the authors' own files a box, '(0, 0, 48, 48)', stands between name and votes."""
-    return ''.join(cells[1:2]).startswith('(')
+    def _of_csv(self) -> tuple[Columns, np.ndarray]:
+        require_paths(type(self).__name__, self.data_root, (VOTES_FILE, PIXELS_FILE), self.HOW_TO_GET)
+        self.label_file = osp.join(self.data_root, VOTES_FILE)
+        return read_csv_files(self.data_root, self.source_split)

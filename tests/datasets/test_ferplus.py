@@ -107,7 +107,8 @@ def test_a_split_in_folders_with_boxes_and_another_in_the_csv(root):
 
 
 def test_an_unknown_reading(root):
-    with pytest.raises(ValueError, match="must be one of 'majority', 'distribution', 'cross_entropy', got 'votes'"):
+    known = "must be one of 'majority', 'distribution', 'cross_entropy', 'probability', got 'votes'"
+    with pytest.raises(ValueError, match=known):
         FERPlus(str(root), reading='votes')
 
 
@@ -167,3 +168,12 @@ def test_the_authors_own_folders_have_the_published_counts():
     for split, counts in FERPlus.COUNTS.items():
         dataset = FERPlus('data/ferplus', split=split)
         assert (len(dataset),) == counts == dataset.COUNTS[split]
+
+
+def test_what_the_probability_scheme_draws_from(root):
+    """The shares of the paper's cross-entropy scheme; the drawing is DrawnLabelsHook's."""
+    relabel(root, [[6, 1, 0, 3, 0, 0, 0, 0, 0, 0], [0, 9, 0, 0, 0, 0, 0, 0, 1, 0]])
+    drawn, shares = (FERPlus(str(root), reading=reading) for reading in ('probability', 'cross_entropy'))
+    np.testing.assert_array_equal(drawn.columns['score'], shares.columns['score'])
+    assert (drawn.draws_labels, shares.draws_labels) == (True, False)
+    assert drawn.summary() == f'{shares.summary()}, labels drawn anew from the votes in each epoch'

@@ -81,6 +81,23 @@ def test_agreement_is_the_share_of_neighbours_of_the_same_class(run):
     assert found.chance == pytest.approx(1 / 7)
 
 
+def test_faces_whose_clean_label_is_unknown_are_left_out_of_the_agreement(run):
+    noise = {'train_dataloader.dataset.label_noise': dict(kind='symmetric', rate=0.5, seed=0)}
+    noisy = read_run(run.config, run.checkpoint, typed(run.options) | noise, device='cpu')
+    noisy._remembered = None
+    clean = noisy.dataset.columns['clean_label']
+    clean[::3] = -1
+    found = find_neighbours(noisy, [0], count=3)
+    features = embeddings_of_a_training_step(noisy)
+    for space in ('expression', 'landmark'):
+        pairs = [(face, other) for face in range(28) for other in nearest(features[space], face, 3)]
+        same = [clean[other] == clean[face] for face, other in pairs if clean[face] >= 0 and clean[other] >= 0]
+        assert 20 < len(same) < 70
+        assert found.agreement[space] == pytest.approx(np.mean(same))
+    counts = np.bincount(clean[clean >= 0])
+    assert found.chance == pytest.approx(((counts / counts.sum()) ** 2).sum())
+
+
 def test_the_distribution_is_what_the_bank_remembers(trained, run):
     columns = torch.load(run.checkpoint, weights_only=True)['sample_bank']['columns']
     found = find_neighbours(trained, [9, 0], count=1)

@@ -1,5 +1,5 @@
 # FER+: the faces of FER2013, labelled anew by ten people. Reported on 'test'; the others are split='val'. Other
-# readings of the votes: reading='distribution' or 'cross_entropy', see docs/datasets.md.
+# readings of the votes: reading='distribution', 'cross_entropy' or 'probability', see docs/datasets.md.
 # The leaf places it: dataset=dict(_delete_=True, **_base_.ferplus.train) in the loaders of rafdb.py; likewise 'test'.
 _ferplus = dict(
     type='mmfer.FERPlus',

@@ -31,8 +31,9 @@ class Neighbours:
         distribution: Of labels, for each face [n, K].
         remembered: Of which faces the distribution is the bank's `label_distribution` [n]; of the others, such as those
             that training has never drawn, it is the prediction.
-        agreement: By name of the space, share of nearest others that are of the face's own class (the clean one, where
-            known), over all faces that were searched, or `SAMPLE` of them.
+        agreement: By name of the space, share of nearest others that are of the face's own class, over all faces that
+            were searched, or `SAMPLE` of them: the clean class, and of faces where it is known, or, where it is known
+            of none, the observed one.
         chance: The same share among faces drawn at random.
     """
 
@@ -83,14 +84,17 @@ def find_neighbours(
             raise ValueError(f'there is no face {face}: the training set has {total:,}, numbered from 0')
     rows = sorted({*faces, *(range(total) if among is None else among)})
     batches = track(run.batches(rows, batch_size), -(-len(rows) // batch_size))
-    values = [embed(run.model, inputs) | {'class': best_known_class(batch)} for inputs, batch in batches]
+    values = [embed(run.model, inputs) | {'class': classes_of(batch)} for inputs, batch in batches]
     found = {name: torch.cat([value[name] for value in values]) for name in values[0]}
-    place, classes, probs = torch.as_tensor(np.searchsorted(rows, faces)), found.pop('class'), found.pop('probs')
-    counted = torch.arange(len(rows))[:: -(-len(rows) // SAMPLE)]
+    place, probs = torch.as_tensor(np.searchsorted(rows, faces)), found.pop('probs')
+    observed, clean = found.pop('class').unbind(1)
+    classes = clean if (clean >= 0).any() else observed
+    known = classes[classes >= 0]
+    counted = (classes >= 0).nonzero()[:, 0][:: -(-len(known) // SAMPLE)]
     agreement = {}
     for name, features in found.items():
-        agrees = classes[nearest_rows(features, counted, count)] == classes[counted, None]
-        agreement[name] = agrees.double().mean().item()
+        others = classes[nearest_rows(features, counted, count)]
+        agreement[name] = (others == classes[counted, None])[others >= 0].double().mean().item()
     bank = run.bank.get('label_distribution')
     remembered = torch.zeros(len(faces), dtype=torch.bool) if bank is None else torch.from_numpy(run.seen)[list(faces)]
     estimated = (
@@ -102,15 +106,14 @@ def find_neighbours(
         distribution=estimated.numpy(),
         remembered=remembered.numpy(),
         agreement=agreement,
-        chance=(classes.bincount() / len(classes)).square().sum().item(),
+        chance=(known.bincount() / len(known)).square().sum().item(),
     )
 
 
-def best_known_class(batch: FaceBatch) -> Tensor:
-    """The clean label where it is known, else the observed one [N]."""
-    if batch.clean_label is None:
-        return batch.label.cpu()
-    return torch.where(batch.clean_label >= 0, batch.clean_label, batch.label).cpu()
+def classes_of(batch: FaceBatch) -> Tensor:
+    """The observed and the clean class of each face [N, 2]; -1 where the clean one is not known."""
+    clean = torch.full_like(batch.label, -1) if batch.clean_label is None else batch.clean_label
+    return torch.stack([batch.label, clean], 1).cpu()
 
 
 @torch.inference_mode()

@@ -71,7 +71,12 @@ def cross_entropy(votes: np.ndarray) -> np.ndarray:
     return _shares(np.where(discarded[:, None], 0, taken))
 
 
-READINGS = {'majority': majority, 'distribution': distribution, 'cross_entropy': cross_entropy}
+READINGS = {
+    'majority': majority,
+    'distribution': distribution,
+    'cross_entropy': cross_entropy,
+    'probability': cross_entropy,  # a label is drawn from these shares
+}
 
 
 def _without_outliers(votes: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 from mmfer.engine.hooks.auto_encoder_sheets import AutoEncoderSheetHook
 from mmfer.engine.hooks.checkpoint import CheckpointHook
 from mmfer.engine.hooks.compile import CompileHook
+from mmfer.engine.hooks.drawn_labels import DrawnLabelsHook
 from mmfer.engine.hooks.finite import FiniteHook
 from mmfer.engine.hooks.noise_report import NoiseReportHook
 from mmfer.engine.hooks.protocol import ProtocolHook
@@ -16,6 +17,7 @@ __all__ = [
     'AutoEncoderSheetHook',
     'CheckpointHook',
     'CompileHook',
+    'DrawnLabelsHook',
     'FiniteHook',
     'NoiseReportHook',
     'ProtocolHook',

@@ -1,0 +1,9 @@
+# SNA ResNet-18 on human noise: FER2013's labels, tested on FER+'s; the setting is that of r18_rafdb.py.
+# First: autoencoder_ferplus.py.
+_base_ = ['./r18_rafdb.py', '../_base_/datasets/fer2013_on_ferplus.py']
+model = dict(
+    supervision=dict(sna=dict(branches=dict(neighbours=dict(checkpoint='work_dirs/sna/autoencoder_ferplus')))),
+)
+train_dataloader = dict(dataset=dict(_delete_=True, **_base_.fer2013_on_ferplus.train))
+val_dataloader = dict(dataset=dict(_delete_=True, **_base_.fer2013_on_ferplus.test))
+test_dataloader = val_dataloader
