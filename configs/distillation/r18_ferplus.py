@@ -14,7 +14,7 @@ data_preprocessor = dict(
     augment_normalized=[],
 )
 train_dataloader = dict(
-    dataset=dict(_delete_=True, **_base_.ferplus.train),
+    dataset=dict(_delete_=True, **{**_base_.ferplus.train, 'reading': 'distribution'}),  # leaves few faces out
     sampler=dict(_delete_=True, type='DefaultSampler', shuffle=True),
 )
 val_dataloader = dict(dataset=dict(_delete_=True, **{**_base_.ferplus.test, 'split': 'val'}))
