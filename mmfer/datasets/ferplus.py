@@ -109,6 +109,11 @@ class FERPlus(FaceDataset):
                 "observed='fer2013' takes FER2013's labels, beside which FER+'s votes would give the wrong ones away: "
                 f'take reading={reading!r} out'
             )
+        if reading == 'probability' and kwargs.get('test_mode'):
+            raise ValueError(
+                "reading='probability' draws labels in training, and nothing where faces are evaluated: give it to the "
+                "training set alone, and reading='majority' to this one"
+            )
         self.reading, self.observed, self.draws_labels = reading, observed, reading == 'probability'
         if reading != 'majority' or observed == 'fer2013':
             self.COUNTS = {}

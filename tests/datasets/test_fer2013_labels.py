@@ -132,6 +132,11 @@ def test_more_noise_on_top_keeps_what_is_clean(root):
             "observed='fer2013' takes FER2013's labels, beside which FER+'s votes would give the wrong ones away: take "
             "reading='cross_entropy' out",
         ),
+        (
+            dict(reading='probability', test_mode=True),
+            "reading='probability' draws labels in training, and nothing where faces are evaluated: give it to the "
+            "training set alone, and reading='majority' to this one",
+        ),
     ],
 )
 def test_settings_that_do_not_go(root, settings, sentence):
