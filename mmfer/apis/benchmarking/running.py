@@ -116,8 +116,8 @@ class Benchmark:
         work_dir, place = self._work_dir / run.name, self._places.get()
         try:
             seconds = self._trainings.train([*words, '--cfg-options', _ONE_CHECKPOINT, *options], work_dir, place)
-        except BlockingIOError:
-            return Outcome(f'{run.name}: left to another process, which trains it')
+        except ValueError as error:
+            return Outcome(f'{run.name} is left out: {error}')
         finally:
             self._places.put(place)
         if seconds is None:
@@ -146,7 +146,7 @@ class Benchmark:
             place = self._places.get()
             try:
                 seconds = self._trainings.train([self.grid.first[name]], work_dir, place)
-            except BlockingIOError:
+            except ValueError:  # another process trains it
                 time.sleep(_SECONDS_BETWEEN_LOOKS)
                 if self._trainings.stopped:
                     return self._unfinished(name, work_dir)

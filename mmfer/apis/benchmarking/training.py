@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from threading import Lock
 
 from mmfer.apis.benchmarking.places import Place
+from mmfer.engine.run_lock import only_run_in
 from mmfer.structures.whole_files import written_whole
 
 
@@ -41,10 +40,15 @@ class Trainings:
 
         Returns:
             How many seconds it took, earlier attempts included; None where it did not finish.
+
+        Raises:
+            ValueError: Another process trains in this folder: on a machine that shares the disk, or left behind.
         """
+        with only_run_in(work_dir):  # free now; the training holds it from its start on
+            pass
         started = time.monotonic()
         command = [sys.executable, '-m', 'mmfer', 'train', *words, '--work-dir', str(work_dir), '--resume', 'auto']
-        with held(work_dir) as lock, open(f'{work_dir}.log', 'ab') as log:
+        with open(f'{work_dir}.log', 'ab') as log:
             with self._lock:
                 if self.stopped:
                     return None
@@ -55,7 +59,6 @@ class Trainings:
                     stdout=log,
                     stderr=subprocess.STDOUT,
                     start_new_session=True,  # a Ctrl-C of the terminal comes to us, who pass it on once
-                    pass_fds=[lock],  # where we are killed, the folder is held until the training has ended, too
                 )
                 self._running.add(process)
             code = process.wait()
@@ -63,28 +66,6 @@ class Trainings:
                 self._running.discard(process)
         seconds = _add(Path(f'{work_dir}.seconds'), time.monotonic() - started)
         return seconds if code == 0 else None
-
-
-@contextmanager
-def held(work_dir: Path, wait: bool = False) -> Iterator[int]:
-    """Holds a run's folder, against other machines that share the disk and processes that were left behind.
-
-    Args:
-        work_dir: The folder.
-        wait: Whether to wait until it is free.
-
-    Yields:
-        The number of the file that holds it.
-
-    Raises:
-        BlockingIOError: Another process has it.
-    """
-    work_dir.parent.mkdir(parents=True, exist_ok=True)
-    file = Path(f'{work_dir}.lock')
-    file.touch()
-    with open(file, 'rb') as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        yield lock.fileno()
 
 
 def _add(path: Path, seconds: float) -> float:

@@ -14,7 +14,7 @@ from mmfer.apis.benchmarking import places, training
 from mmfer.apis.benchmarking.grid import Grid, Row, Run
 from mmfer.apis.benchmarking.places import Place, find_places, share_of
 from mmfer.apis.benchmarking.running import Benchmark
-from mmfer.apis.benchmarking.training import Trainings, held
+from mmfer.apis.benchmarking.training import Trainings
 
 GRID = Grid(
     'made_up',
@@ -96,12 +96,18 @@ def test_what_waits_for_a_failure_is_not_tried(tmp_path, trained):
     assert not any(words[0] == 'sna.py' for words, _ in trained)
 
 
-def test_a_folder_that_another_process_has_is_left_to_it(tmp_path, monkeypatch):
-    monkeypatch.setattr(training.sys, 'executable', '/bin/false')
+def test_a_folder_that_another_process_has_is_left_to_it(tmp_path, monkeypatch, capsys):
     made = benchmark(tmp_path)
     run = Run('clean', 'plain', 0)
-    with held(tmp_path / 'work/made_up' / run.name):
+    folder = tmp_path / 'work/made_up' / run.name
+    hold = 'from mmfer.engine.run_lock import only_run_in\n'
+    hold += f'with only_run_in({str(folder)!r}): print(1, flush=True); input()'
+    with subprocess.Popen([sys.executable, '-c', hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout.readline() == b'1\n'
         assert made.train([run]) == []
+        assert f'{run.name} is left out: {folder} is in use by another training (process' in capsys.readouterr().out
+        other.communicate(b'\n')
+    monkeypatch.setattr(training.sys, 'executable', '/bin/false')
     assert made.missing([run]) == [run]
     assert made.train([run]) == [f'{run.name} failed: {tmp_path}/work/made_up/{run.name}.log says why']
 
