@@ -36,10 +36,10 @@ class FaceDataset(ColumnDataset):
         label_noise: ``dict(kind='symmetric' | 'asymmetric', rate=.3, seed=0)``, with ``confusions`` for asymmetric
             noise of your own, or ``dict(kind='manifest', file='noise.csv')`` (docs/noise.md); training rows only.
             Observed labels change, ``clean_label`` keeps the original; votes are left out, they would give the noise
-            away.
+            away. ``kind='corrections'`` reads a manifest as better labels (docs/audit.md).
         holdout: ``dict(fraction=.1, seed=0)`` splits the training rows by class, and by identity where known:
             ``split='train'`` keeps the rest, ``split='val'`` has those held out, never with added noise, in place of a
-            validation split of the dataset's own.
+            validation split of the dataset's own. ``dict(folds=5, fold=0, seed=0)`` holds out one of five parts.
         drop_classes: Classes whose faces are left out on purpose, where ``metainfo=dict(classes=...)`` has fewer.
         packed: File of these images, decoded and at the pipeline's size, from ``tools/dataset_tools/pack.py``; training
             is the same, only reading is faster. Defaults to None.
@@ -169,7 +169,9 @@ class FaceDataset(ColumnDataset):
             found = self.columns['landmark_score'] > 0
             for count, why in (((~found).sum(), 'not found'), ((found & ~self.columns['landmark_valid']).sum(), 'NaN')):
                 text += f', {count:,} {why}' if count else ''
-        if self.label_noise is not None:
+        if self.label_noise is not None and self.label_noise['kind'] == 'corrections':
+            text += f', labels corrected by {self.label_noise["file"]}'
+        elif self.label_noise is not None:
             rate = (labels != self.columns['clean_label']).mean()
             text += f', label noise {dict(self.label_noise)}, realised rate {rate:.4f}'
         return text
