@@ -15,6 +15,7 @@ COMMANDS = {
     'test': 'evaluate a checkpoint: metrics, confusion matrix, a csv of every face',
     'predict': 'predict the expression of a picture, or of all of a folder',
     'export': 'write only what is deployed of a checkpoint',
+    'audit': 'find training labels that are probably wrong, of a config or of a folder of class folders',
     'configs': 'list the configs that come with mmfer, one line each',
     'data check': "look through a config's datasets: counts, broken images, duplicates and leaks, landmarks",
     'data browse': 'draw what the network sees, after augmentation',

@@ -114,7 +114,7 @@ def add_noise(columns: Columns, classes: Sequence[str], kind: str, **settings: A
     if kind in ('manifest', 'corrections'):
         if settings.keys() != {'file'}:
             raise ValueError(
-                f'label noise of kind={kind!r} takes file and nothing else (its rate is the file\'s), '
+                f"label noise of kind={kind!r} takes file and nothing else (its rate is the file's), "
                 f'got {", ".join(settings) or "nothing"}; label_noise=dict(_delete_=True, kind=..., '
                 'file=...) takes out what the base config has'
             )

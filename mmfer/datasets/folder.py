@@ -37,8 +37,8 @@ class FolderFaces(FaceDataset):
         └── test
             └── ...
 
-    Without folders of splits the class folders themselves may lie in ``data_root``: then every face is of the split that is
-    asked for, and ``holdout`` parts them.
+    Without folders of splits the class folders themselves may lie in ``data_root``: then every face is of the split
+    that is asked for, and ``holdout`` parts them.
 
     The classes are the folders of all splits in alphabetical order, numbers in names by their value, under the names of
     :mod:`mmfer.datasets.labels.schema`, unless ``metainfo=dict(classes=...)`` gives an order. Folders that are named by

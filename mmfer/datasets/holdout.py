@@ -38,10 +38,10 @@ def holdout_mask(
     if folds is None and fold is None:
         return _share_mask(columns, 0.1 if fraction is None else fraction, seed)
     if fraction is not None or folds is None or fold is None:
-        given = dict(fraction=fraction, folds=folds, fold=fold)
+        given = dict(fraction=fraction, folds=folds, fold=fold).items()
         raise ValueError(
             'holdout takes a fraction, or folds and fold, such as dict(fraction=.1, seed=0) or '
-            f'dict(folds=5, fold=0, seed=0), got {({key: value for key, value in given.items() if value is not None})}'
+            f'dict(folds=5, fold=0, seed=0), got {dict(item for item in given if item[1] is not None)}'
         )
     check_range('holdout.folds', folds, 2, whole=True)
     check_range('holdout.fold', fold, 0, folds - 1, whole=True)

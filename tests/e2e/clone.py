@@ -27,6 +27,7 @@ FOLDERS = {
     'SFEW': 'sfew',
     'ExpW': 'expw',
     'CAERS': 'caer-s',
+    'FolderFaces': 'folder',
 }
 """Where the configs look for data, besides data/raf-db."""
 

@@ -1,0 +1,101 @@
+"""From evidence to faces in the order of doubt, and to the labels that are changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from mmfer.apis.analysis.beliefs import Beliefs
+from mmfer.apis.analysis.label_scores import (
+    average_precision,
+    class_adjusted,
+    combined,
+    confident_labels,
+    self_confidence,
+)
+from mmfer.apis.audit.evidence import Evidence
+from mmfer.datasets import FaceDataset
+from mmfer.engine.hooks.noise_report import auroc
+from mmfer.structures.ranges import check_range
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What an audit says of every label, by row of the training set.
+
+    Args:
+        beliefs: As of a run: `believed` is the suggested label where the label is changed, else the observed one,
+            `trust` is 1 - the combined doubt, `probs` are of networks that were not trained on the face.
+        suggested: The best label but the observed one [N].
+        doubts: By name of the score, the more the more doubtful [N]; `combined` is the last.
+        fold: In which the face was held out [N].
+    """
+
+    beliefs: Beliefs
+    suggested: np.ndarray
+    doubts: dict[str, np.ndarray]
+    fold: np.ndarray
+
+
+def judge(dataset: FaceDataset, evidence: Evidence, fix: int | None = None) -> Verdict:
+    """Ranks all faces by how doubtful their label is, and changes the labels of the most doubtful.
+
+    Args:
+        dataset: All training faces.
+        evidence: Of their folds.
+        fix: Change the labels of that many, the most doubtful. Defaults to None: of those whose confident label is
+            another one than the observed, and more probable than all others together. Without the second condition
+            networks that have learnt little would change half of all labels.
+
+    Raises:
+        ValueError: `fix` is more than there are.
+    """
+    observed, probs = dataset.get_gt_labels(), evidence.probs
+    margin, suggested = class_adjusted(probs, observed)
+    doubts = {'self_confidence': 1 - self_confidence(probs, observed), 'class_adjusted': -margin}
+    if evidence.remembered is not None:
+        doubts['remembered'] = evidence.remembered
+    doubts['combined'] = combined(list(doubts.values()))
+    believed = observed.copy()
+    if fix is None:
+        confident = confident_labels(probs, observed)
+        changed = (confident >= 0) & (confident != observed) & (probs.max(axis=1) > 0.5)
+        believed[changed] = confident[changed]
+    else:
+        check_range('--fix', fix, 0, len(observed), whole=True)
+        changed = np.argsort(-doubts['combined'], kind='stable')[:fix]
+        believed[changed] = suggested[changed]
+    beliefs = Beliefs(
+        classes=tuple(dataset.metainfo['classes']),
+        names=dataset.columns['name'].tolist(),
+        observed=observed,
+        believed=believed,
+        trust=1 - doubts['combined'],
+        probs=probs,
+        clean=dataset.get_clean_labels(),
+        sources=dict(believed='out of fold', trust='combined', probs='out of fold'),
+        seen=np.ones(len(observed), dtype=bool),
+    )
+    return Verdict(beliefs, suggested, doubts, evidence.fold)
+
+
+def figures(verdict: Verdict) -> dict[str, dict[str, float]]:
+    """How well each score finds wrong labels, where clean ones are known.
+
+    Returns:
+        By score `auroc` (share of pairs in which the wrongly labelled face is the more doubtful) and
+        `average_precision`, in percent; {} where no clean label is known, or all are right, or all wrong.
+    """
+    beliefs = verdict.beliefs
+    known = beliefs.clean >= 0
+    wrong = (beliefs.clean != beliefs.observed)[known]
+    if not wrong.any() or wrong.all():
+        return {}
+    found = {}
+    for name, doubt in verdict.doubts.items():
+        some = np.nan_to_num(doubt[known], nan=float(np.nanmedian(doubt)))  # of what a score knows nothing of
+        pairs = auroc(torch.as_tensor(some[wrong]), torch.as_tensor(some[~wrong]))
+        found[name] = dict(auroc=100 * pairs, average_precision=100 * average_precision(some, wrong))
+    return found
