@@ -114,10 +114,9 @@ def _ask(cfg: Config, dataset: FaceDataset, track: Track, verbose: bool) -> dict
         # The order of `analyze noise-report`: a label that is contradicted first, then the least trusted.
         agrees, seen = beliefs.believed == beliefs.observed, beliefs.seen
         doubts[trained[seen]] = 1 - ranks(agrees[seen], beliefs.trust[seen])
-    found = dict(rows=rows, probs=probs, doubts=doubts)
     with written_whole(folder / FOUND, 'wb') as stream:
-        np.savez_compressed(stream, **found)
-    return found
+        np.savez_compressed(stream, rows=rows, probs=probs, doubts=doubts)
+    return dict(rows=rows, probs=probs, doubts=doubts)
 
 
 def read_found(path: Path, faces: int, classes: int) -> dict[str, np.ndarray] | None:

@@ -42,17 +42,17 @@ def write_folder_config(
     if cfg.get('train_dataloader') is None or 'pipeline' not in cfg.train_dataloader.get('dataset', {}):
         raise ValueError(f'{network} has no train_dataloader.dataset with a pipeline, which says how faces are read')
     root = str(folder.resolve())
-    metainfo = {} if classes is None else dict(metainfo=dict(classes=_order(classes)))
+    metainfo = None if classes is None else dict(classes=_order(classes))
     try:
-        faces = FolderFaces(root, **metainfo)
+        faces = FolderFaces(root, metainfo=metainfo)
     except ValueError as error:
         if classes is None and 'metainfo' in str(error):
             raise ValueError(f'{error}; here with --classes') from None
         raise
     tested = faces.parted and any((folder / name).is_dir() for name in ('test', 'testing', 'Test'))
-    held = {} if tested else dict(holdout=dict(fraction=0.1, seed=0))
+    asked = dict(metainfo=metainfo, holdout=None if tested else dict(fraction=0.1, seed=0))
     pipeline = Config(dict(steps=cfg.train_dataloader.dataset.pipeline)).to_dict()['steps']
-    common = dict(_delete_=True, type='mmfer.FolderFaces', data_root=root, pipeline=pipeline, **metainfo, **held)
+    common = dict(_delete_=True, type='mmfer.FolderFaces', data_root=root, pipeline=pipeline, **asked)
     evaluated = dict(common, split='test' if tested else 'val', test_mode=True)
     keys: dict[str, Any] = dict(
         model=dict(head=dict(num_classes=len(faces.metainfo['classes']))),
