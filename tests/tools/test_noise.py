@@ -217,7 +217,11 @@ def test_the_order_that_a_message_names_can_be_typed(main, scn, tmp_path, capsys
         (['--import', 'noise04.txt'], {}, 'there is no list of noisy labels noise04.txt'),
         ([], {'label_noise': None}, 'no label_noise: say what to make with --kind and --rate, or --import'),
         ([], {'label_noise': dict(kind='manifest', file='x.csv')}, 'has noise from a manifest: say what to make'),
-        ([], {'label_noise.kind': 'both'}, "must be 'symmetric', 'asymmetric' or 'manifest'"),
+        (
+            [],
+            {'label_noise.kind': 'both'},
+            "must be 'symmetric', 'asymmetric', 'manifest' (other noise comes from one, which ",
+        ),
         (
             ['--kind', 'symmetric', '--rate', '.3'],
             {'split': 'test'},

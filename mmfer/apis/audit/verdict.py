@@ -93,9 +93,16 @@ def figures(verdict: Verdict) -> dict[str, dict[str, float]]:
     wrong = (beliefs.clean != beliefs.observed)[known]
     if not wrong.any() or wrong.all():
         return {}
-    found = {}
-    for name, doubt in verdict.doubts.items():
-        some = np.nan_to_num(doubt[known], nan=float(np.nanmedian(doubt)))  # of what a score knows nothing of
-        pairs = auroc(torch.as_tensor(some[wrong]), torch.as_tensor(some[~wrong]))
-        found[name] = dict(auroc=100 * pairs, average_precision=100 * average_precision(some, wrong))
-    return found
+    return {name: detection(doubt[known], wrong) for name, doubt in verdict.doubts.items()}
+
+
+def detection(doubt: np.ndarray, wrong: np.ndarray) -> dict[str, float]:
+    """AUROC and average precision, in percent.
+
+    Args:
+        doubt: The more, the more doubtful [N]; nan, where nothing is known of a face, counts as the median.
+        wrong: Whether the label is wrong, bool [N]; some are, and some are not.
+    """
+    doubt = np.nan_to_num(doubt, nan=float(np.nanmedian(doubt)))
+    pairs = auroc(torch.as_tensor(doubt[wrong]), torch.as_tensor(doubt[~wrong]))
+    return dict(auroc=100 * pairs, average_precision=100 * average_precision(doubt, wrong))

@@ -101,7 +101,7 @@ def make(args: argparse.Namespace) -> NoiseManifest:
         noise['confusions'] = args.confusions
     if args.kind is None:
         noise = _own_noise(args)
-        if not noise or noise['kind'] == 'manifest':
+        if 'file' in noise or not noise:
             raise ValueError(
                 f'{args.config} has {"noise from a manifest" if noise else "no label_noise"}: say what to '
                 'make with --kind and --rate, or --import'
