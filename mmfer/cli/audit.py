@@ -18,6 +18,7 @@ from mmfer.apis.audit.folder import NETWORK, write_folder_config
 from mmfer.apis.audit.plan import REPORT, audited_set, claim_folder
 from mmfer.apis.audit.verdict import Verdict, figures, judge
 from mmfer.apis.config import as_typed, typed_options
+from mmfer.apis.data.noise import noise_options
 from mmfer.cli.arguments import add_cfg_options, new_parser
 from mmfer.commands import command, config_as_typed
 from mmfer.engine.interruption import STOPPED
@@ -25,8 +26,6 @@ from mmfer.engine.run_lock import only_run_in
 from mmfer.evaluation import write_report
 from mmfer.progress import ProgressBar
 from mmfer.shipped import find_config
-
-KEY = 'train_dataloader.dataset.label_noise'
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -124,17 +123,13 @@ def audit(args: argparse.Namespace) -> None:
 
 def following(cfg: Config, args: argparse.Namespace, noise: dict[str, str]) -> str:
     """The command that trains on the corrected labels."""
-    config = cfg.filename if Path(args.audited).is_dir() else args.audited
-    options = [option for option in typed_options(args) if not option.startswith(KEY)]
-    replace = ['_delete_=True'] if cfg.train_dataloader.dataset.get('label_noise') else []
-    settings = [*replace, f'kind={noise["kind"]}', f'file={as_typed(noise["file"])}']
-    seed = [] if args.seed is None else ['--seed', str(args.seed)]
-    name = config_as_typed(config) if Path(args.audited).is_dir() else config
+    of_folder = Path(args.audited).is_dir()
+    config = config_as_typed(cfg.filename) if of_folder else args.audited
+    options = noise_options(config, typed_options(args), dict(noise, file=as_typed(noise['file'])))
     # Of its own: in the config's work folder may be the run with the labels as they were.
     work_dir = ['--work-dir', as_typed(Path(cfg.work_dir) / 'corrected')]
-    return command(
-        'train.py', name, *work_dir, *seed, options=[*options, *(f'{KEY}.{setting}' for setting in settings)]
-    )
+    seed = [] if args.seed is None else ['--seed', str(args.seed)]
+    return command('train.py', config, *work_dir, *seed, options=options)
 
 
 def main(argv: list[str] | None = None) -> None:

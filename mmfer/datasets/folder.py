@@ -18,7 +18,7 @@ from mmfer.datasets.images.listing import list_files
 from mmfer.datasets.reading.files import require_paths
 from mmfer.registry import DATASETS
 
-_FOLDERS = {'train': ('train', 'training'), 'val': ('val', 'valid', 'validation'), 'test': ('test', 'testing')}
+FOLDERS = {'train': ('train', 'training'), 'val': ('val', 'valid', 'validation'), 'test': ('test', 'testing')}
 
 
 @DATASETS.register_module()
@@ -52,7 +52,7 @@ class FolderFaces(FaceDataset):
     def load_columns(self) -> dict[str, np.ndarray]:
         """Lists the class folders of this split."""
         name, split = type(self).__name__, self.source_split
-        there = {key: find_folder(self.data_root, candidates) for key, candidates in _FOLDERS.items()}
+        there = {key: find_folder(self.data_root, candidates) for key, candidates in FOLDERS.items()}
         self.parted = any(there.values()) or not has_class_folders(self.data_root)
         if self.parted:
             require_paths(name, self.data_root, (there[split] or split,), self.HOW_TO_GET)

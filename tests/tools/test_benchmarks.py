@@ -140,7 +140,7 @@ def test_an_audit_is_compared_with_cleanlab_on_the_same_predictions(tmp_path):
     found = audit.compare(tmp_path, quality)
     assert found['mmfer: self_confidence'] == dict(auroc=100, average_precision=100)
     # Nothing is remembered of b.jpg: it gets the median, between the others'.
-    assert found['mmfer: remembered'] == dict(auroc=75, average_precision=50)
+    assert found['mmfer: remembered'] == dict(auroc=50, average_precision=50)
     assert found['cleanlab: self_confidence'] == dict(auroc=100, average_precision=100)
     assert found['cleanlab: self_confidence, adjusted']['auroc'] == 0
     assert set(audit.compare(tmp_path, None)) == {'mmfer: self_confidence', 'mmfer: remembered'}

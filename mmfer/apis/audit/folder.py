@@ -11,6 +11,8 @@ from mmengine.config import Config
 
 from mmfer.apis.config import read_config
 from mmfer.datasets import FolderFaces
+from mmfer.datasets.annotations.class_folders import find_folder
+from mmfer.datasets.folder import FOLDERS
 from mmfer.shipped import PREFIX, SHIPPED, find_config
 from mmfer.structures.whole_files import written_whole
 
@@ -49,7 +51,7 @@ def write_folder_config(
         if classes is None and 'metainfo' in str(error):
             raise ValueError(f'{error}; here with --classes') from None
         raise
-    tested = faces.parted and any((folder / name).is_dir() for name in ('test', 'testing', 'Test'))
+    tested = faces.parted and find_folder(root, FOLDERS['test']) is not None
     asked = dict(metainfo=metainfo, holdout=None if tested else dict(fraction=0.1, seed=0))
     pipeline = Config(dict(steps=cfg.train_dataloader.dataset.pipeline)).to_dict()['steps']
     common = dict(_delete_=True, type='mmfer.FolderFaces', data_root=root, pipeline=pipeline, **asked)
