@@ -213,7 +213,7 @@ def test_figures_are_those_of_a_ranking_by_hand():
     assert np.array_equal(verdict.beliefs.believed, clean)
     unsure = judge(dataset, Evidence(np.full((60, 7), 1 / 7, np.float32), np.zeros(60, int), None))
     assert len(unsure.beliefs.doubted) == 0
-    assert list(unsure.doubts) == ['self_confidence', 'class_adjusted', 'combined']
+    assert list(unsure.doubts) == ['class_adjusted', 'self_confidence', 'combined']
 
 
 @pytest.mark.parametrize(

@@ -42,18 +42,23 @@ def confident_labels(probs: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return np.where(reached.any(axis=1), best, -1)
 
 
-def class_adjusted(probs: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def class_adjusted(probs: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """How far the observed label is ahead of the best other one, each measured from the threshold of its class.
 
     Returns:
-        The margin float64 [N], the lower the more doubtful, and that other label int64 [N], the suggestion.
+        float64 [N], the lower the more doubtful.
     """
     above = probs.astype(np.float64) - thresholds(probs, labels)
-    rows = np.arange(len(labels))
-    own = above[rows, labels]
-    above[rows, labels] = -np.inf
-    other = above.argmax(axis=1)
-    return own - above[rows, other], other
+    return self_confidence(above, labels) - _others(above, labels).max(axis=1)
+
+
+def suggested_labels(probs: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """The most probable class but the observed one, int64 [N]."""
+    return _others(probs, labels).argmax(axis=1)
+
+
+def _others(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    return np.where(np.arange(values.shape[1]) == labels[:, None], -np.inf, values)
 
 
 def ranks(*keys: np.ndarray) -> np.ndarray:
