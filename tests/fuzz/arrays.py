@@ -236,7 +236,9 @@ def landmark_progress(folder: Path) -> Reader:
 def audit_fold(folder: Path) -> Reader:
     path = folder / 'out_of_fold.npz'
     kept = dict(
-        rows=np.array([0, 3]), probs=np.array([[0.2, 0.8], [1, 0]], np.float32), doubts=np.array([np.nan, 0.5, 1, 0])
+        rows=np.array([0, 3]),
+        probs=np.array([[0.2, 0.8], [1, 0]] * 2, np.float32),
+        doubts=np.array([np.nan, 0.5, 1, 0]),
     )
     path.write_bytes(npz(np.savez_compressed, **kept))
 

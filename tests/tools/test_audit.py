@@ -183,7 +183,7 @@ def test_where_the_truth_is_known_every_score_is_held_against_it(tmp_path, capsy
     typed = ['--cfg-options', *(f'{key}={value}' for key, value in small.items())]
     main([SCN, '--work-dir', str(tmp_path / 'work'), '--folds', '2', *typed])
     said = capsys.readouterr().out
-    for score in ('self_confidence', 'class_adjusted', 'remembered', 'combined'):
+    for score in ('self_confidence', 'seen_confidence', 'class_adjusted', 'remembered', 'combined'):
         assert re.search(rf'^  {score} +AUROC +[0-9.]+  average precision +[0-9.]+$', said, re.MULTILINE)
     dataset = audited_set(read_config(SCN, {key: value for key, value in small.items() if 'dataset' in key}), 2)
     rate = 100 * (dataset.get_gt_labels() != dataset.get_clean_labels()).mean()
@@ -206,14 +206,17 @@ def test_figures_are_those_of_a_ranking_by_hand():
     knows = np.full((60, 7), 0.05, np.float32)
     knows[np.arange(60), clean] = 0.7
     remembered = np.where(np.arange(60) % 2, np.nan, (observed != clean).astype(float))
-    verdict = judge(dataset, Evidence(knows, np.zeros(60, int), remembered))
+    verdict = judge(dataset, Evidence(knows, knows, np.zeros(60, int), remembered))
     found = figures(verdict)
     assert found['self_confidence'] == found['combined'] == dict(auroc=100, average_precision=100)
     assert found['remembered']['auroc'] < 100  # of half of the faces it knows nothing
     assert np.array_equal(verdict.beliefs.believed, clean)
-    unsure = judge(dataset, Evidence(np.full((60, 7), 1 / 7, np.float32), np.zeros(60, int), None))
-    assert len(unsure.beliefs.doubted) == 0
-    assert list(unsure.doubts) == ['class_adjusted', 'self_confidence', 'combined']
+    even = np.full((60, 7), 1 / 7, np.float32)
+    for seen in (even, knows):  # two that do not believe the same change nothing, nor do two that know nothing
+        first = even if seen is even else np.roll(knows, 1, axis=1)
+        unsure = judge(dataset, Evidence(first, seen, np.zeros(60, int), None))
+        assert len(unsure.beliefs.doubted) == 0
+    assert list(unsure.doubts) == ['self_confidence', 'seen_confidence', 'class_adjusted', 'combined']
 
 
 @pytest.mark.parametrize(

@@ -35,12 +35,14 @@ class Evidence:
 
     Args:
         probs: Probabilities by the network that was not trained on the face, float32 [N, K].
-        fold: The fold in which that was, int64 [N].
+        seen: Their mean over the networks that were trained on the face, float32 [N, K].
+        fold: The fold in which the face was held out, int64 [N].
         remembered: How doubtful the label is to the banks of the networks that were trained on the face, from 0 to 1,
             float64 [N]; nan where none has drawn it. None where the method remembers nothing of labels.
     """
 
     probs: np.ndarray
+    seen: np.ndarray
     fold: np.ndarray
     remembered: np.ndarray | None
 
@@ -48,7 +50,7 @@ class Evidence:
 def gather_evidence(
     cfg: Config, dataset: FaceDataset, folds: int, seed: int, track: Track, verbose: bool = False
 ) -> Evidence:
-    """Trains one network a fold without the faces of that fold, and asks it about them.
+    """Trains one network a fold without the faces of that fold, and asks it about them and about those it knows.
 
     Each is an ordinary training in `fold_<k>` of the work folder. One that was cut off is gone on with; what is found
     is kept in `out_of_fold.npz` there, and not found again.
@@ -65,19 +67,23 @@ def gather_evidence(
         TrainingStopped: A signal told a training to stop; it did, behind a checkpoint.
         ValueError: The config cannot be trained with.
     """
-    probs = np.zeros((len(dataset), len(dataset.metainfo['classes'])), dtype=np.float32)
+    shape = len(dataset), len(dataset.metainfo['classes'])
+    probs, seen = np.zeros(shape, dtype=np.float32), np.zeros(shape, dtype=np.float32)
     fold_of = np.full(len(dataset), -1)
     doubts = []
     for fold in range(folds):
-        found = read_found(Path(cfg.work_dir) / f'fold_{fold}' / FOUND, *probs.shape)
+        found = read_found(Path(cfg.work_dir) / f'fold_{fold}' / FOUND, *shape)
         if found is None:
             print_log(f'fold {fold + 1} of {folds}', logger='current')
             found = _ask(fold_config(cfg, folds, fold, seed), dataset, track, verbose)
         else:
             print_log(f'fold {fold + 1} of {folds}: found before, in fold_{fold}/{FOUND}', logger='current')
-        probs[found['rows']], fold_of[found['rows']] = found['probs'], fold
+        rows = found['rows']
+        fold_of[rows], probs[rows] = fold, found['probs'][rows]
+        found['probs'][rows] = 0  # not seen
+        seen += found['probs'] / (folds - 1)
         doubts.append(found['doubts'])
-    return Evidence(probs, fold_of, _mean_of_known(doubts))
+    return Evidence(probs, seen, fold_of, _mean_of_known(doubts))
 
 
 def fold_config(cfg: Config, folds: int, fold: int, seed: int) -> Config:
@@ -107,7 +113,7 @@ def _ask(cfg: Config, dataset: FaceDataset, track: Track, verbose: bool) -> dict
     there = {name: row for row, name in enumerate(dataset.columns['name'].tolist())}
     trained = np.array([there[name] for name in run.dataset.columns['name'].tolist()])
     rows = np.setdiff1d(np.arange(len(dataset)), trained)
-    probs = predict(Run(cfg, run.model, dataset.get_subset(rows), None, checkpoint), track)
+    probs = predict(Run(cfg, run.model, dataset, None, checkpoint), track)
     doubts = np.full(len(dataset), np.nan)
     if any(name in run.bank for name in REMEMBERED):
         beliefs = beliefs_of(run, track)
@@ -129,7 +135,8 @@ def read_found(path: Path, faces: int, classes: int) -> dict[str, np.ndarray] | 
     fits = (
         rows.dtype.kind == 'i'
         and probs.dtype.kind == doubts.dtype.kind == 'f'
-        and probs.shape == (len(rows), classes)
+        and rows.ndim == 1
+        and probs.shape == (faces, classes)
         and doubts.shape == (faces,)
         and ((rows >= 0) & (rows < faces)).all()
     )

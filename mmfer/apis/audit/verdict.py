@@ -46,23 +46,26 @@ def judge(dataset: FaceDataset, evidence: Evidence, fix: int | None = None) -> V
     Args:
         dataset: All training faces.
         evidence: Of their folds.
-        fix: Change the labels of that many, the most doubtful. Defaults to None: where the network predicts another
-            class, which is its confident label and more probable than all others together. Confident learning alone
-            would change half of all labels where networks have learnt little.
+        fix: Change the labels of that many, the most doubtful. Defaults to None: where the network that does not know
+            the face predicts another class, which is its confident label and more probable than all others together,
+            and those that were trained on the face predict it, too. Confident learning alone would change half of all
+            labels where networks have learnt little.
 
     Raises:
         ValueError: `fix` is more than there are.
     """
     observed, probs = dataset.get_gt_labels(), evidence.probs
     suggested = suggested_labels(probs, observed)
-    doubts = {'self_confidence': 1 - self_confidence(probs, observed)}
+    known, unknown = 1 - self_confidence(evidence.seen, observed), 1 - self_confidence(probs, observed)
+    # The other two are left out of the combination, which they made worse wherever it was measured (docs/audit.md).
+    doubts = {'self_confidence': unknown, 'seen_confidence': known, 'class_adjusted': -class_adjusted(probs, observed)}
     if evidence.remembered is not None:
         doubts['remembered'] = evidence.remembered
-    # Left out of the combination, which it made worse wherever it was measured (docs/audit.md).
-    doubts = {'class_adjusted': -class_adjusted(probs, observed), **doubts, 'combined': combined(list(doubts.values()))}
+    doubts['combined'] = combined([unknown, known])
     if fix is None:
-        sure = (probs.max(axis=1) > 0.5) & (confident_labels(probs, observed) == probs.argmax(axis=1))
-        changed = np.flatnonzero(sure & (probs.argmax(axis=1) != observed))
+        best = probs.argmax(axis=1)
+        sure = (confident_labels(probs, observed) == best) & (probs.max(axis=1) > 0.5)
+        changed = np.flatnonzero(sure & (evidence.seen.argmax(axis=1) == best) & (best != observed))
     else:
         check_range('--fix', fix, 0, len(observed), whole=True)
         changed = np.argsort(-doubts['combined'], kind='stable')[:fix]
