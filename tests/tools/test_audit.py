@@ -19,6 +19,7 @@ from tools.conftest import load_tool
 from mmfer.apis import read_config
 from mmfer.apis.audit import evidence as evidence_module
 from mmfer.apis.audit.evidence import Evidence
+from mmfer.apis.audit.folder import write_folder_config
 from mmfer.apis.audit.plan import audited_set
 from mmfer.apis.audit.verdict import figures, judge
 from mmfer.cli.audit import main
@@ -259,3 +260,25 @@ def test_what_is_no_audit_is_a_sentence(tmp_path, stops, monkeypatch):
     both = ROOT / 'configs/scn/r18_rafdb_affectnet7.py'
     assert 'holds other data sets, and labels are audited of one at a time' in stops(main, [both])
     assert load_tool('audit').main is main
+
+
+def test_a_folder_gets_the_network_that_is_named(tmp_path):
+    for split in ('train', 'Test'):
+        for number in '123':
+            (tmp_path / 'faces' / split / number).mkdir(parents=True)
+            assert cv2.imwrite(str(tmp_path / 'faces' / split / number / '0.png'), np.zeros((8, 8, 3), np.uint8))
+    mine = tmp_path / 'mine.py'
+    mine.write_text("_base_ = 'mmfer::baseline/dlibface_rafdb_96px_12e.py'\ndata_preprocessor = dict(size=64)\n")
+    arguments = [tmp_path / 'faces', tmp_path / 'work', str(mine), ['anger', 'fear', 'joy']]
+    cfg = read_config(write_folder_config(*arguments))
+    assert (cfg.model.backbone.type, cfg.data_preprocessor.size) == ('mmfer.DlibFaceNet', 64)
+    assert cfg.model.head.num_classes == 3
+    loaders = (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader)
+    assert [loader.dataset.split for loader in loaders] == ['train', 'test', 'test']  # which is its own
+    assert all(loader.dataset.holdout is None for loader in loaders)
+    tested = FolderFaces(**{key: value for key, value in cfg.test_dataloader.dataset.items() if key != 'type'})
+    assert tested.metainfo['classes'] == ('anger', 'fear', 'joy')
+    arguments[0] = tmp_path / 'faces' / 'train'
+    cfg = read_config(write_folder_config(*arguments))
+    assert [loader.dataset.split for loader in (cfg.train_dataloader, cfg.val_dataloader)] == ['train', 'val']
+    assert cfg.train_dataloader.dataset.holdout == cfg.val_dataloader.dataset.holdout == dict(fraction=0.1, seed=0)
