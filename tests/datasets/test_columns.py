@@ -7,6 +7,7 @@ from mmfer.datasets.columns import (
     check_labels,
     map_classes,
 )
+from mmfer.datasets.labels.noise_manifest import NoiseManifest
 from mmfer.datasets.labels.schema import ORDERS
 from mmfer.datasets.landmarks.landmark_file import add_landmarks
 
@@ -78,3 +79,19 @@ def test_a_format_must_deliver_equal_columns():
     with pytest.raises(ValueError, match='only'):
         check_columns(dict(label=np.zeros(2, int)))
     assert check_columns(rows(np.zeros(2, np.uint8)))['label'].dtype == np.int64
+
+
+def test_corrections_are_labels_of_which_none_is_known_to_be_right(tmp_path):
+    path, classes = str(tmp_path / 'x.csv'), ('a', 'b')
+    before, after = np.array([0, 0, 1]), np.array([0, 1, 1])
+    columns = rows(before, score=np.eye(2)[before])
+    NoiseManifest(columns['name'].tolist(), before, after, classes, dict(kind='corrections')).write(path)
+    corrected = add_noise(columns, classes, 'corrections', file=path)
+    assert corrected['label'].tolist() == [0, 1, 1]
+    assert corrected['clean_label'].tolist() == [-1, -1, -1]
+    assert 'score' not in corrected
+    assert add_noise(columns, classes, 'manifest', file=path)['clean_label'].tolist() == [0, 0, 1]
+    known = dict(columns, clean_label=np.array([1, 1, 1]))
+    assert add_noise(known, classes, 'corrections', file=path)['clean_label'].tolist() == [1, 1, 1]
+    with pytest.raises(ValueError, match="kind='corrections' takes file and nothing else .*, got file, rate"):
+        add_noise(columns, classes, 'corrections', file=path, rate=0.1)

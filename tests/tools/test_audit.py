@@ -19,6 +19,7 @@ from tools.conftest import load_tool
 from mmfer.apis import read_config
 from mmfer.apis.audit import evidence as evidence_module
 from mmfer.apis.audit.evidence import Evidence
+from mmfer.apis.audit.files import write_corrected
 from mmfer.apis.audit.folder import write_folder_config
 from mmfer.apis.audit.plan import audited_set
 from mmfer.apis.audit.verdict import figures, judge
@@ -108,6 +109,22 @@ def test_everything_is_written_and_the_corrected_labels_are_read(audited):
     assert len(np.unique(cv2.imread(str(work / 'doubtful.png'))[::5, ::5, 0])) > 30
     assert (work / 'matrix.png').stat().st_size > 1000
     assert 'AUROC' not in said  # nothing is known to be wrong
+
+
+def test_corrected_labels_can_be_audited_and_corrected_again(audited, tmp_path):
+    noise = dict(kind='corrections', file=str(audited / 'work' / 'corrected.csv'))
+    cfg = read_config(audited / 'work' / 'config.py', {'train_dataloader.dataset.label_noise': noise})
+    dataset = audited_set(cfg, 3)
+    observed = dataset.get_gt_labels()
+    assert (observed != FolderFaces(str(audited / 'faces')).get_gt_labels()).any()
+    probs = np.full((60, 3), 0.1, np.float32)
+    probs[np.arange(60), observed] = 0.8
+    probs[5] = np.roll(probs[5], 1)
+    verdict = judge(dataset, Evidence(probs, probs, np.zeros(60, int), None))
+    again = write_corrected(cfg, verdict, tmp_path / 'again.csv', {})
+    assert again == dict(kind='corrections', file=str(tmp_path / 'again.csv'))
+    labels = FolderFaces(str(audited / 'faces'), label_noise=again).get_gt_labels()
+    assert np.flatnonzero(labels != observed).tolist() == [5]
 
 
 def test_what_is_finished_is_not_done_again(audited, capsys, monkeypatch):
