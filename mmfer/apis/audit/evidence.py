@@ -95,6 +95,7 @@ def fold_config(cfg: Config, folds: int, fold: int, seed: int) -> Config:
         for key in ('dataloader', 'cfg', 'evaluator'):
             cfg[f'{split}_{key}'] = None
     cfg.select_on = None
+    cfg.train_dataloader.persistent_workers = False  # those of every fold would stay to the end
     if (cfg.get('default_hooks') or {}).get('checkpoint'):
         cfg.default_hooks.checkpoint.max_keep_ckpts = 1
     cfg.experiment_name = f'fold_{fold}_{time.time_ns()}'  # MMEngine keeps what belongs to a name for the whole process
