@@ -34,7 +34,7 @@ def everything() -> argparse.ArgumentParser:
         group, _, last = name.rpartition(' ')
         parent = module_of(name).arguments()
         for action in parent._actions:
-            if action.dest == 'config':
+            if action.dest in ('config', 'audited'):
                 action.complete = CONFIG
             elif action.dest in FILES and not action.choices:
                 action.complete = shtab.FILE

@@ -16,6 +16,7 @@ COMMANDS = {
     'predict': 'predict the expression of a picture, or of all of a folder',
     'export': 'write only what is deployed of a checkpoint',
     'benchmark': 'train a grid of configs, settings and seeds, and make tables of it',
+    'audit': 'find training labels that are probably wrong, of a config or of a folder of class folders',
     'configs': 'list the configs that come with mmfer, one line each',
     'data check': "look through a config's datasets: counts, broken images, duplicates and leaks, landmarks",
     'data browse': 'draw what the network sees, after augmentation',

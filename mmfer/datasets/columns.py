@@ -15,7 +15,6 @@ from mmfer.datasets.labels.manifest_labels import labels_from
 from mmfer.datasets.labels.noise import noisy_labels
 from mmfer.datasets.labels.schema import label_map
 from mmfer.datasets.reading.files import names_array
-from mmfer.structures.ranges import check_range
 
 Columns = dict[str, np.ndarray]
 
@@ -100,61 +99,26 @@ def map_classes(columns: Columns, source: Sequence[str], target: Sequence[str], 
 
 
 def add_noise(columns: Columns, classes: Sequence[str], kind: str, **settings: Any) -> Columns:
-    """Noisy observed labels beside the clean ones. Votes go: they would give the noise away.
+    """Other observed labels beside the clean ones. Votes go: they would give the noise away.
 
     Args:
         columns: ``label`` is changed.
         classes: Names of the classes, in the order of the ids.
-        kind: 'manifest', or a kind of :func:`~mmfer.datasets.labels.noise.noisy_labels`.
-        settings: ``file`` for a manifest, otherwise ``rate``, ``seed`` and ``confusions``.
+        kind: 'manifest', 'corrections' (a manifest whose changes are believed to be right, so that no label is known to
+            be clean but where ``clean_label`` was there before), or a kind of
+            :func:`~mmfer.datasets.labels.noise.noisy_labels`.
+        settings: ``file`` for the first two, otherwise ``rate``, ``seed`` and ``confusions``.
     """
     columns = {key: column for key, column in columns.items() if key != 'score'}
-    if kind == 'manifest':
+    clean = np.full_like(columns['label'], -1) if kind == 'corrections' else columns['label']
+    if kind in ('manifest', 'corrections'):
         if settings.keys() != {'file'}:
             raise ValueError(
-                "label noise of kind='manifest' takes file and nothing else (its rate is the file's), "
+                f"label noise of kind={kind!r} takes file and nothing else (its rate is the file's), "
                 f'got {", ".join(settings) or "nothing"}; label_noise=dict(_delete_=True, kind=..., '
                 'file=...) takes out what the base config has'
             )
         noisy = labels_from(osp.expanduser(settings['file']), columns['name'].tolist(), columns['label'], classes)
     else:
         noisy = noisy_labels(columns['label'], classes, kind, **settings)
-    return {**columns, 'label': noisy, 'clean_label': columns.get('clean_label', columns['label'])}
-
-
-def holdout_mask(columns: Columns, fraction: float = 0.1, seed: int = 0) -> np.ndarray:
-    """Which training rows are held out: the same share of every class, whole people where identities are known.
-
-    A class with two faces or more has at least one on either side. With identities, people are visited in random
-    order and held out while that brings the held-out counts nearer to the share of every class.
-
-    Args:
-        columns: ``label`` decides the class; ``identity``, where there is one, keeps people together.
-        fraction: Share that is held out, between 0 and 1.
-        seed: Of the draw.
-
-    Returns:
-        bool [N].
-    """
-    if not isinstance(fraction, int | float) or not 0 < fraction < 1:
-        raise ValueError(f'holdout fraction must lie between 0 and 1, got {fraction!r}')
-    check_range('holdout.seed', seed, 0, whole=True)
-    label = columns['label']
-    counts = np.bincount(label)
-    wanted = np.floor(fraction * counts + 0.5).astype(np.int64)
-    wanted = np.clip(wanted, np.minimum(counts // 2, 1), np.maximum(counts - 1, 0))
-    # Only random() is drawn: its bits are fixed by the generator, the other methods may change between numpy versions.
-    draw = np.random.default_rng(seed).random(len(label))
-    if 'identity' not in columns:
-        order = np.lexsort((draw, label))
-        rank = np.empty(len(label), dtype=np.int64)
-        rank[order] = np.arange(len(label)) - (np.cumsum(counts) - counts)[label[order]]
-        return rank < wanted[label]
-    people, person = np.unique(columns['identity'], return_inverse=True)
-    faces = np.zeros((len(people), len(counts)), dtype=np.int64)
-    np.add.at(faces, (person, label), 1)
-    chosen, have = np.zeros(len(people), dtype=bool), np.zeros(len(counts), dtype=np.int64)
-    for i in np.argsort(draw[: len(people)]):
-        if np.abs(wanted - have - faces[i]).sum() < np.abs(wanted - have).sum():
-            chosen[i], have = True, have + faces[i]
-    return chosen[person]
+    return {**columns, 'label': noisy, 'clean_label': columns.get('clean_label', clean)}

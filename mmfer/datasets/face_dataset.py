@@ -37,10 +37,10 @@ class FaceDataset(ColumnDataset):
         label_noise: ``dict(kind='symmetric' | 'asymmetric', rate=.3, seed=0)``, with ``confusions`` for asymmetric
             noise of your own, or ``dict(kind='manifest', file='noise.csv')`` (docs/noise.md); training rows only.
             Observed labels change, ``clean_label`` keeps the original; votes are left out, they would give the noise
-            away.
+            away. ``kind='corrections'`` reads a manifest as better labels (docs/audit.md).
         holdout: ``dict(fraction=.1, seed=0)`` splits the training rows by class, and by identity where known:
             ``split='train'`` keeps the rest, ``split='val'`` has those held out, never with added noise, in place of a
-            validation split of the dataset's own.
+            validation split of the dataset's own. ``dict(folds=5, fold=0, seed=0)`` holds out one of five parts.
         drop_classes: Classes whose faces are left out on purpose, where ``metainfo=dict(classes=...)`` has fewer.
         packed: File of these images, decoded and at the pipeline's size, from ``tools/dataset_tools/pack.py``; training
             is the same, only reading is faster. Defaults to None.
@@ -177,17 +177,21 @@ class FaceDataset(ColumnDataset):
             found = self.columns['landmark_score'] > 0
             for count, why in (((~found).sum(), 'not found'), ((found & ~self.columns['landmark_valid']).sum(), 'NaN')):
                 text += f', {count:,} {why}' if count else ''
+        added = self.label_noise
+        if added is not None and added['kind'] == 'corrections':
+            text += f', labels corrected by {added["file"]}'
+            added = None
         if 'clean_label' in self.columns:
-            text += f', {self._noise()}'
+            text += f', {self._noise(added)}'
         if self.draws_labels and 'score' in self.columns:
             text += ', labels drawn anew from the votes in each epoch'
         return text
 
-    def _noise(self) -> str:
+    def _noise(self, added: Mapping[str, Any] | None) -> str:
         clean = self.columns['clean_label']
         known = clean >= 0
         rate = (self.columns['label'] != clean)[known].mean() if known.any() else np.nan
-        text = 'label noise' if self.label_noise is None else f'label noise {dict(self.label_noise)}, realised'
+        text = 'label noise' if added is None else f'label noise {dict(added)}, realised'
         return f'{text} rate {rate:.4f}' + ('' if known.all() else f' of {known.sum():,} whose clean label is known')
 
     def extra_repr(self) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mmfer.datasets.columns import holdout_mask
+from mmfer.datasets.holdout import holdout_mask
 
 
 def check_split(

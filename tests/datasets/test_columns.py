@@ -5,9 +5,9 @@ from mmfer.datasets.columns import (
     add_noise,
     check_columns,
     check_labels,
-    holdout_mask,
     map_classes,
 )
+from mmfer.datasets.labels.noise_manifest import NoiseManifest
 from mmfer.datasets.labels.schema import ORDERS
 from mmfer.datasets.landmarks.landmark_file import add_landmarks
 
@@ -15,45 +15,6 @@ from mmfer.datasets.landmarks.landmark_file import add_landmarks
 def rows(label, **others):
     label = np.asarray(label)
     return dict(name=np.array([f'{i}.jpg' for i in range(len(label))]), label=label, **others)
-
-
-@pytest.mark.parametrize('fraction', [0.1, 0.25, 0.5])
-def test_every_class_gives_the_same_share(fraction):
-    counts = np.array([100, 37, 8, 500, 2])
-    label = np.random.default_rng(0).permutation(np.repeat(np.arange(5), counts))
-    held_out = np.bincount(label[holdout_mask(rows(label), fraction)], minlength=5)
-    assert np.abs(held_out - fraction * counts)[:4].max() <= 0.5
-    assert held_out[4] == 1  # a class of two has one on either side
-
-
-def test_single_faces_and_empty_classes_stay_in_training():
-    label = np.array([0] * 20 + [2])
-    assert label[holdout_mask(rows(label), 0.3)].tolist() == [0] * 6
-
-
-def test_holdout_depends_on_its_seed_only():
-    label = np.random.default_rng(0).integers(0, 7, 300)
-    first = holdout_mask(rows(label), 0.2, seed=4)
-    assert np.array_equal(first, holdout_mask(rows(label), 0.2, seed=4))
-    assert not np.array_equal(first, holdout_mask(rows(label), 0.2, seed=5))
-    assert np.flatnonzero(holdout_mask(rows(np.arange(20) % 2), 0.2)).tolist() == [2, 3, 11, 18]
-
-
-def test_people_stay_together():
-    random = np.random.default_rng(0)
-    identity = random.integers(0, 60, 900)
-    label = random.choice(7, 900, p=[0.4, 0.25, 0.1, 0.1, 0.1, 0.03, 0.02])
-    mask = holdout_mask(rows(label, identity=identity.astype(str)), 0.2)
-    assert not set(identity[mask]) & set(identity[~mask])
-    counts, held_out = np.bincount(label), np.bincount(label[mask], minlength=7)
-    assert abs(held_out.sum() - 180) <= 20
-    assert np.abs(held_out - 0.2 * counts).max() <= 12
-
-
-@pytest.mark.parametrize('fraction', [0, 1, 10])
-def test_a_senseless_fraction_is_refused(fraction):
-    with pytest.raises(ValueError, match=f'between 0 and 1, got {fraction}'):
-        holdout_mask(rows([0, 1]), fraction)
 
 
 def test_classes_are_mapped_by_name_with_votes_and_clean_labels():
@@ -118,3 +79,19 @@ def test_a_format_must_deliver_equal_columns():
     with pytest.raises(ValueError, match='only'):
         check_columns(dict(label=np.zeros(2, int)))
     assert check_columns(rows(np.zeros(2, np.uint8)))['label'].dtype == np.int64
+
+
+def test_corrections_are_labels_of_which_none_is_known_to_be_right(tmp_path):
+    path, classes = str(tmp_path / 'x.csv'), ('a', 'b')
+    before, after = np.array([0, 0, 1]), np.array([0, 1, 1])
+    columns = rows(before, score=np.eye(2)[before])
+    NoiseManifest(columns['name'].tolist(), before, after, classes, dict(kind='corrections')).write(path)
+    corrected = add_noise(columns, classes, 'corrections', file=path)
+    assert corrected['label'].tolist() == [0, 1, 1]
+    assert corrected['clean_label'].tolist() == [-1, -1, -1]
+    assert 'score' not in corrected
+    assert add_noise(columns, classes, 'manifest', file=path)['clean_label'].tolist() == [0, 0, 1]
+    known = dict(columns, clean_label=np.array([1, 1, 1]))
+    assert add_noise(known, classes, 'corrections', file=path)['clean_label'].tolist() == [1, 1, 1]
+    with pytest.raises(ValueError, match="kind='corrections' takes file and nothing else .*, got file, rate"):
+        add_noise(columns, classes, 'corrections', file=path, rate=0.1)

@@ -27,6 +27,7 @@ FOLDERS = {
     'SFEW': 'sfew',
     'ExpW': 'expw',
     'CAERS': 'caer-s',
+    'FolderFaces': 'folder',
 }
 """Where the configs look for data, besides data/raf-db."""
 
@@ -42,7 +43,7 @@ def make_clone(folder: Path) -> Path:
     make_rafdb(folder / 'data' / 'raf-db', per_class=[4, *[2] * 6], size=32, test_per_class=[3, *[1] * 6])
     for kind, name in FOLDERS.items():
         root = folder / 'data' / name
-        LAYOUTS[kind](root, faces=20 if kind == 'ExpW' else 3)  # of which a tenth is held out
+        LAYOUTS[kind](root, faces=20 if kind in ('ExpW', 'FolderFaces') else 3)  # of which a tenth is held out
         if kind not in ('RAFDBCompound', 'AffectNet'):  # beside the landmarks of RAF-DB; brings them along
             add_landmarks(f'mmfer.{kind}', root)
     add_landmarks('mmfer.RAFDBCompound', folder / 'data' / 'raf-db', 'compound68.npz')

@@ -437,7 +437,7 @@ MISTAKES = [
     ),
     Mistake(
         'a kind of label noise that there is not',
-        ("'symmetrical'", "'symmetric', 'asymmetric' or 'manifest'"),
+        ("'symmetrical'", "'symmetric', 'asymmetric', 'manifest'"),
         {'train_dataloader.dataset.label_noise.kind': 'symmetrical', 'train_dataloader.dataset.label_noise.rate': 0.3},
     ),
     Mistake('a noise manifest that is not there', ('noise.csv', 'tools/dataset_tools/noise.py CONFIG'), MANIFEST),

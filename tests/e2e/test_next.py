@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 import torch
 from e2e.clone import NARROW, ROOT, TEST_FACES, options, tiny
-from miniature import face_points
+from layouts import LAYOUTS
+from miniature import face_points, make_rafdb
 from mmengine.config import Config
 from mmengine.registry import MODELS, Registry
 from mmengine.runner import EpochBasedTrainLoop
@@ -30,6 +31,7 @@ CONFIG = 'configs/baseline/r18_rafdb_96px_12e.py'
 SMALL = tiny(CONFIG) | NARROW
 PRINTING = {
     'mmfer/engine/hooks/auto_encoder_sheets.py',
+    'mmfer/cli/audit.py',
     'mmfer/cli/data/browse.py',
     'mmfer/cli/data/check.py',
     'mmfer/cli/data/faces.py',
@@ -184,6 +186,33 @@ def test_faces_then_their_landmarks_then_training_with_them(home, typed, way, pl
     small = tiny(config) | NARROW | values | {'model.pretrained': None}
     typed(train, *options(small), CONFIG=config)
     assert Path('work_dirs/lanet/r18_fer2013/epoch_1.pth').is_file()
+
+
+@BOTH_WAYS
+def test_corrected_labels_are_trained_with(home, typed, way, tmp_path):
+    make_rafdb(tmp_path / 'more faces', per_class=8, size=32, test_per_class=1)
+    values = {**SMALL, 'train_dataloader.dataset.data_root': 'more faces', 'train_dataloader.dataset.indices': None}
+    line = command_line('audit.py', 'my own/a config.py', '--folds', '2', '--fix', '3', values=values, way=way)
+    train = following(typed(line))
+    work = 'work_dirs/a config/audit'
+    assert train.startswith(f"{as_one_types('train.py', way)} 'my own/a config.py' --work-dir '{work}/corrected' ")
+    typed(train)
+    cfg = Config.fromfile(f'{work}/corrected/a config.py')
+    assert cfg.train_dataloader.dataset.label_noise == dict(kind='corrections', file=f'{work}/corrected.csv')
+
+    LAYOUTS['FolderFaces'](Path('my folder'), faces=8)
+    line = command_line('audit.py', 'my folder/train', '--folds', '2', values=FOLDER, way=way)
+    train = following(typed(line))
+    assert train.startswith(f'{as_one_types("train.py", way)} work_dirs/audit/train/config.py --work-dir ')
+    typed(train)
+    assert Path('work_dirs/audit/train/corrected/epoch_1.pth').is_file()
+
+
+FOLDER = NARROW | {
+    key: value
+    for key, value in tiny('configs/baseline/r18_folder_64px_20e.py').items()
+    if 'indices' not in key and 'pipeline' not in key
+}
 
 
 def test_noise_and_packs_are_trained_with(home, typed):

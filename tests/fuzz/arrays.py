@@ -16,6 +16,7 @@ from dlib_nets import face_net
 from fuzz.reader import Reader
 from fuzz.texts import CLASSES, LABELS, NAMES, POINTS
 
+from mmfer.apis.audit.evidence import read_found
 from mmfer.apis.data.landmark_chunks import kept_chunk, write_chunk
 from mmfer.apis.data.landmark_import import import_landmarks
 from mmfer.datasets.annotations.affectnet_files import read_annotations
@@ -232,6 +233,21 @@ def landmark_progress(folder: Path) -> Reader:
     return _cache(path, read, lambda found: all(map(np.array_equal, found, kept)))
 
 
+def audit_fold(folder: Path) -> Reader:
+    path = folder / 'out_of_fold.npz'
+    kept = dict(
+        rows=np.array([0, 3]),
+        probs=np.array([[0.2, 0.8], [1, 0]] * 2, np.float32),
+        doubts=np.array([np.nan, 0.5, 1, 0]),
+    )
+    path.write_bytes(npz(np.savez_compressed, **kept))
+
+    def read() -> object:
+        return read_found(path, 4, 2) or kept  # which is found again
+
+    return _cache(path, read, lambda found: all(np.array_equal(found[key], kept[key], equal_nan=True) for key in kept))
+
+
 def dlib_weights(folder: Path) -> Reader:
     path, net = folder / 'net.dat', DlibFaceNet()
     return Reader(path, lambda: read_face_net(str(path), net), [face_net()])
@@ -247,4 +263,5 @@ ARRAYS = {
     'drawn_faces_npz': drawn_faces_npz,
     'checked_images': checked_images,
     'landmark_progress': landmark_progress,
+    'audit_fold': audit_fold,
 }

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from fuzz.readers import READERS
 
-CACHES = ('column_cache', 'drawn_faces_npy', 'drawn_faces_npz', 'checked_images', 'landmark_progress')
+CACHES = ('column_cache', 'drawn_faces_npy', 'drawn_faces_npz', 'checked_images', 'landmark_progress', 'audit_fold')
 
 
 @pytest.mark.parametrize('name', CACHES)

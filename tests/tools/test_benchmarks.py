@@ -4,6 +4,7 @@ import importlib.util
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
@@ -115,3 +116,34 @@ def test_a_run_counts_once_it_has_reached_its_last_epoch(methods, tmp_path):
         content = dict(epochs=[dict(epoch=epoch + 1) for epoch in range(epochs)])
         (tmp_path / 'metrics.json').write_text(json.dumps(content))
         assert (methods.report_of(config, tmp_path) == content) == finished
+
+
+def test_an_audit_is_compared_with_cleanlab_on_the_same_predictions(tmp_path):
+    audit = load('audit')
+    rows = [
+        ('b.jpg', 'x', 'y', '0.9', ''),
+        ('c.jpg', 'y', 'y', '0.3', '0.5'),
+        ('a.jpg', 'x', 'x', '0.2', '0.1'),
+        ('d.jpg', 'x', '', '1.0', '0.7'),  # of which nobody knows
+    ]
+    lines = ['name,observed,clean,self_confidence,remembered', *map(','.join, rows)]
+    (tmp_path / 'labels.csv').write_text('\n'.join(lines))
+    probs = np.array([[0.8, 0.2], [0.1, 0.9], [0.3, 0.7], [0, 1]], np.float32)
+    np.savez(
+        tmp_path / 'cleanlab.npz', labels=[0, 0, 1, 0], pred_probs=probs, names=['a.jpg', 'b.jpg', 'c.jpg', 'd.jpg']
+    )
+
+    def quality(labels, probs, method, adjust_pred_probs=False):
+        own = probs[np.arange(len(labels)), labels]
+        return -own if adjust_pred_probs else own
+
+    found = audit.compare(tmp_path, quality)
+    assert found['mmfer: self_confidence'] == dict(auroc=100, average_precision=100)
+    # Nothing is remembered of b.jpg: it gets the median, between the others'.
+    assert found['mmfer: remembered'] == dict(auroc=50, average_precision=50)
+    assert found['cleanlab: self_confidence'] == dict(auroc=100, average_precision=100)
+    assert found['cleanlab: self_confidence, adjusted']['auroc'] == 0
+    assert set(audit.compare(tmp_path, None)) == {'mmfer: self_confidence', 'mmfer: remembered'}
+    (tmp_path / 'labels.csv').write_text('\n'.join([lines[0], *(line.replace(',x,y,', ',x,,') for line in lines[1:])]))
+    with pytest.raises(ValueError, match='does not tell right labels from wrong ones'):
+        audit.compare(tmp_path, None)

@@ -11,7 +11,7 @@ import pytest
 from miniature import make_rafdb
 from mmengine.registry import DATASETS, DefaultScope
 from scn_run import scn_run
-from tools.conftest import load_tool
+from tools.conftest import ROOT, load_tool
 
 from mmfer.apis import FacePredictor, read_config
 from mmfer.apis.config import KeyValue
@@ -95,6 +95,16 @@ def test_pictures_that_cannot_be_read_have_their_row(scn, tmp_path):
     assert runs[0].fingerprint() == runs[1].fingerprint()
     with pytest.raises(ValueError, match='1 training faces cannot be read, and the network says nothing of these'):
         noise.confused_manifest(scn.config, options, [scn.checkpoint], rate=0.3)
+
+
+def test_noise_takes_the_place_of_that_of_the_config_and_of_that_of_the_options():
+    plain, noisy = (str(ROOT / f'configs/baseline/r18_rafdb_96px_12e{name}.py') for name in ('', '_sym30'))
+    key, wanted = 'train_dataloader.dataset.label_noise', dict(kind='manifest', file='x.csv')
+    for config, typed in ((plain, []), (noisy, ['a=1']), (plain, ['a=1', f'{key}.kind=symmetric', f'{key}.rate=.3'])):
+        options = noise.noise_options(config, typed, wanted)
+        assert options[: len(options) - len(wanted)] == [*typed[:1], *[f'{key}._delete_=True'] * (config == noisy)]
+        values = dict(option.split('=') for option in options if option != 'a=1')
+        assert read_config(config, values).train_dataloader.dataset.label_noise == wanted
 
 
 def test_asymmetric_noise_takes_confusions(main, scn, tmp_path):
@@ -217,7 +227,11 @@ def test_the_order_that_a_message_names_can_be_typed(main, scn, tmp_path, capsys
         (['--import', 'noise04.txt'], {}, 'there is no list of noisy labels noise04.txt'),
         ([], {'label_noise': None}, 'no label_noise: say what to make with --kind and --rate, or --import'),
         ([], {'label_noise': dict(kind='manifest', file='x.csv')}, 'has noise from a manifest: say what to make'),
-        ([], {'label_noise.kind': 'both'}, "must be 'symmetric', 'asymmetric' or 'manifest'"),
+        (
+            [],
+            {'label_noise.kind': 'both'},
+            "must be 'symmetric', 'asymmetric', 'manifest' (other noise comes from one, which ",
+        ),
         (
             ['--kind', 'symmetric', '--rate', '.3'],
             {'split': 'test'},

@@ -223,7 +223,7 @@ def test_the_worst_faces_are_framed_by_the_truth(run, tmp_path, monkeypatch):
             images=images, captions=captions, colours=colours, title=title
         ),
     )
-    draw_worst(run, SIX, tmp_path / 'x.png', faces=5)
+    draw_worst(run.dataset, SIX, tmp_path / 'x.png', faces=5)
     assert drawn['captions'] == [
         'a → b\n0.200  clean: b',
         'c → a\n0.300',
@@ -235,7 +235,7 @@ def test_the_worst_faces_are_framed_by_the_truth(run, tmp_path, monkeypatch):
     assert drawn['colours'] == [green, grey, red, red, red]
     assert all((a == b).all() for a, b in zip(drawn['images'], run.pictures([1, 5, 0, 3, 2]), strict=True))
     with pytest.raises(ValueError, match='must be at least 1, got 0'):
-        draw_worst(run, SIX, tmp_path / 'x.png', faces=0)
+        draw_worst(run.dataset, SIX, tmp_path / 'x.png', faces=0)
 
 
 def test_the_tool_writes_everything_and_says_how_right_it_is(scn, tmp_path, capsys):

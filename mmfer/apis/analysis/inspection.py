@@ -73,9 +73,7 @@ class Run:
 
     def pictures(self, indices: Sequence[int] | np.ndarray, size: int = 96) -> list[np.ndarray]:
         """Stored faces without augmentation, RGB uint8 [size, size, 3]."""
-        load = LoadFace(size)
-        faces = [load.transform(self.dataset.get_data_info(int(i)))['img'] for i in indices]
-        return [np.ascontiguousarray(face[..., ::-1]) for face in faces]
+        return pictures_of(self.dataset, indices, size)
 
     def batches(self, indices: Sequence[int], batch_size: int = 64) -> Iterator[tuple[Tensor, FaceBatch]]:
         """Faces as the network gets them, without augmentation, on its device.
@@ -90,6 +88,13 @@ class Run:
             if not isinstance(batch, FaceBatch):  # from mmpretrain's own preprocessor
                 batch = FaceBatch.from_data_samples(batch)
             yield data['inputs'], batch
+
+
+def pictures_of(dataset: Any, indices: Sequence[int] | np.ndarray, size: int = 96) -> list[np.ndarray]:
+    """Faces of a data set without augmentation, RGB uint8 [size, size, 3]."""
+    load = LoadFace(size)
+    faces = [load.transform(dataset.get_data_info(int(i)))['img'] for i in indices]
+    return [np.ascontiguousarray(face[..., ::-1]) for face in faces]
 
 
 def read_run(
@@ -115,11 +120,15 @@ def read_run(
         ValueError: The checkpoint does not fit the config or differs from it (`check_agreement`), or the config has no
             training set.
     """
-    cfg = read_config(config, cfg_options)
+    return run_of(read_config(config, cfg_options), checkpoint, device, force)
+
+
+def run_of(cfg: Config, checkpoint: str | Path, device: str | None = None, force: bool = False) -> Run:
+    """Reads a run as :func:`read_run` does, of a config that is read already."""
     content = read_checkpoint(checkpoint)
     if cfg.get('train_dataloader') is None or cfg.get('model') is None:
         raise ValueError(
-            f'{config} has no {"model" if cfg.get("model") is None else "train_dataloader"}: there is no '
+            f'{cfg.filename} has no {"model" if cfg.get("model") is None else "train_dataloader"}: there is no '
             'training run to look into'
         )
     settings = cfg.model.copy()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from mmfer.apis.analysis.beliefs import Beliefs
 from mmfer.apis.analysis.doubts import frames
-from mmfer.apis.analysis.inspection import Run
+from mmfer.apis.analysis.inspection import pictures_of
 from mmfer.datasets.reading.csv_cells import written_csv
 from mmfer.structures.whole_files import written_whole
 from mmfer.visualization import draw_contact_sheet, draw_label_noise
@@ -78,8 +79,14 @@ def draw_matrix(beliefs: Beliefs, path: Path) -> Path:
     return draw_label_noise(panels, beliefs.classes, path, title)
 
 
-def draw_worst(run: Run, beliefs: Beliefs, path: Path, faces: int = 32) -> Path:
+def draw_worst(dataset: Any, beliefs: Beliefs, path: Path, faces: int = 32) -> Path:
     """Draws the worst faces: doubted before others, least trusted first; framed by whether the belief is the truth.
+
+    Args:
+        dataset: The training set, which has the pictures.
+        beliefs: What is believed of its faces.
+        path: The PNG to write.
+        faces: How many at most.
 
     Raises:
         ValueError: No face is asked for.
@@ -99,5 +106,9 @@ def draw_worst(run: Run, beliefs: Beliefs, path: Path, faces: int = 32) -> Path:
     if (beliefs.clean[shown] >= 0).any():
         title += '; green: the belief is right'
     return draw_contact_sheet(
-        run.pictures(shown), captions, path, title=title, colours=frames(beliefs.believed[shown], beliefs.clean[shown])
+        pictures_of(dataset, shown),
+        captions,
+        path,
+        title=title,
+        colours=frames(beliefs.believed[shown], beliefs.clean[shown]),
     )

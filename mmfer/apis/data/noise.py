@@ -22,8 +22,23 @@ from mmfer.datasets.labels.noise_manifest import NoiseManifest
 from mmfer.datasets.labels.schema import label_map
 from mmfer.datasets.reading.files import require_paths
 
+NOISE = 'train_dataloader.dataset.label_noise'
 ALL_FACES = {f'train_dataloader.dataset.{key}': None for key in ('label_noise', 'holdout', 'indices', 'landmarks')}
 """Noise is of all training faces with the labels of their files, whichever of them a run then leaves out."""
+
+
+def noise_options(config: str | Path, typed: Sequence[str], noise: Mapping[str, Any]) -> list[str]:
+    """`--cfg-options` that train with other label noise than the config's, or than the options' so far.
+
+    Args:
+        config: The config file.
+        typed: The options so far, as they were typed.
+        noise: What `label_noise` is to be.
+    """
+    own = (read_config(config).get('train_dataloader') or {}).get('dataset', {}).get('label_noise')
+    settings = dict(_delete_=True, **noise) if own else noise
+    kept = [option for option in typed if not option.startswith(NOISE)]
+    return [*kept, *(f'{NOISE}.{key}={value}' for key, value in settings.items())]
 
 
 def draw_manifest(config: str | Path, options: Mapping[str, Any] | None, noise: Mapping[str, Any]) -> NoiseManifest:

@@ -73,5 +73,5 @@ def main(argv: list[str] | None = None) -> None:
         print(f'doubted faces: {as_typed(write_doubts(beliefs, folder / "doubts.csv"))}')
         print(f'for cleanlab: {as_typed(write_cleanlab(beliefs, folder / "cleanlab.npz"))}')
         print(f'matrix: {as_typed(draw_matrix(beliefs, folder / "matrix.png"))}')
-        print(f'worst faces: {as_typed(draw_worst(run, beliefs, folder / "worst.png", args.faces))}')
+        print(f'worst faces: {as_typed(draw_worst(run.dataset, beliefs, folder / "worst.png", args.faces))}')
         print('how to hand cleanlab.npz to cleanlab: docs/noise.md')

@@ -9,14 +9,12 @@ from typing import Any
 from mmfer.apis import read_config, user_errors
 from mmfer.apis.checkpoints.agreement import FORCE
 from mmfer.apis.config import typed_options
-from mmfer.apis.data.noise import confused_manifest, draw_manifest, imported_manifest
+from mmfer.apis.data.noise import confused_manifest, draw_manifest, imported_manifest, noise_options
 from mmfer.cli.arguments import add_cfg_options, new_parser
 from mmfer.commands import command
 from mmfer.datasets.labels.noise_manifest import NoiseManifest
 from mmfer.datasets.labels.schema import ORDERS
 from mmfer.progress import ProgressBar
-
-KEY = 'train_dataloader.dataset.label_noise'
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -101,7 +99,7 @@ def make(args: argparse.Namespace) -> NoiseManifest:
         noise['confusions'] = args.confusions
     if args.kind is None:
         noise = _own_noise(args)
-        if not noise or noise['kind'] == 'manifest':
+        if 'file' in noise or not noise:
             raise ValueError(
                 f'{args.config} has {"noise from a manifest" if noise else "no label_noise"}: say what to '
                 'make with --kind and --rate, or --import'
@@ -147,7 +145,5 @@ def main(argv: list[str] | None = None) -> None:
         if 'reading' in manifest.made:
             print(f'{args.list}: {manifest.made["reading"]}\n')
         print(f'{summary(manifest)}\n\nmanifest: {args.out}\nsha256: {manifest.sha256}')
-        options = [option for option in typed_options(args) if not option.startswith(KEY)]
-        replace = ['_delete_=True'] if _own_noise(args) else []
-        options += [f'{KEY}.{setting}' for setting in (*replace, 'kind=manifest', f'file={args.out}')]
+        options = noise_options(args.config, typed_options(args), dict(kind='manifest', file=args.out))
         print(f'next: {command("train.py", args.config, options=options)}')

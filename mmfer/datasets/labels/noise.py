@@ -46,8 +46,8 @@ def noisy_labels(
     """
     if kind not in ('symmetric', 'asymmetric'):
         raise ValueError(
-            "label noise kind must be 'symmetric', 'asymmetric' or 'manifest' (other noise comes from a "
-            f'manifest, which tools/dataset_tools/noise.py makes), got {kind!r}'
+            "label noise kind must be 'symmetric', 'asymmetric', 'manifest' (other noise comes from one, which "
+            f"tools/dataset_tools/noise.py makes) or 'corrections' (tools/audit.py), got {kind!r}"
         )
     if kind == 'symmetric' and confusions is not None:
         raise ValueError("symmetric label noise takes no confusions; use kind='asymmetric'")

@@ -67,6 +67,12 @@ def _cure(loader: str, parts: Sequence[Any]) -> str:
         return f'give train_dataloader.dataset and {loader}.dataset the same holdout={dict(held)}'
     whole = next((part for part in parts if not part.parted), None)
     on_purpose = f"to evaluate faces that were trained on, say {loader}.dataset.split='train'"
+    if whole is not None and whole.label_file is None:
+        return (
+            f'{whole.data_root} has no folder for each split, so that all of its faces are in every split; give '
+            f'train_dataloader.dataset and {loader}.dataset the same holdout=dict(fraction=.1, seed=0) and say '
+            f"{loader}.dataset.split='val', or sort them into train and test; {on_purpose}"
+        )
     if whole is not None:
         return (
             f'{whole.label_file} has no column split, so that all of its rows are in every split; add one that says '

@@ -170,3 +170,16 @@ def test_numbers_may_be_the_names_and_are_sorted_by_value(folders):
     numbered(folders, {f'{number}0': f'group {number * 4}' for number in range(1, 8)})
     assert FolderFaces(str(folders)).metainfo['classes'] == tuple(f'group {number * 4}' for number in range(1, 8))
     assert sorted(['x²', 'x10', '2', '²', 'x9'], key=by_value) == ['2', 'x9', 'x10', 'x²', '²']
+
+
+def test_class_folders_may_lie_in_the_data_folder_itself(folders):
+    root = str(folders / 'train')
+    whole, test = FolderFaces(root), FolderFaces(root, split='test')
+    assert len(whole) == 21
+    assert whole.columns['name'].tolist() == test.columns['name'].tolist()
+    assert whole.columns['name'][0].startswith('Angry/')
+    assert not whole.parted
+    parts = [FolderFaces(root, split=split, holdout=dict(folds=3, fold=1)) for split in ('train', 'val')]
+    assert sorted(name for part in parts for name in part.columns['name']) == sorted(whole.columns['name'])
+    assert np.bincount(parts[1].get_gt_labels()).tolist() == [1] * 7
+    assert FolderFaces(str(folders)).parted

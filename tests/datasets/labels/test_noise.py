@@ -106,7 +106,7 @@ def test_two_classes_swap():
 @pytest.mark.parametrize(
     ('change', 'message'),
     [
-        (dict(kind='pair'), "must be 'symmetric', 'asymmetric' or 'manifest'.*got 'pair'"),
+        (dict(kind='pair'), "must be 'symmetric', 'asymmetric', 'manifest' .* or 'corrections' .*got 'pair'"),
         (dict(rate=30), r'between 0 and 1 \(.3 for 30 %\), got 30'),
         (dict(rate=-0.1), 'between 0 and 1'),
         (dict(classes=('one',)), 'two classes'),

@@ -155,6 +155,22 @@ def test_the_sentence_for_others(root, tmp_path):
     check_apart(train, dict(val_dataloader=val))
 
 
+def test_the_sentence_for_a_folder_without_splits(root, tmp_path):
+    (tmp_path / 'sets').mkdir()
+    (tmp_path / 'sets' / 'happy').symlink_to(root / 'people')
+    with pytest.raises(ValueError) as error:  # noqa: PT011
+        check_apart(FolderFaces('sets'), dict(val_dataloader=FolderFaces('sets', split='test')))
+    assert str(error.value) == (
+        '14 of the 14 faces that val_dataloader evaluates are trained on, too: sets has no folder for each split, so '
+        'that all of its faces are in every split; give train_dataloader.dataset and val_dataloader.dataset the same '
+        "holdout=dict(fraction=.1, seed=0) and say val_dataloader.dataset.split='val', or sort them into train and "
+        "test; to evaluate faces that were trained on, say val_dataloader.dataset.split='train'"
+    )
+    holdout = dict(fraction=0.1, seed=0)  # what it says
+    train, val = (FolderFaces('sets', split=split, holdout=holdout) for split in ('train', 'val'))
+    check_apart(train, dict(val_dataloader=val))
+
+
 def test_to_evaluate_what_was_trained_on_must_be_said(root, monkeypatch):
     lines = []
     monkeypatch.setattr(held_out, 'print_log', lambda text, **_: lines.append(text))

@@ -1,0 +1,1 @@
+"""Finds training labels that are probably wrong."""
