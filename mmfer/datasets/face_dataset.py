@@ -181,7 +181,7 @@ class FaceDataset(ColumnDataset):
         if added is not None and added['kind'] == 'corrections':
             text += f', labels corrected by {added["file"]}'
             added = None
-        if 'clean_label' in self.columns:
+        if 'clean_label' in self.columns and (self.columns['clean_label'] >= 0).any():
             text += f', {self._noise(added)}'
         if self.draws_labels and 'score' in self.columns:
             text += ', labels drawn anew from the votes in each epoch'
@@ -190,7 +190,7 @@ class FaceDataset(ColumnDataset):
     def _noise(self, added: Mapping[str, Any] | None) -> str:
         clean = self.columns['clean_label']
         known = clean >= 0
-        rate = (self.columns['label'] != clean)[known].mean() if known.any() else np.nan
+        rate = (self.columns['label'] != clean)[known].mean()
         text = 'label noise' if added is None else f'label noise {dict(added)}, realised'
         return f'{text} rate {rate:.4f}' + ('' if known.all() else f' of {known.sum():,} whose clean label is known')
 

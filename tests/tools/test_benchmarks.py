@@ -19,36 +19,6 @@ def load(name):
     return module
 
 
-@pytest.fixture(scope='module')
-def methods():
-    return load('methods')
-
-
-def test_every_method_has_a_config_in_every_setting(methods):
-    named = {folder + name for folder in methods.METHODS.values() for name in methods.SETTINGS.values()}
-    named |= set(methods.AUTOENCODERS.values())
-    assert [name for name in sorted(named) if not (ROOT / 'configs' / name).is_file()] == []
-    assert {setting.split('_')[0] for setting in methods.SETTINGS} == set(methods.AUTOENCODERS)
-
-
-def test_methods_differ_from_the_plain_network_in_nothing_but_the_method(methods):
-    for setting in methods.SETTINGS.values():
-        plain = Config.fromfile(ROOT / 'configs' / 'baseline' / setting)
-        for name, folder in methods.METHODS.items():
-            cfg = Config.fromfile(ROOT / 'configs' / (folder + setting))
-            cfg.train_dataloader.dataset.pop('landmarks', None)
-            for key in (
-                'data_preprocessor',
-                'train_dataloader',
-                'val_dataloader',
-                'optim_wrapper',
-                'param_scheduler',
-                'train_cfg',
-            ):
-                assert cfg[key] == plain[key], f'{name}, {setting}: {key}'
-            assert cfg.model.backbone == plain.model.backbone
-
-
 def test_the_step_benchmark_changes_options_that_are_there():
     step = load('step')
     for folder, options in step.MODELS_MEASURED.values():
@@ -87,35 +57,6 @@ def test_the_step_benchmark_measures_an_epoch_in_which_every_part_works():
     assert logged['scn.newly_relabelled'] > 0
     assert logged['sna.unreliable'] > 0
     assert logged['sna.smooth_loss'] > 0
-
-
-def report(last, last5, best, mean_class, **tells):
-    return dict(
-        last=dict(accuracy=last, **tells),
-        last5=dict(accuracy=last5, mean_class_accuracy=mean_class),
-        best=dict(accuracy=best),
-    )
-
-
-def test_the_table_has_mean_and_deviation_over_the_seeds(methods):
-    runs = dict(
-        plain=[report(60, 58, 66, 40)],
-        SNA=[],
-        SCN=[report(70, 61, 71, 50, relabel_precision=80), report(74, 63, 75, 52, relabel_to_clean=90)],
-    )
-    assert methods.table(runs).splitlines()[2:] == [
-        '| plain | 1 | 60.00 | 58.00 | 66.00 | 40.00 |  |',
-        '| SCN | 2 | 72.00 ± 2.83 | 62.00 ± 1.41 | 73.00 ± 2.83 | 51.00 ± 1.41 | relabel_to_clean 85.0 |',
-    ]
-
-
-def test_a_run_counts_once_it_has_reached_its_last_epoch(methods, tmp_path):
-    config = 'baseline/r18_synthfaces.py'
-    assert methods.report_of(config, tmp_path) is None
-    for epochs, finished in ((11, False), (12, True)):
-        content = dict(epochs=[dict(epoch=epoch + 1) for epoch in range(epochs)])
-        (tmp_path / 'metrics.json').write_text(json.dumps(content))
-        assert (methods.report_of(config, tmp_path) == content) == finished
 
 
 def test_an_audit_is_compared_with_cleanlab_on_the_same_predictions(tmp_path):

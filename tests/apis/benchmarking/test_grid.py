@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from mmfer.apis.benchmarking.grid import Run, read_grid
+from mmfer.apis.config import read_config
 
 ROOT = Path(__file__).parents[3]
 GRID = """
@@ -33,6 +34,30 @@ def test_those_of_mmfer_are_grids(path):
     runs = grid.runs()
     assert len(runs) == len(grid.rows) * len(grid.settings) * len(grid.seeds) == len({run.name for run in runs})
     assert all(row.against is None or row.against in grid.rows for row in grid.rows.values())
+
+
+@pytest.mark.parametrize('path', sorted((ROOT / 'benchmarks/grids').glob('*.py')), ids=lambda path: path.stem)
+def test_rows_differ_from_what_they_are_compared_with_in_nothing_but_the_method(path):
+    grid = read_grid(path)
+    compared = 0
+    for name, row in grid.rows.items():
+        if row.against is not None:
+            mine, other = (read_config(each.config, dict(each.options)) for each in (row, grid.rows[row.against]))
+            mine.train_dataloader.dataset.pop('landmarks', None)
+            keys = (
+                'data_preprocessor',
+                'train_dataloader',
+                'val_dataloader',
+                'optim_wrapper',
+                'param_scheduler',
+                'train_cfg',
+            )
+            assert [key for key in keys if mine[key] != other[key]] == [], name
+            assert mine.model.backbone == other.model.backbone
+            if not any('{' in str(value) for value in row.options.values()):
+                assert mine.model.pretrained == other.model.pretrained
+            compared += 1
+    assert compared >= len(grid.rows) - 3
 
 
 def test_a_run_has_the_options_of_its_setting_and_row(tmp_path):
