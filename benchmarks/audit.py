@@ -24,7 +24,7 @@ from mmfer.cli.audit import arguments, configure
 from mmfer.cli.audit import main as audit
 from mmfer.evaluation import write_report
 
-OURS = ('self_confidence', 'seen_confidence', 'class_adjusted', 'remembered', 'combined')
+OURS = ('self_confidence', 'seen_confidence', 'class_adjusted', 'remembered', 'shape', 'combined')
 CLEANLAB = {
     'self_confidence': dict(method='self_confidence'),
     'normalized_margin': dict(method='normalized_margin'),

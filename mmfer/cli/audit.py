@@ -118,6 +118,8 @@ def audit(args: argparse.Namespace) -> None:
         print(f'the most doubtful: {as_typed(sheet)}')
         print(f'matrix: {as_typed(draw_matrix(verdict.beliefs, folder / "matrix.png"))}')
         print(f'for cleanlab: {as_typed(write_cleanlab(verdict.beliefs, folder / "cleanlab.npz"))}')
+        if 'shape' not in verdict.doubts:
+            print('landmarks would find more wrong labels: docs/audit.md, "Landmarks"')
         print(f'next: {following(cfg, args, noise)}')
 
 

@@ -1,7 +1,6 @@
 """The benchmarks name configs that are there, and count right; what they measure is not tested."""
 
 import importlib.util
-import json
 from pathlib import Path
 
 import numpy as np

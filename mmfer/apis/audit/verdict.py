@@ -17,6 +17,7 @@ from mmfer.apis.analysis.label_scores import (
     suggested_labels,
 )
 from mmfer.apis.audit.evidence import Evidence
+from mmfer.apis.audit.shapes import shape_doubts
 from mmfer.datasets import FaceDataset
 from mmfer.engine.hooks.noise_report import auroc
 from mmfer.structures.ranges import check_range
@@ -57,11 +58,14 @@ def judge(dataset: FaceDataset, evidence: Evidence, fix: int | None = None) -> V
     observed, probs = dataset.get_gt_labels(), evidence.probs
     suggested = suggested_labels(probs, observed)
     known, unknown = 1 - self_confidence(evidence.seen, observed), 1 - self_confidence(probs, observed)
-    # The other two are left out of the combination, which they made worse wherever it was measured (docs/audit.md).
+    # Adjusted and remembered doubts are left out of the combination, which they made worse wherever it was measured.
     doubts = {'self_confidence': unknown, 'seen_confidence': known, 'class_adjusted': -class_adjusted(probs, observed)}
     if evidence.remembered is not None:
         doubts['remembered'] = evidence.remembered
-    doubts['combined'] = combined([unknown, known])
+    shape = shape_doubts(dataset, evidence.fold)
+    if shape is not None:
+        doubts['shape'] = shape
+    doubts['combined'] = combined([unknown, known, *([] if shape is None else [shape])])
     if fix is None:
         best = probs.argmax(axis=1)
         sure = (confident_labels(probs, observed) == best) & (probs.max(axis=1) > 0.5)
