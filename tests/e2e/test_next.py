@@ -32,6 +32,7 @@ SMALL = tiny(CONFIG) | NARROW
 PRINTING = {
     'mmfer/engine/hooks/auto_encoder_sheets.py',
     'mmfer/cli/audit.py',
+    'mmfer/cli/benchmark.py',
     'mmfer/cli/data/browse.py',
     'mmfer/cli/data/check.py',
     'mmfer/cli/data/faces.py',
@@ -358,3 +359,36 @@ def test_another_interpreter_than_python_is_named(monkeypatch, clone):
     assert commands.here(absent) == absent
     cure = commands.here('make one with python tools/dataset_tools/noise.py CONFIG OUT.csv, see data/tools/a.py')
     assert cure == 'make one with .venv/bin/python tools/dataset_tools/noise.py CONFIG OUT.csv, see data/tools/a.py'
+
+
+@BOTH_WAYS
+def test_a_benchmark_that_was_stopped_goes_on(home, typed, monkeypatch, way):
+    asked = []
+
+    def train(self, runs):
+        asked.append((self.grid.name, runs, self.results, self._work_dir, self._jobs))
+        if len(asked) == 1:
+            raise KeyboardInterrupt
+        return []
+
+    monkeypatch.setattr('mmfer.apis.benchmarking.running.Benchmark.train', train)
+    rows = {'SCN, R18': dict(config='configs/scn/r18_synthfaces.py'), 'plain': dict(config=CONFIG)}
+    (home / 'my own' / 'a grid.py').write_text(f"title = 'Mine'\nseeds = [0, 1]\nrows = {rows!r}\n")
+    options = [
+        '--rows',
+        'SCN, R18',
+        '--seeds',
+        '3',
+        '4',
+        '--share',
+        '1/2',
+        '--jobs',
+        '1',
+        '--results',
+        'my own/results',
+    ]
+    said = typed(f'{as_one_types("benchmark.py", way)} {shlex.join(["my own/a grid.py", *options])}', fails=True)
+    typed(said.partition('to go on: ')[2])
+    first, second = asked
+    assert first == second
+    assert [(run.row, run.seed) for run in first[1]] == [('SCN, R18', 3)]
