@@ -21,11 +21,11 @@ def draw_seeds(
 
     Args:
         panels: Accuracies in percent, one a seed, by setting and method.
-        against: What a method is compared with, whose mean is a dashed line.
+        against: Methods from top to bottom, and what each is compared with, whose mean is a dashed line.
         title: Of the picture.
         path: The PNG to write.
     """
-    rows = list(dict.fromkeys(row for methods in panels.values() for row in methods))
+    rows = [row for row in against if any(row in methods for methods in panels.values())]
     figure = Figure(figsize=(1.8 + 3.6 * len(panels), 1.3 + 0.32 * len(rows)), layout='constrained')
     axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     for panel, (setting, methods) in zip(axes, panels.items(), strict=True):
