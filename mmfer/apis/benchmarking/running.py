@@ -82,19 +82,24 @@ class Benchmark:
         failures: list[str] = []
         made: dict[str, Path] = {}
         needs = {run: self.grid.rows[run.row].needs() for run in runs}
+        first, waiting = sorted(set().union(*needs.values())), list(runs)
+        going: set[Future[Outcome]] = set()
         with (
             ThreadPoolExecutor(self._jobs) as pool,
             ProgressBar(total=len(runs), desc=self.grid.name, unit='run') as bar,
         ):
-            going = {pool.submit(self._make, name) for name in sorted(set().union(*needs.values()))}
-            waiting = list(runs)
             try:
-                while going or waiting:
-                    able = [run for run in waiting if needs[run] <= made.keys()]
-                    waiting = [run for run in waiting if run not in able]
-                    going |= {pool.submit(self._run, run, dict(made)) for run in able}
-                    if not going:  # what the rest needs has failed
-                        failures += [f'{run.name} was not tried: it needs {", ".join(needs[run])}' for run in waiting]
+                while True:
+                    while len(going) < self._jobs:  # never more than run, so that a stop finds no others
+                        able = next((run for run in waiting if needs[run] <= made.keys()), None)
+                        if first:
+                            going.add(pool.submit(self._make, first.pop(0)))
+                        elif able is not None:
+                            waiting.remove(able)
+                            going.add(pool.submit(self._run, able, dict(made)))
+                        else:
+                            break
+                    if not going:
                         break
                     for outcome in _next(going):
                         if outcome.checkpoint is not None:
@@ -105,7 +110,7 @@ class Benchmark:
             except KeyboardInterrupt:
                 self._trainings.stop()
                 raise
-        return failures
+        return failures + [f'{run.name} was not tried: it needs {", ".join(needs[run])}' for run in waiting]
 
     def _words(self, run: Run, checkpoints: Mapping[str, Path]) -> tuple[list[str], list[str]]:
         options = [f'{key}={value}' for key, value in self.grid.options(run, checkpoints).items()]

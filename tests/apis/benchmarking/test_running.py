@@ -67,6 +67,10 @@ def test_what_is_needed_is_trained_once_and_before(tmp_path, trained, jobs, caps
     keeps = 'default_hooks.checkpoint.max_keep_ckpts=1'
     assert f'sna.py --amp --seed 1 --cfg-options {keeps} noise=None checkpoint={last}' in words
     assert words.index('encoder.py') < min(i for i, word in enumerate(words) if word.startswith('sna.py'))
+    if jobs == 1:  # in the order of the grid, also what waits for others
+        assert [(word.split()[0], word.split()[3]) for word in words[1:]] == [
+            (f'{row}.py', str(seed)) for seed in (0, 1) for row in ('plain', 'sna')
+        ]
     assert last.resolve() == (last.parent / 'epoch_2.pth').resolve()
     said = json.loads((tmp_path / 'results/made_up/clean/SNA_seed1.json').read_text())
     assert said['command'] == (
@@ -143,6 +147,19 @@ def test_it_can_be_stopped_and_counts_the_time_of_all_attempts(tmp_path, monkeyp
     first = float(Path(f'{work_dir}.seconds').read_text())
     assert first > 0
     assert Trainings().train(['x.py'], work_dir, HERE) > first
+
+
+def test_a_stop_begins_nothing_else(tmp_path, monkeypatch):
+    begun = []
+
+    def train(self, words, work_dir, place):
+        begun.append(words[0])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Trainings, 'train', train)
+    with pytest.raises(KeyboardInterrupt):
+        benchmark(tmp_path).train(GRID.runs())
+    assert begun == ['encoder.py']
 
 
 def test_places_are_gpus_or_shares_of_the_cores(monkeypatch):
