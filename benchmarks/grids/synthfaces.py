@@ -1,4 +1,5 @@
 # Drawn faces with wrong labels, trained long enough to learn them by heart, from a network that knows (drawn) people.
+_base_ = './_base_/methods.py'
 title = 'Synthetic faces with 30 % of wrong labels'
 note = (
     '2,000 drawn faces of 64 px with 30 % symmetric noise, 40 epochs, batch 64, Adam 1e-3 linear to 0: long enough to '
@@ -15,24 +16,14 @@ first = dict(
     autoencoder='configs/sna/autoencoder_synthfaces.py',
 )
 
-_FOLDERS = {
-    'plain': 'baseline/',
-    'SCN': 'scn/',
-    'ARM': 'arm/',
-    'PAL': 'pal/',
-    'LA-Net': 'lanet/',
-    'SNA': 'sna/',
-    'all five': 'combined/scn_arm_pal_lanet_sna_',
-}
-_LOOKS = {'model.supervision.sna.branches.neighbours.checkpoint': '{autoencoder}'}
 rows = {
     method: dict(
         config=f'configs/{folder}r18_synthfaces_sym30_40e.py',
-        options={'model.pretrained': '{people}', **(_LOOKS if method in ('SNA', 'all five') else {})},
+        options={'model.pretrained': '{people}', **_base_._looks.get(method, {})},
     )
-    for method, folder in _FOLDERS.items()
+    for method, folder in _base_._folders.items()
 }
 rows['all but SCN'] = dict(
     config='configs/combined/scn_arm_pal_lanet_sna_r18_synthfaces_sym30_40e.py',
-    options={'model.pretrained': '{people}', **_LOOKS, 'model.supervision.scn': None},
+    options={'model.pretrained': '{people}', **_base_._looks['all five'], 'model.supervision.scn': None},
 )

@@ -1,4 +1,5 @@
 # Real faces with and without synthetic label noise: what a start that knows faces is worth to each method.
+_base_ = './_base_/methods.py'
 title = 'wild7: real faces, clean and with 30 % of wrong labels'
 note = (
     'wild7 has 3,224 + 732 faces in the layout of RAF-DB, with other people in test. 96 px, 12 epochs, batch 64; all '
@@ -14,29 +15,19 @@ settings = {
 }
 first = dict(autoencoder='configs/sna/autoencoder_rafdb_96px.py')
 
-_FOLDERS = {
-    'plain': 'baseline/',
-    'SCN': 'scn/',
-    'ARM': 'arm/',
-    'PAL': 'pal/',
-    'LA-Net': 'lanet/',
-    'SNA': 'sna/',
-    'all five': 'combined/scn_arm_pal_lanet_sna_',
-}
 _STARTS = {
     'faces': ('dlibface_rafdb_96px_12e.py', {}),
     'scratch': ('dlibface_rafdb_96px_12e.py', {'model.pretrained': None}),
     'R18': ('r18_rafdb_96px_12e.py', {}),
 }
-_LOOKS = {'model.supervision.sna.branches.neighbours.checkpoint': '{autoencoder}'}
 rows = {
     f'{method}, {start}': dict(
         config=f'configs/{folder}{file}',
-        options={**options, **(_LOOKS if method in ('SNA', 'all five') else {})},
+        options={**options, **_base_._looks.get(method, {})},
         against=f'plain, {start}',
     )
     for start, (file, options) in _STARTS.items()
-    for method, folder in _FOLDERS.items()
+    for method, folder in _base_._folders.items()
 }
 rows['LA-Net with tails, R18'] = dict(
     config='configs/lanet/r18_rafdb_96px_12e.py',

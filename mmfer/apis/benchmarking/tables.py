@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mmfer.apis.benchmarking.grid import Grid, Run
+from mmfer.apis.benchmarking.grid import Grid
 from mmfer.apis.benchmarking.intervals import Estimate, estimate, paired
 from mmfer.apis.benchmarking.results import read_result
 
@@ -133,8 +133,3 @@ def _footing(grid: Grid, results: Results, typed: str) -> str:
 
 def _as_cell(run: Mapping[str, Any]) -> str:
     return f'{run["device"]} (torch {run["software"]["torch"]}, code {run["commit"] or "unknown"})'
-
-
-def missing(grid: Grid, results: Results) -> list[Run]:
-    """Runs without a result."""
-    return [run for run in grid.runs() if run.seed not in results.get((run.setting, run.row), {})]
