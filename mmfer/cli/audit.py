@@ -19,6 +19,7 @@ from mmfer.apis.audit.plan import REPORT, audited_set, claim_folder
 from mmfer.apis.audit.verdict import Verdict, figures, judge
 from mmfer.apis.config import as_typed, typed_options
 from mmfer.apis.data.noise import noise_options
+from mmfer.apis.precision import mix_precision
 from mmfer.cli.arguments import add_cfg_options, new_parser
 from mmfer.commands import command, config_as_typed
 from mmfer.engine.interruption import STOPPED
@@ -54,6 +55,7 @@ def arguments() -> argparse.ArgumentParser:
         help='change the labels of the N most doubtful (default: those that confident learning is sure of)',
     )
     parser.add_argument('--faces', type=int, default=64, metavar='N', help='faces to show at most (default: 64)')
+    parser.add_argument('--amp', action='store_true', help='train in mixed precision, as with `train`')
     add_cfg_options(parser)
     parser.add_argument('--verbose', action='store_true', help='show all that the log files get')
     return parser
@@ -74,6 +76,8 @@ def configure(args: argparse.Namespace) -> Config:
         work_dir = Path(args.work_dir or Path('work_dirs', 'audit', folder.resolve().name))
         path = write_folder_config(folder, work_dir, args.config or NETWORK, args.classes)
         cfg = read_config(path, args.cfg_options, work_dir)
+    if args.amp:
+        mix_precision(cfg)
     if args.seed is not None:
         cfg.randomness = dict(cfg.get('randomness') or {}, seed=args.seed)
     return cfg
@@ -119,7 +123,7 @@ def audit(args: argparse.Namespace) -> None:
         print(f'matrix: {as_typed(draw_matrix(verdict.beliefs, folder / "matrix.png"))}')
         print(f'for cleanlab: {as_typed(write_cleanlab(verdict.beliefs, folder / "cleanlab.npz"))}')
         if 'shape' not in verdict.doubts:
-            print('landmarks would find more wrong labels: docs/audit.md, "Landmarks"')
+            print('with landmarks the shapes of faces are asked, too: docs/audit.md, "Landmarks"')
         print(f'next: {following(cfg, args, noise)}')
 
 
@@ -131,7 +135,7 @@ def following(cfg: Config, args: argparse.Namespace, noise: dict[str, str]) -> s
     # Of its own: in the config's work folder may be the run with the labels as they were.
     work_dir = ['--work-dir', as_typed(Path(cfg.work_dir) / 'corrected')]
     seed = [] if args.seed is None else ['--seed', str(args.seed)]
-    return command('train.py', config, *work_dir, *seed, options=options)
+    return command('train.py', config, *work_dir, *['--amp'] * args.amp, *seed, options=options)
 
 
 def main(argv: list[str] | None = None) -> None:

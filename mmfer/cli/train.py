@@ -8,7 +8,6 @@ import sys
 from functools import partial
 from pathlib import Path
 
-import torch
 from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
@@ -16,7 +15,7 @@ from mmengine.runner import Runner
 from mmfer.apis import read_config, train, user_errors
 from mmfer.apis.config import KeyValue, as_typed, typed_options
 from mmfer.apis.following import next_command
-from mmfer.apis.precision import amp_is_fast
+from mmfer.apis.precision import amp_is_fast, mix_precision
 from mmfer.apis.processes import leave_together
 from mmfer.apis.system_errors import NO_ROOM
 from mmfer.apis.training import is_first_process, protocol_of
@@ -95,11 +94,7 @@ def configure(args: argparse.Namespace) -> Config:
                 )
             cfg.load_from = args.resume
     if args.amp or (args.amp_if_fast and amp_is_fast()):
-        cfg.optim_wrapper.type = 'AmpOptimWrapper'
-        if torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False):
-            cfg.optim_wrapper.setdefault('dtype', 'bfloat16')  # the range of float32: nothing to scale
-            cfg.optim_wrapper.setdefault('loss_scale', 1.0)
-        cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+        mix_precision(cfg)
     if args.compile:
         cfg.compile = cfg.get('compile') or True  # settings that the config has for it hold
     if args.seed is not None:

@@ -23,7 +23,7 @@ from mmfer.apis.audit.files import write_corrected
 from mmfer.apis.audit.folder import write_folder_config
 from mmfer.apis.audit.plan import audited_set
 from mmfer.apis.audit.verdict import figures, judge
-from mmfer.cli.audit import main
+from mmfer.cli.audit import arguments, configure, following, main
 from mmfer.datasets import FolderFaces, SyntheticFaces
 
 ROOT = Path(__file__).parents[2]
@@ -300,3 +300,15 @@ def test_a_folder_gets_the_network_that_is_named(tmp_path):
     cfg = read_config(write_folder_config(*arguments))
     assert [loader.dataset.split for loader in (cfg.train_dataloader, cfg.val_dataloader)] == ['train', 'val']
     assert cfg.train_dataloader.dataset.holdout == cfg.val_dataloader.dataset.holdout == dict(fraction=0.1, seed=0)
+
+
+def test_mixed_precision_goes_on_in_the_next_command(tmp_path, monkeypatch):
+    monkeypatch.setattr('torch.cuda.is_available', lambda: False)
+    plant(tmp_path / 'faces')
+    words = [str(tmp_path / 'faces'), '--work-dir', str(tmp_path / 'work')]
+    for more in ([], ['--amp']):
+        args = arguments().parse_args([*words, *more])
+        cfg = configure(args)
+        assert (cfg.optim_wrapper.get('type') == 'AmpOptimWrapper') == bool(more)
+        following_words = following(cfg, args, dict(kind='corrections', file='corrected.csv')).split()
+        assert ('--amp' in following_words) == bool(more)
